@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <sys/types.h>
+
+#include "auto_config.hpp"
+
+/// The types that every folder shares. The name of each is nginx's, less the prefix.
+namespace ngx {
+
+/// What nearly every function of nginx's returns. `again` asks for another call when the
+/// descriptor is ready, `declined` means "not mine", `done` that somebody else goes on.
+enum class [[nodiscard]] Rc : int {
+    ok = 0,
+    error = -1,
+    again = -2,
+    busy = -3,
+    done = -4,
+    declined = -5,
+    abort = -6,
+};
+
+/// recv, send and their relatives return a count of bytes, or one of these two.
+inline constexpr ssize_t io_error = static_cast<ssize_t>(Rc::error);
+inline constexpr ssize_t io_again = static_cast<ssize_t>(Rc::again);
+
+using Err = int;
+using Msec = std::uint64_t;
+using MsecInt = std::int64_t;
+
+inline constexpr int invalid_file = -1;
+inline constexpr int invalid_socket = -1;
+
+class Pool;
+struct Buf;
+struct Chain;
+struct Command;
+struct Conf;
+struct ConfFile;
+struct Connection;
+struct Cycle;
+struct Event;
+struct Listening;
+struct Log;
+struct Module;
+struct OpenFile;
+
+using EventHandler = void (*)(Event& ev) noexcept;
+using ConnectionHandler = void (*)(Connection& c) noexcept;
+
+}  // namespace ngx

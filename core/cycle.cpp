@@ -1,0 +1,538 @@
+#include "core/cycle.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/module.hpp"
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+Cycle* ngx_cycle;
+std::vector<Cycle*> old_cycles;
+bool test_config;
+bool dump_config;
+bool quiet_mode;
+
+namespace {
+
+constexpr std::size_t cycle_pool_size = 16 * 1024;
+constexpr Msec clean_interval = 30'000;
+
+struct {
+    Event cleaner_event{};
+    Event shutdown_event{};
+    Connection dumb{};  // for the timers' debug lines: its descriptor is -1
+} state;
+
+/// The context of a core module.
+const CoreModule& core_ctx(const Module& module) noexcept
+{
+    return *static_cast<const CoreModule*>(module.ctx);
+}
+
+/// A cycle that starts where the old one started.
+Cycle* clone_cycle(Cycle& old_cycle)
+{
+    Cycle* cycle = create_cycle(old_cycle.log);
+    cycle->old_cycle = &old_cycle;
+    cycle->conf_prefix = old_cycle.conf_prefix;
+    cycle->prefix = old_cycle.prefix;
+    cycle->error_log = old_cycle.error_log;
+    cycle->conf_file = old_cycle.conf_file;
+    cycle->conf_param = old_cycle.conf_param;
+    cycle->conf_ctx = cycle->pool->pcalloc<void*>(max_module);
+    return cycle;
+}
+
+Rc set_hostname(Cycle& cycle)
+{
+    std::array<char, HOST_NAME_MAX + 1> hostname{};
+    if (::gethostname(hostname.data(), hostname.size() - 1) == -1) {
+        log_error(log_emerg, cycle.log, errno, "gethostname() failed");
+        return Rc::error;
+    }
+    cycle.hostname = hostname.data();
+    std::ranges::transform(cycle.hostname, cycle.hostname.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    });
+    return Rc::ok;
+}
+
+Rc create_confs(Cycle& cycle)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type != ModuleType::core || !core_ctx(*module).create_conf) {
+            continue;
+        }
+        void* conf = core_ctx(*module).create_conf(cycle);
+        if (!conf) {
+            return Rc::error;
+        }
+        cycle.conf_ctx[module->index] = conf;
+    }
+    return Rc::ok;
+}
+
+Rc parse_conf(Cycle& cycle)
+{
+    Conf conf;
+    conf.cycle = &cycle;
+    conf.pool = cycle.pool;
+    conf.log = cycle.log;
+
+    if (conf_param(conf) != conf_ok || conf_parse(conf, cycle.conf_file) != conf_ok) {
+        return Rc::error;
+    }
+    if (test_config && !quiet_mode) {
+        log_stderr(0, "the configuration file {} syntax is ok", cycle.conf_file);
+    }
+    return Rc::ok;
+}
+
+Rc init_confs(Cycle& cycle)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type != ModuleType::core || !core_ctx(*module).init_conf) {
+            continue;
+        }
+        if (core_ctx(*module).init_conf(cycle, cycle.conf_ctx[module->index]) == conf_error) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+/// The first process writes its pid file when it is what it will be; a reload only if the name
+/// has changed.
+Rc update_pidfile(Cycle& cycle)
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    const Cycle& old_cycle = *cycle.old_cycle;
+
+    if (test_config) {
+        return create_pidfile(*ccf.pid, cycle.log);
+    }
+    if (is_init_cycle(old_cycle) || get_conf<CoreConf>(old_cycle.conf_ctx)->pid == ccf.pid) {
+        return Rc::ok;
+    }
+    if (create_pidfile(*ccf.pid, cycle.log) != Rc::ok) {
+        return Rc::error;
+    }
+    delete_pidfile(old_cycle);
+    return Rc::ok;
+}
+
+int open_append(const std::string& name) noexcept
+{
+    return ::open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+}
+
+Rc open_files(Cycle& cycle)
+{
+    for (OpenFile& file : cycle.open_files) {
+        if (file.name.empty()) {
+            continue;
+        }
+        file.fd = open_append(file.name);
+        log_debug(log_debug_core, cycle.log, 0, "log: {} {} \"{}\"", fmt::ptr(&file), file.fd,
+                  file.name);
+        if (file.fd == invalid_file) {
+            log_error(log_emerg, cycle.log, errno, "open() \"{}\" failed", file.name);
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+void close_files(Cycle& cycle, Log* log)
+{
+    for (OpenFile& file : cycle.open_files) {
+        if (file.fd == invalid_file || file.fd == STDERR_FILENO) {
+            continue;
+        }
+        if (::close(file.fd) == -1) {
+            log_error(log_emerg, log, errno, "close() \"{}\" failed", file.name);
+        }
+        file.fd = invalid_file;
+    }
+}
+
+bool same_socket(const Listening& a, const Listening& b) noexcept
+{
+    return a.type == b.type && cmp_sockaddr(&a.sockaddr.any, a.socklen, &b.sockaddr.any, b.socklen,
+                                            true) == Rc::ok;
+}
+
+/// Takes over an open socket from the old cycle, noting what has to change about it.
+void inherit_listening(Listening& nls, Listening& ls) noexcept
+{
+    nls.fd = ls.fd;
+    nls.previous = &ls;
+
+    if (ls.protocol != nls.protocol) {
+        nls.change_protocol = 1;
+    } else {
+        nls.inherited = ls.inherited;
+        ls.remain = 1;
+    }
+
+    nls.listen = ls.backlog != nls.backlog;
+    nls.delete_deferred = ls.deferred_accept && !nls.deferred_accept;
+    nls.add_deferred = !ls.deferred_accept && nls.deferred_accept;
+    nls.add_reuseport = nls.reuseport && !ls.reuseport;
+}
+
+void inherit_listening_sockets(Cycle& cycle) noexcept
+{
+    for (Listening& ls : cycle.old_cycle->listening) {
+        ls.remain = 0;
+    }
+    for (Listening& nls : cycle.listening) {
+        const auto matches = [&](const Listening& ls) {
+            return !ls.ignore && !ls.remain && same_socket(nls, ls);
+        };
+        auto& old = cycle.old_cycle->listening;
+        if (const auto ls = std::ranges::find_if(old, matches); ls != old.end()) {
+            inherit_listening(nls, *ls);
+        } else {
+            nls.add_deferred = nls.deferred_accept;
+        }
+    }
+}
+
+void delete_unix_socket(const Listening& ls, Log* log)
+{
+    if (ls.sockaddr.any.sa_family != AF_UNIX) {
+        return;
+    }
+    log_error(log_warn, log, 0, "deleting socket {}", ls.sockaddr.un.sun_path);
+    if (::unlink(ls.sockaddr.un.sun_path) == -1) {
+        log_error(log_emerg, log, errno, "unlink() {} failed", ls.sockaddr.un.sun_path);
+    }
+}
+
+/// The new cycle stands: what only the old one listened on is closed.
+void close_old_listening_sockets(Cycle& cycle)
+{
+    for (Listening& ls : cycle.old_cycle->listening) {
+        if (ls.remain || ls.fd == invalid_socket) {
+            continue;
+        }
+        detach_listening(ls);
+        if (::close(ls.fd) == -1) {
+            log_error(log_emerg, cycle.log, errno, "close() listening socket on {} failed",
+                      ls.addr_text);
+        }
+        delete_unix_socket(ls, cycle.log);
+    }
+}
+
+/// nginx: ngx_clean_old_cycles()
+void clean_old_cycles(Event& ev) noexcept
+{
+    log_debug(log_debug_core, ngx_cycle->log, 0, "clean old cycles");
+
+    std::erase_if(old_cycles, [](Cycle* old) {
+        const std::span<Connection> connections{old->connections.get(), old->connection_n};
+        if (std::ranges::any_of(connections, [](int fd) { return fd != -1; }, &Connection::fd)) {
+            return false;
+        }
+        if (ngx_cycle->old_cycle == old) {
+            ngx_cycle->old_cycle = nullptr;
+        }
+        destroy_cycle_pools(old);
+        return true;
+    });
+
+    log_debug(log_debug_core, ngx_cycle->log, 0, "old cycles left: {}", old_cycles.size());
+    if (!old_cycles.empty()) {
+        ev.log = ngx_cycle->log;
+        add_timer(ev, clean_interval);
+    }
+}
+
+/// Without a master, connections of the old cycle go on: the cycle has to wait for them.
+///
+/// Differs from nginx: the old cycle's logs stay open until then, too, as its connections log
+/// to them; nginx closes them here, and what gets their descriptors next receives the lines.
+void retire_cycle(Cycle& cycle)
+{
+    old_cycles.push_back(cycle.old_cycle);
+
+    Event& ev = state.cleaner_event;
+    ev.handler = clean_old_cycles;
+    ev.log = cycle.log;
+    ev.data = &state.dumb;
+    ev.cancelable = 1;
+    if (!ev.timer_set()) {
+        add_timer(ev, clean_interval);
+    }
+}
+
+/// Gives back what a cycle that failed has opened.
+Cycle* roll_back(Cycle* cycle, Log* log)
+{
+    cycle->log = log;
+    if (!test_config) {
+        for (Listening& ls : cycle->listening) {
+            if (ls.fd != invalid_socket && ls.open && ::close(ls.fd) == -1) {
+                log_error(log_emerg, log, errno, "close() {} failed", ls.addr_text);
+            }
+        }
+    }
+    destroy_cycle_pools(cycle);
+    return nullptr;
+}
+
+/// Opens what the configuration names. Afterwards the cycle has its own log.
+Rc open_cycle(Cycle& cycle)
+{
+    if (update_pidfile(cycle) != Rc::ok || log_open_default(cycle) != Rc::ok ||
+        open_files(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+
+    cycle.log = &cycle.new_log;
+    cycle.pool->log = &cycle.new_log;
+
+    inherit_listening_sockets(cycle);
+    return open_listening_sockets(cycle);
+}
+
+Rc read_conf(Cycle& cycle)
+{
+    if (set_hostname(cycle) != Rc::ok || cycle_modules(cycle) != Rc::ok ||
+        create_confs(cycle) != Rc::ok || parse_conf(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    return init_confs(cycle);
+}
+
+}  // namespace
+
+Cycle* create_cycle(Log* log)
+{
+    Pool* pool = create_pool(cycle_pool_size, log);
+    Cycle* cycle = pool->create<Cycle>();
+    cycle->pool = pool;
+    cycle->log = log;
+    return cycle;
+}
+
+Cycle* init_cycle(Cycle* old_cycle)
+{
+    time_force_update();
+    time_update();
+
+    Log* const log = old_cycle->log;
+    Cycle* cycle = clone_cycle(*old_cycle);
+
+    if (read_conf(*cycle) != Rc::ok) {
+        return roll_back(cycle, log);
+    }
+    if (process == Process::signaller) {
+        return cycle;
+    }
+    if (open_cycle(*cycle) != Rc::ok) {
+        return roll_back(cycle, log);
+    }
+    if (!test_config) {
+        configure_listening_sockets(*cycle);
+    }
+
+    // From here on the new cycle is the one that counts: there is no way back.
+    if (!use_stderr) {
+        (void)log_redirect_stderr(*cycle);
+    }
+    if (init_modules(*cycle) != Rc::ok) {
+        std::exit(1);
+    }
+
+    close_old_listening_sockets(*cycle);
+    if (process == Process::master || is_init_cycle(*old_cycle)) {
+        cycle->old_cycle = nullptr;
+        destroy_cycle_pools(old_cycle);
+    } else {
+        retire_cycle(*cycle);
+    }
+    return cycle;
+}
+
+void destroy_cycle_pools(Cycle* c)
+{
+    close_files(*c, c->log);
+    destroy_pool(c->pool);
+}
+
+Rc create_pidfile(std::string_view name, Log* log)
+{
+    if (process > Process::master) {
+        return Rc::ok;
+    }
+
+    const int create = test_config ? O_CREAT : O_CREAT | O_TRUNC;
+    const int fd = ::open(name.data(), O_RDWR | O_CLOEXEC | create, 0644);
+    if (fd == invalid_file) {
+        log_error(log_emerg, log, errno, "open() \"{}\" failed", name);
+        return Rc::error;
+    }
+
+    Rc rc = Rc::ok;
+    if (!test_config) {
+        const std::string text = fmt::format("{}\n", pid);
+        if (::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+            log_error(log_crit, log, errno, "write() \"{}\" failed", name);
+            rc = Rc::error;
+        }
+    }
+    if (::close(fd) == -1) {
+        log_error(log_alert, log, errno, "close() \"{}\" failed", name);
+    }
+    return rc;
+}
+
+void delete_pidfile(const Cycle& c)
+{
+    const std::string_view name = *get_conf<CoreConf>(c.conf_ctx)->pid;
+    if (::unlink(name.data()) == -1) {
+        log_error(log_alert, c.log, errno, "unlink() \"{}\" failed", name);
+    }
+}
+
+int signal_process(Cycle& c, std::string_view sig)
+{
+    log_error(log_notice, c.log, 0, "signal process started");
+
+    const std::string_view name = *get_conf<CoreConf>(c.conf_ctx)->pid;
+    const int fd = ::open(name.data(), O_RDONLY | O_CLOEXEC);
+    if (fd == invalid_file) {
+        log_error(log_err, c.log, errno, "open() \"{}\" failed", name);
+        return 1;
+    }
+
+    std::array<char, 32> buf{};
+    const ssize_t n = ::read(fd, buf.data(), buf.size());
+    if (n == -1) {
+        log_error(log_crit, c.log, errno, "read() \"{}\" failed", name);
+    }
+    if (::close(fd) == -1) {
+        log_error(log_alert, c.log, errno, "close() \"{}\" failed", name);
+    }
+    if (n == -1) {
+        return 1;
+    }
+
+    std::string_view text(buf.data(), static_cast<std::size_t>(n));
+    text = text.substr(0, text.find_last_not_of("\r\n") + 1);
+    const auto to = atoi(text);
+    if (!to || *to > INT_MAX) {
+        log_error(log_err, c.log, 0, "invalid PID number \"{}\" in \"{}\"", text, name);
+        return 1;
+    }
+    return os_signal_process(c, sig, static_cast<pid_t>(*to));
+}
+
+namespace {
+
+/// A log that workers of another user write to must be theirs.
+Rc change_owner(const OpenFile& file, uid_t user, Log* log)
+{
+    struct stat info{};
+    if (::stat(file.name.c_str(), &info) == -1) {
+        log_error(log_emerg, log, errno, "stat() \"{}\" failed", file.name);
+        return Rc::error;
+    }
+    if (info.st_uid != user && ::chown(file.name.c_str(), user, static_cast<gid_t>(-1)) == -1) {
+        log_error(log_emerg, log, errno, "chown(\"{}\", {}) failed", file.name, user);
+        return Rc::error;
+    }
+
+    constexpr mode_t owner_rw = S_IRUSR | S_IWUSR;
+    if ((info.st_mode & owner_rw) != owner_rw &&
+        ::chmod(file.name.c_str(), info.st_mode | owner_rw) == -1) {
+        log_error(log_emerg, log, errno, "chmod() \"{}\" failed", file.name);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+void reopen_file(OpenFile& file, uid_t user, Log* log)
+{
+    if (file.flush) {
+        file.flush(file, log);
+    }
+
+    const int fd = open_append(file.name);
+    log_debug(log_debug_event, log, 0, "reopen file \"{}\", old:{} new:{}", file.name, file.fd, fd);
+    if (fd == invalid_file) {
+        log_error(log_emerg, log, errno, "open() \"{}\" failed", file.name);
+        return;
+    }
+
+    const bool owned =
+        user == static_cast<uid_t>(-1) || change_owner(file, user, log) == Rc::ok;
+    if (::close(owned ? std::exchange(file.fd, fd) : fd) == -1) {
+        log_error(log_emerg, log, errno, "close() \"{}\" failed", file.name);
+    }
+}
+
+/// nginx: ngx_shutdown_timer_handler()
+void shutdown_timer_handler(Event&) noexcept
+{
+    const auto shut_down = [](Cycle& c) {
+        for (Connection& conn : std::span{c.connections.get(), c.connection_n}) {
+            if (conn.fd == invalid_socket || !conn.read || conn.read->accept ||
+                conn.read->channel || conn.read->resolver) {
+                continue;
+            }
+            log_debug(log_debug_core, c.log, 0, "*{} shutdown timeout", conn.number);
+            conn.close = 1;
+            conn.error = 1;
+            conn.read->handler(*conn.read);
+        }
+    };
+
+    shut_down(*ngx_cycle);
+    for (Cycle* old : old_cycles) {
+        shut_down(*old);
+    }
+}
+
+}  // namespace
+
+void reopen_files(Cycle& c, uid_t user)
+{
+    for (OpenFile& file : c.open_files) {
+        if (!file.name.empty()) {
+            reopen_file(file, user, c.log);
+        }
+    }
+    (void)log_redirect_stderr(c);
+}
+
+void set_shutdown_timer(Cycle& c)
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(c.conf_ctx);
+    if (*ccf.shutdown_timeout == 0) {
+        return;
+    }
+
+    Event& ev = state.shutdown_event;
+    ev.handler = shutdown_timer_handler;
+    ev.data = &state.dumb;
+    ev.log = c.log;
+    ev.cancelable = 1;
+    add_timer(ev, *ccf.shutdown_timeout);
+}
+
+}  // namespace ngx

@@ -1,0 +1,171 @@
+#pragma once
+
+#include <ctime>
+#include <list>
+#include <memory>
+#include <optional>
+#include <sched.h>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/conf_file.hpp"
+#include "core/connection.hpp"
+#include "core/log.hpp"
+#include "core/palloc.hpp"
+#include "event/event.hpp"
+
+namespace ngx {
+
+/// One configuration and all that came of it. Each start and each reload makes one in a pool of
+/// its own; a reload takes over from `old_cycle` the sockets that stay.
+///
+/// nginx: ngx_cycle_t
+struct Cycle {
+    Cycle() = default;
+    Cycle(const Cycle&) = delete;
+    Cycle& operator=(const Cycle&) = delete;
+
+    /// By Module::index: a core module's configuration; for events and stream, a BlockCtx.
+    void** conf_ctx = nullptr;
+    Pool* pool = nullptr;
+
+    Log* log = nullptr;
+    Log new_log{};
+    bool log_use_stderr = false;
+
+    Connection** files = nullptr;  // by descriptor, for pollers with use_fd_event
+    Connection* free_connections = nullptr;
+    std::size_t free_connection_n = 0;
+
+    Module** modules = nullptr;  // ends in a null pointer
+    std::size_t modules_n = 0;
+    bool modules_used = false;  // too late to add a module
+
+    ReusableConnections reusable_connections_queue{};
+    std::size_t reusable_connections_n = 0;
+    std::time_t connections_reuse_time = 0;
+
+    std::vector<Listening> listening{};
+    std::list<ConfDump> config_dump{};
+    std::list<OpenFile> open_files{};
+
+    std::size_t connection_n = 0;
+    std::size_t files_n = 0;
+
+    std::unique_ptr<Connection[]> connections{};
+    std::unique_ptr<Event[]> read_events{};
+    std::unique_ptr<Event[]> write_events{};
+    std::unique_ptr<Connection*[]> files_storage{};
+
+    Cycle* old_cycle = nullptr;
+
+    std::string conf_file{};
+    std::string conf_param{};
+    std::string conf_prefix{};
+    std::string prefix{};
+    std::string error_log{};
+    std::string lock_file{};
+    std::string hostname{};
+};
+
+extern Module core_module;
+
+/// What debug_point() does.
+enum class DebugPoints { off, stop, abort };
+
+/// The configuration of the core module.
+///
+/// nginx: ngx_core_conf_t
+struct CoreConf {
+    static constexpr Module* module = &core_module;
+
+    std::optional<bool> daemon{};
+    std::optional<bool> master{};
+
+    std::optional<Msec> timer_resolution{};
+    std::optional<Msec> shutdown_timeout{};
+
+    std::optional<std::int64_t> worker_processes{};
+    std::optional<DebugPoints> debug_points{};
+
+    std::optional<std::int64_t> rlimit_nofile{};
+    std::optional<off_t> rlimit_core{};
+
+    std::int64_t priority = 0;
+
+    bool cpu_affinity_auto = false;
+    std::vector<cpu_set_t> cpu_affinity{};
+
+    std::string_view username{};
+    std::optional<uid_t> user{};
+    gid_t group = 0;
+
+    std::optional<std::string_view> working_directory{};
+    std::optional<std::string_view> lock_file{};
+
+    std::optional<std::string_view> pid{};
+    std::string oldpid{};
+
+    std::vector<std::string_view> env{};  // NAME or NAME=VALUE
+    std::vector<char*> environment{};     // as set_environment() made it; ends in a null pointer
+};
+
+/// The cycle that runs; before the first, one that has only a log. The one name that keeps its
+/// prefix: `cycle` is what nearly every function calls its parameter.
+extern Cycle* ngx_cycle;
+
+/// Without a master, the cycles before this one whose connections still live.
+extern std::vector<Cycle*> old_cycles;
+
+extern bool test_config;
+extern bool dump_config;
+extern bool quiet_mode;
+
+/// An empty cycle in a pool of its own, with nothing but a log.
+Cycle* create_cycle(Log* log);
+
+/// Reads the configuration into a new cycle, opens its files and sockets, calls init_module of
+/// every module, and closes what only the old cycle used. Null after an error, which has been
+/// logged; the old cycle is then as it was. In a process without a master the old cycle lives on
+/// until its last connection is closed; otherwise it is gone.
+///
+/// nginx: ngx_init_cycle()
+Cycle* init_cycle(Cycle* old_cycle);
+
+/// Closes the files that a cycle opened and frees it with all that is in it.
+///
+/// nginx: ngx_destroy_cycle_pools()
+void destroy_cycle_pools(Cycle* c);
+
+/// nginx: ngx_is_init_cycle()
+inline bool is_init_cycle(const Cycle& c) noexcept
+{
+    return c.conf_ctx == nullptr;
+}
+
+/// Writes the process's id to the file; under -t only makes sure that it could.
+///
+/// nginx: ngx_create_pidfile()
+Rc create_pidfile(std::string_view name, Log* log);
+
+/// nginx: ngx_delete_pidfile()
+void delete_pidfile(const Cycle& c);
+
+/// Sends the signal that `sig` names to the process of the pid file. Returns the exit status.
+///
+/// nginx: ngx_signal_process()
+int signal_process(Cycle& c, std::string_view sig);
+
+/// Opens all files again by their names, for a log rotation. `user` becomes their owner, unless
+/// it is -1.
+///
+/// nginx: ngx_reopen_files()
+void reopen_files(Cycle& c, uid_t user);
+
+/// Starts the timer of worker_shutdown_timeout, if there is one.
+///
+/// nginx: ngx_set_shutdown_timer()
+void set_shutdown_timer(Cycle& c);
+
+}  // namespace ngx

@@ -1,0 +1,351 @@
+#include "core/log.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <string>
+#include <unistd.h>
+
+#include "core/conf_file.hpp"
+#include "core/cycle.hpp"
+#include "core/string.hpp"
+#include "core/syslog.hpp"
+#include "core/times.hpp"
+#include "os/unix/os.hpp"
+
+namespace ngx {
+
+namespace {
+
+/// By level; there is no word for 0.
+constexpr std::array<std::string_view, 9> err_levels = {
+    "", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
+};
+
+/// By bit, from log_debug_first on.
+constexpr std::array<std::string_view, 7> debug_levels = {
+    "debug_core", "debug_alloc", "debug_mutex",  "debug_event",
+    "debug_http", "debug_mail",  "debug_stream",
+};
+static_assert(log_debug_first << (debug_levels.size() - 1) == log_debug_last);
+
+struct {
+    Log log{};
+    OpenFile file{};
+} state;
+
+/// A log on a full disk is left alone for the rest of the second: writing there may block.
+bool write_file(Log& log, std::string_view line) noexcept
+{
+    if (time() == log.disk_full_time) {
+        return false;
+    }
+    if (::write(log.file->fd, line.data(), line.size()) == -1 && errno == ENOSPC) {
+        log.disk_full_time = time();
+    }
+    return log.file->fd == STDERR_FILENO;
+}
+
+/// Writes to every log of the chain that wants the level; says whether stderr was one of them.
+bool write_chain(Log* log, unsigned level, char* buf, std::size_t len) noexcept
+{
+    const bool debug_connection = (log->log_level & log_debug_connection) != 0;
+    bool wrote_stderr = false;
+
+    for (; log && (log->log_level >= level || debug_connection); log = log->next) {
+        if (log->writer) {
+            log->writer(*log, level, buf, len);
+        } else {
+            wrote_stderr |= write_file(*log, {buf, len});
+        }
+    }
+    return wrote_stderr;
+}
+
+void write_stderr(std::string_view line) noexcept
+{
+    // stderr is the last resort: there is nobody to tell when it fails.
+    [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+char* format_to(char* p, char* last, fmt::string_view format, fmt::format_args args)
+{
+    return fmt::vformat_to_n(p, static_cast<std::size_t>(last - p), format, args).out;
+}
+
+/// The numbers of the words `error_log` may have behind its file; 0 if it is none.
+unsigned find_err_level(std::string_view word) noexcept
+{
+    const auto found = std::find(err_levels.begin() + 1, err_levels.end(), word);
+    return found == err_levels.end() ? 0 : static_cast<unsigned>(found - err_levels.begin());
+}
+
+unsigned find_debug_level(std::string_view word) noexcept
+{
+    const auto found = std::ranges::find(debug_levels, word);
+    return found == debug_levels.end() ? 0 : log_debug_first << (found - debug_levels.begin());
+}
+
+/// nginx: ngx_log_set_levels()
+const char* log_set_levels(Conf& cf, Log& log)
+{
+    if (cf.args.size() == 2) {
+        log.log_level = log_err;
+        return conf_ok;
+    }
+
+    for (std::size_t i = 2; i < cf.args.size(); i++) {
+        const unsigned level = find_err_level(cf.args[i]);
+        const unsigned debug = find_debug_level(cf.args[i]);
+
+        if (level != 0 && log.log_level != 0) {
+            conf_log_error(log_emerg, cf, 0, "duplicate log level \"{}\"", cf.args[i]);
+            return conf_error;
+        }
+        if ((level == 0 && debug == 0) || (debug != 0 && (log.log_level & ~log_debug_all) != 0)) {
+            conf_log_error(log_emerg, cf, 0, "invalid log level \"{}\"", cf.args[i]);
+            return conf_error;
+        }
+        log.log_level |= level | debug;
+    }
+
+    if (log.log_level == log_debug_level) {
+        log.log_level = log_debug_all;
+    }
+    return conf_ok;
+}
+
+/// Puts a log into its place in the chain. The head's address is known to others, so a log that
+/// belongs first changes contents with it.
+///
+/// nginx: ngx_log_insert()
+void log_insert(Log& head, Log& added)
+{
+    if (added.log_level > head.log_level) {
+        std::swap(head, added);
+        head.next = &added;
+        return;
+    }
+
+    Log* before = &head;
+    while (before->next && added.log_level <= before->next->log_level) {
+        before = before->next;
+    }
+    added.next = before->next;
+    before->next = &added;
+}
+
+/// Where the log goes: the first argument of `error_log`.
+const char* set_destination(Conf& cf, Log& log)
+{
+    const std::string_view name = cf.args[1];
+
+    if (name == "stderr") {
+        cf.cycle->log_use_stderr = true;
+        log.file = conf_open_file(*cf.cycle, "");
+        return conf_ok;
+    }
+
+    // Differs from nginx: there is no log in memory, which a debugger would have to dig out; the
+    // file would be taken for one of that name.
+    if (name.starts_with("memory:")) {
+        conf_log_error(log_emerg, cf, 0, "\"memory:\" logs are not supported in \"{}\"", name);
+        return conf_error;
+    }
+
+    if (name.starts_with("syslog:")) {
+        auto* peer = cf.pool->create<SyslogPeer>();
+        if (const char* rv = syslog_process_conf(cf, *peer); rv != conf_ok) {
+            return rv;
+        }
+        log.writer = syslog_writer;
+        log.wdata = peer;
+        return conf_ok;
+    }
+
+    log.file = conf_open_file(*cf.cycle, name);
+    return conf_ok;
+}
+
+/// nginx: ngx_error_log()
+const char* error_log(Conf& cf, const Command&, void*)
+{
+    Log* head = &cf.cycle->new_log;
+    return log_set_log(cf, head);
+}
+
+/// The built-in log's path, put behind the prefix if it is not absolute.
+std::string built_in_log_path(const char* prefix, std::string_view name)
+{
+    if (name.starts_with('/')) {
+        return std::string(name);
+    }
+    std::string path = prefix ? prefix : std::string(default_prefix);
+    if (!path.empty() && path.back() != '/') {
+        path += '/';
+    }
+    return path.append(name);
+}
+
+}  // namespace
+
+bool use_stderr = true;
+pid_t log_pid;
+
+void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
+                    fmt::format_args args) noexcept
+{
+    const int saved_errno = errno;
+    std::array<char, max_error_str> errstr;
+    char* const last = errstr.data() + errstr.size() - 1;  // the line feed always fits
+
+    char* p = slprintf(errstr.data(), last, "{} [{}] {}#{}: ", cached_err_log_time,
+                       err_levels[level], log_pid, log_pid);
+    if (log->connection != 0) {
+        p = slprintf(p, last, "*{} ", log->connection);
+    }
+    const char* const msg = p;
+
+    p = format_to(p, last, format, args);
+    if (err != 0) {
+        p = log_errno(p, last, err);
+    }
+    if (level != log_debug_level && log->handler) {
+        p = log->handler(*log, p, static_cast<std::size_t>(last - p));
+    }
+    *p++ = '\n';
+
+    const bool wrote_stderr =
+        write_chain(log, level, errstr.data(), static_cast<std::size_t>(p - errstr.data()));
+
+    if (use_stderr && level <= log_warn && !wrote_stderr) {
+        std::array<char, max_error_str + 32> line;
+        const char* end =
+            slprintf(line.data(), line.data() + line.size(), "{}: [{}] {}", server_name,
+                     err_levels[level], std::string_view(msg, static_cast<std::size_t>(p - msg)));
+        write_stderr({line.data(), static_cast<std::size_t>(end - line.data())});
+    }
+    errno = saved_errno;
+}
+
+void log_stderr_core(Err err, fmt::string_view format, fmt::format_args args) noexcept
+{
+    std::array<char, max_error_str> errstr;
+    char* const last = errstr.data() + errstr.size() - 1;
+
+    char* p = slprintf(errstr.data(), last, "{}: ", server_name);
+    p = format_to(p, last, format, args);
+    if (err != 0) {
+        p = log_errno(p, last, err);
+    }
+    *p++ = '\n';
+    write_stderr({errstr.data(), static_cast<std::size_t>(p - errstr.data())});
+}
+
+char* log_errno(char* buf, char* last, Err err) noexcept
+{
+    constexpr std::ptrdiff_t room = 50;  // for the number and a text of usual length
+    if (last - buf < room) {
+        buf = std::fill_n(last - room, 3, '.');
+    }
+    return slprintf(buf, last, " ({}: {})", err, strerror(err));
+}
+
+Log* log_init(const char* prefix, const char* error_log_name)
+{
+    const std::string_view name = error_log_name ? error_log_name : default_error_log_path;
+
+    state.log = {.log_level = log_notice, .file = &state.file};
+    state.file.fd = STDERR_FILENO;
+
+    if (!name.empty()) {
+        const std::string path = built_in_log_path(prefix, name);
+        state.file.fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+        if (state.file.fd == invalid_file) {
+            log_stderr(errno, "[alert] could not open error log file: open() \"{}\" failed", path);
+            state.file.fd = STDERR_FILENO;
+        }
+    }
+    return &state.log;
+}
+
+Rc log_open_default(Cycle& cycle)
+{
+    if (log_get_file_log(&cycle.new_log)) {
+        return Rc::ok;
+    }
+
+    // Logs of other kinds stay; they only need a file beside them.
+    const bool has_logs = cycle.new_log.log_level != 0;
+    Log* log = has_logs ? cycle.pool->create<Log>() : &cycle.new_log;
+
+    log->log_level = log_err;
+    log->file = conf_open_file(cycle, cycle.error_log);
+    if (has_logs) {
+        log_insert(cycle.new_log, *log);
+    }
+    return Rc::ok;
+}
+
+Rc log_redirect_stderr(Cycle& cycle)
+{
+    if (cycle.log_use_stderr) {
+        return Rc::ok;
+    }
+
+    const int fd = log_get_file_log(cycle.log)->file->fd;
+    if (fd != STDERR_FILENO && ::dup2(fd, STDERR_FILENO) == -1) {
+        log_error(log_alert, cycle.log, errno, "dup2(STDERR_FILENO) failed");
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+Log* log_get_file_log(Log* head) noexcept
+{
+    while (head && !head->file) {
+        head = head->next;
+    }
+    return head;
+}
+
+const char* log_set_log(Conf& cf, Log*& head)
+{
+    // A head without a level is still empty: the first error_log fills it.
+    Log* added = head && head->log_level == 0 ? head : cf.pool->create<Log>();
+    if (!head) {
+        head = added;
+    }
+
+    if (const char* rv = set_destination(cf, *added); rv != conf_ok) {
+        return rv;
+    }
+    if (const char* rv = log_set_levels(cf, *added); rv != conf_ok) {
+        return rv;
+    }
+    if (head != added) {
+        log_insert(*head, *added);
+    }
+    return conf_ok;
+}
+
+namespace {
+
+constexpr Command errlog_commands[] = {
+    {.name = "error_log", .type = main_conf | conf_1more, .set = error_log},
+};
+
+constexpr CoreModule errlog_module_ctx = {
+    .name = "errlog",
+};
+
+}  // namespace
+
+constinit Module errlog_module = {
+    .ctx = &errlog_module_ctx,
+    .commands = errlog_commands,
+    .type = ModuleType::core,
+};
+
+}  // namespace ngx

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <ctime>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "core/core.hpp"
+
+namespace ngx {
+
+/// A log's level holds one of these, or any of the debug masks below them.
+inline constexpr unsigned log_stderr_level = 0;
+inline constexpr unsigned log_emerg = 1;
+inline constexpr unsigned log_alert = 2;
+inline constexpr unsigned log_crit = 3;
+inline constexpr unsigned log_err = 4;
+inline constexpr unsigned log_warn = 5;
+inline constexpr unsigned log_notice = 6;
+inline constexpr unsigned log_info = 7;
+inline constexpr unsigned log_debug_level = 8;
+
+inline constexpr unsigned log_debug_core = 0x010;
+inline constexpr unsigned log_debug_alloc = 0x020;
+inline constexpr unsigned log_debug_mutex = 0x040;
+inline constexpr unsigned log_debug_event = 0x080;
+inline constexpr unsigned log_debug_http = 0x100;
+inline constexpr unsigned log_debug_mail = 0x200;
+inline constexpr unsigned log_debug_stream = 0x400;
+inline constexpr unsigned log_debug_first = log_debug_core;
+inline constexpr unsigned log_debug_last = log_debug_stream;
+inline constexpr unsigned log_debug_connection = 0x80000000;
+inline constexpr unsigned log_debug_all = 0x7ffffff0;
+
+/// The longest line, its line feed included; what is longer is cut.
+inline constexpr std::size_t max_error_str = 2048;
+
+/// Appends what a log's owner is doing (", client: ..."). Returns the new end, never past
+/// buf + len.
+using LogHandler = char* (*)(Log& log, char* buf, std::size_t len);
+
+/// Takes a whole line, its line feed included, in place of a file.
+using LogWriter = void (*)(Log& log, unsigned level, char* buf, std::size_t len);
+
+/// One destination, and the next. A chain is ordered by falling level, so that a walk may stop
+/// at the first log that does not want the line. The head of a chain never moves.
+///
+/// nginx: ngx_log_t
+struct Log {
+    unsigned log_level = 0;
+    OpenFile* file = nullptr;
+    std::uint64_t connection = 0;
+    std::time_t disk_full_time = 0;
+    LogHandler handler = nullptr;
+    void* data = nullptr;
+    LogWriter writer = nullptr;
+    void* wdata = nullptr;
+    const char* action = nullptr;
+    Log* next = nullptr;
+};
+
+/// Until the first cycle has its own logs, warnings and worse go to stderr as well.
+extern bool use_stderr;
+
+/// What a log line calls this process: its id, kept by os_init() and after each fork.
+extern pid_t log_pid;
+
+extern Module errlog_module;
+
+/// Writes one line to every log of the chain that wants `level`. Keeps errno.
+///
+/// nginx: ngx_log_error_core()
+void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
+                    fmt::format_args args) noexcept;
+
+/// Logs at a level from emerg to info; `err` is an errno to append, or 0.
+///
+/// nginx: ngx_log_error()
+template <typename... Args>
+void log_error(unsigned level, Log* log, Err err, fmt::format_string<Args...> format,
+               const Args&... args) noexcept
+{
+    if (log->log_level >= level) {
+        log_error_core(level, log, err, format, fmt::make_format_args(args...));
+    }
+}
+
+/// Logs where `mask` is on. Built without debug support this is nothing at all; with it, a mask
+/// that is off costs one test.
+///
+/// nginx: ngx_log_debug0()
+template <typename... Args>
+void log_debug([[maybe_unused]] unsigned mask, [[maybe_unused]] Log* log, [[maybe_unused]] Err err,
+               [[maybe_unused]] fmt::format_string<Args...> format,
+               [[maybe_unused]] const Args&... args) noexcept
+{
+    if constexpr (have_debug) {
+        if ((log->log_level & mask) != 0) {
+            log_error_core(log_debug_level, log, err, format, fmt::make_format_args(args...));
+        }
+    }
+}
+
+/// Writes "ngxx: MESSAGE (errno: text)" to stderr, for when no log can be used.
+///
+/// nginx: ngx_log_stderr()
+void log_stderr_core(Err err, fmt::string_view format, fmt::format_args args) noexcept;
+
+/// nginx: ngx_log_stderr()
+template <typename... Args>
+void log_stderr(Err err, fmt::format_string<Args...> format, const Args&... args) noexcept
+{
+    log_stderr_core(err, format, fmt::make_format_args(args...));
+}
+
+/// Appends " (2: No such file or directory)", shortening the text before it when there is no
+/// room. Returns the new end.
+///
+/// nginx: ngx_log_errno()
+char* log_errno(char* buf, char* last, Err err) noexcept;
+
+/// The log until the first cycle has its own: `error_log` if not null (empty means stderr),
+/// else the built-in path, relative to `prefix` or to the built-in prefix. A file that cannot be
+/// opened is said on stderr, which then takes its place.
+///
+/// nginx: ngx_log_init()
+Log* log_init(const char* prefix, const char* error_log);
+
+/// Gives the cycle its default error log, at level error, when the configuration named no file.
+///
+/// nginx: ngx_log_open_default()
+Rc log_open_default(Cycle& cycle);
+
+/// Points descriptor 2 at the first file log, unless some log is stderr itself.
+///
+/// nginx: ngx_log_redirect_stderr()
+Rc log_redirect_stderr(Cycle& cycle);
+
+/// The first log of the chain that is a file, or null.
+///
+/// nginx: ngx_log_get_file_log()
+Log* log_get_file_log(Log* head) noexcept;
+
+/// The `error_log` directive of any level: adds a log to the chain at `head`, which may be null.
+///
+/// nginx: ngx_log_set_log()
+const char* log_set_log(Conf& cf, Log*& head);
+
+}  // namespace ngx

@@ -1,0 +1,716 @@
+#include "core/nginx.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <grp.h>
+#include <optional>
+#include <pwd.h>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <boost/program_options.hpp>
+
+#include "core/conf_slot.hpp"
+#include "core/cycle.hpp"
+#include "core/log.hpp"
+#include "core/module.hpp"
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+#include "os/unix/process_cycle.hpp"
+
+namespace ngx {
+
+namespace {
+
+/// The command line.
+struct Options {
+    bool show_version = false;
+    bool show_help = false;
+    bool show_configure = false;
+    std::optional<std::string> prefix{};
+    std::optional<std::string> error_log{};
+    std::optional<std::string> conf_file{};
+    std::optional<std::string> conf_params{};
+    std::optional<std::string> signal{};
+};
+
+struct {
+    char** os_environ = nullptr;  // the environment as it was at the start
+} state;
+
+namespace po = boost::program_options;
+
+po::options_description option_descriptions()
+{
+    po::options_description options;
+    for (const char* flag : {",?", ",h", ",v", ",V", ",t", ",T", ",q"}) {
+        options.add_options()(flag, "");
+    }
+    for (const char* option : {",p", ",e", ",c", ",g", ",s"}) {
+        options.add_options()(option, po::value<std::string>(), "");
+    }
+    return options;
+}
+
+/// What an option without its value should have had.
+std::string_view wanted(char option) noexcept
+{
+    switch (option) {
+    case 'p':
+        return "directory name";
+    case 'e':
+    case 'c':
+        return "file name";
+    default:
+        return "parameter";
+    }
+}
+
+Rc take_signal(Options& options, const std::string& name)
+{
+    constexpr std::array<std::string_view, 4> names = {"stop", "quit", "reopen", "reload"};
+    if (std::ranges::find(names, name) == names.end()) {
+        log_stderr(0, "invalid option: \"-s {}\"", name);
+        return Rc::error;
+    }
+    options.signal = name;
+    process = Process::signaller;
+    return Rc::ok;
+}
+
+Rc take_option(Options& options, char option, const std::string& value)
+{
+    switch (option) {
+    case '?':
+    case 'h':
+        options.show_version = true;
+        options.show_help = true;
+        break;
+    case 'v':
+        options.show_version = true;
+        break;
+    case 'V':
+        options.show_version = true;
+        options.show_configure = true;
+        break;
+    case 't':
+        test_config = true;
+        break;
+    case 'T':
+        test_config = true;
+        dump_config = true;
+        break;
+    case 'q':
+        quiet_mode = true;
+        break;
+    case 'p':
+        options.prefix = value;
+        break;
+    case 'e':
+        options.error_log = value == "stderr" ? "" : value;
+        break;
+    case 'c':
+        options.conf_file = value;
+        break;
+    case 'g':
+        options.conf_params = value;
+        break;
+    case 's':
+        return take_signal(options, value);
+    }
+    return Rc::ok;
+}
+
+/// Says what is wrong with the command line. Single letters may stand together, as in -qt.
+///
+/// nginx: ngx_get_options()
+Rc get_options(int argc, char** argv, Options& options)
+{
+    using namespace po::command_line_style;
+    constexpr int style = allow_short | allow_dash_for_short | allow_sticky | short_allow_next |
+                          short_allow_adjacent;
+    try {
+        const auto parsed = po::command_line_parser(argc, argv)
+                                .options(option_descriptions())
+                                .style(style)
+                                .run();
+        for (const po::option& option : parsed.options) {
+            if (option.position_key != -1) {
+                log_stderr(0, "invalid option: \"{}\"", option.value.front());
+                return Rc::error;
+            }
+            const std::string value = option.value.empty() ? "" : option.value.front();
+            if (take_option(options, option.string_key.back(), value) != Rc::ok) {
+                return Rc::error;
+            }
+        }
+    } catch (const po::unknown_option& e) {
+        log_stderr(0, "invalid option: \"{}\"", e.get_option_name().back());
+        return Rc::error;
+    } catch (const po::error_with_option_name& e) {
+        const char option = e.get_option_name().back();
+        log_stderr(0, "option \"-{}\" requires {}", option, wanted(option));
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+void write_stderr(std::string_view text)
+{
+    // The exit status says nothing of it, as in nginx: there is nowhere else to complain.
+    [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+/// nginx: ngx_show_version_info()
+void show_version_info(const Options& options)
+{
+    write_stderr(fmt::format("{} version: {}\n", server_name, server_build));
+
+    if (options.show_help) {
+        write_stderr(fmt::format(
+            "Usage: {0} [-?hvVtTq] [-s signal] [-p prefix]\n"
+            "            [-e filename] [-c filename] [-g directives]\n"
+            "\n"
+            "Options:\n"
+            "  -?,-h         : show this help\n"
+            "  -v            : show the version\n"
+            "  -V            : show the version, how it was built, and its modules\n"
+            "  -t            : test the configuration and exit\n"
+            "  -T            : as -t, and write the configuration to standard output\n"
+            "  -q            : with -t, say nothing but errors\n"
+            "  -s signal     : signal a running server: stop, quit, reopen, reload\n"
+            "  -p prefix     : directory that relative paths start from (default: {1})\n"
+            "  -e filename   : error log until the configuration names one (default: {2})\n"
+            "  -c filename   : configuration file (default: {3})\n"
+            "  -g directives : directives to obey before those of the file\n"
+            "\n",
+            server_name, default_prefix,
+            *default_error_log_path ? default_error_log_path : "stderr", default_conf_path));
+    }
+
+    if (options.show_configure) {
+        write_stderr(fmt::format("built by {}\nconfigure arguments:{}\nmodules:", compiler,
+                                 configure_arguments));
+        for (const std::string_view* name = module_names; !name->empty(); name++) {
+            write_stderr(fmt::format(" {}", *name));
+        }
+        write_stderr("\n");
+    }
+}
+
+/// Takes the paths from the command line into the cycle that stands before the first.
+///
+/// nginx: ngx_process_options()
+Rc process_options(Cycle& cycle, const Options& options)
+{
+    cycle.prefix = options.prefix.value_or(default_prefix);
+    if (!cycle.prefix.empty() && cycle.prefix.back() != '/') {
+        cycle.prefix += '/';
+    }
+    cycle.conf_prefix = cycle.prefix;
+
+    const std::string conf_file = options.conf_file.value_or(default_conf_path);
+    cycle.conf_file = conf_full_name(cycle, conf_file, false);
+
+    // What the file includes lies beside it.
+    if (const std::size_t slash = cycle.conf_file.rfind('/');
+        slash != 0 && slash != std::string::npos) {
+        cycle.conf_prefix = cycle.conf_file.substr(0, slash + 1);
+    }
+
+    cycle.error_log = options.error_log.value_or(default_error_log_path);
+    cycle.conf_param = options.conf_params.value_or("");
+
+    if (test_config) {
+        cycle.log->log_level = log_info;
+    }
+    return Rc::ok;
+}
+
+void write_config_dump(const Cycle& cycle)
+{
+    for (const ConfDump& dump : cycle.config_dump) {
+        fmt::print("# configuration file {}:\n{}\n", dump.name, dump.buffer);
+    }
+    std::fflush(stdout);
+}
+
+/// nginx: ngx_core_module_create_conf()
+void* core_module_create_conf(Cycle& cycle)
+{
+    return cycle.pool->create<CoreConf>();
+}
+
+/// A reload may not change the lock file: workers of both cycles lock it.
+void init_lock_file(Cycle& cycle, std::string_view lock_file)
+{
+    cycle.lock_file = std::string(conf_full_name(cycle, lock_file, false)) + ".accept";
+
+    const std::string& old = cycle.old_cycle->lock_file;
+    if (!old.empty() && cycle.lock_file != old) {
+        log_error(log_emerg, cycle.log, 0, "\"lock_file\" could not be changed, ignored");
+        cycle.lock_file = old;
+    }
+}
+
+/// Who the workers are to be when root starts the server and the file does not say.
+Rc init_user(Cycle& cycle, CoreConf& ccf)
+{
+    if (ccf.user || ::geteuid() != 0) {
+        return Rc::ok;
+    }
+
+    errno = 0;
+    const passwd* pwd = ::getpwnam(default_user);
+    if (!pwd) {
+        log_error(log_emerg, cycle.log, errno, "getpwnam(\"{}\") failed", default_user);
+        return Rc::error;
+    }
+    ccf.username = default_user;
+    ccf.user = pwd->pw_uid;
+
+    errno = 0;
+    const group* grp = ::getgrnam(default_group);
+    if (!grp) {
+        log_error(log_emerg, cycle.log, errno, "getgrnam(\"{}\") failed", default_group);
+        return Rc::error;
+    }
+    ccf.group = grp->gr_gid;
+    return Rc::ok;
+}
+
+std::string_view nonempty_or(const std::optional<std::string_view>& value,
+                             std::string_view fallback) noexcept
+{
+    return value && !value->empty() ? *value : fallback;
+}
+
+/// nginx: ngx_core_module_init_conf()
+const char* core_module_init_conf(Cycle& cycle, void* conf)
+{
+    CoreConf& ccf = *static_cast<CoreConf*>(conf);
+
+    conf_init_value(ccf.daemon, true);
+    conf_init_value(ccf.master, true);
+    conf_init_value(ccf.timer_resolution, Msec{0});
+    conf_init_value(ccf.shutdown_timeout, Msec{0});
+    conf_init_value(ccf.worker_processes, 1);
+    conf_init_value(ccf.debug_points, DebugPoints::off);
+
+    const std::size_t masks = ccf.cpu_affinity.size();
+    if (!ccf.cpu_affinity_auto && masks > 1 &&
+        masks != static_cast<std::size_t>(*ccf.worker_processes)) {
+        log_error(log_warn, cycle.log, 0,
+                  "the number of \"worker_processes\" is not equal to the number of "
+                  "\"worker_cpu_affinity\" masks, using last mask for remaining worker processes");
+    }
+
+    ccf.pid = conf_full_name(cycle, nonempty_or(ccf.pid, default_pid_path), false);
+    ccf.oldpid = std::string(*ccf.pid) + ".oldbin";
+
+    if (init_user(cycle, ccf) != Rc::ok) {
+        return conf_error;
+    }
+    init_lock_file(cycle, nonempty_or(ccf.lock_file, default_lock_path));
+    return conf_ok;
+}
+
+/// nginx: ngx_set_user()
+const char* set_user(Conf& cf, const Command&, void* conf)
+{
+    CoreConf& ccf = *static_cast<CoreConf*>(conf);
+    if (ccf.user) {
+        return "is duplicate";
+    }
+    if (::geteuid() != 0) {
+        conf_log_error(log_warn, cf, 0,
+                       "the \"user\" directive makes sense only if the master process runs with "
+                       "super-user privileges, ignored");
+        return conf_ok;
+    }
+
+    const char* const user = cf.args[1].data();
+    errno = 0;
+    const passwd* pwd = ::getpwnam(user);
+    if (!pwd) {
+        conf_log_error(log_emerg, cf, errno, "getpwnam(\"{}\") failed", user);
+        return conf_error;
+    }
+    ccf.username = cf.args[1];
+    ccf.user = pwd->pw_uid;
+
+    const char* const group_name = cf.args.back().data();
+    errno = 0;
+    const group* grp = ::getgrnam(group_name);
+    if (!grp) {
+        conf_log_error(log_emerg, cf, errno, "getgrnam(\"{}\") failed", group_name);
+        return conf_error;
+    }
+    ccf.group = grp->gr_gid;
+    return conf_ok;
+}
+
+/// nginx: ngx_set_env()
+const char* set_env(Conf& cf, const Command&, void* conf)
+{
+    static_cast<CoreConf*>(conf)->env.push_back(cf.args[1]);
+    return conf_ok;
+}
+
+/// nginx: ngx_set_priority()
+const char* set_priority(Conf& cf, const Command&, void* conf)
+{
+    CoreConf& ccf = *static_cast<CoreConf*>(conf);
+    if (ccf.priority != 0) {
+        return "is duplicate";
+    }
+
+    const std::string_view value = cf.args[1];
+    const bool sign = value.starts_with('-') || value.starts_with('+');
+    const auto priority = atoi(value.substr(sign ? 1 : 0));
+    if (!priority) {
+        return "invalid number";
+    }
+    ccf.priority = value.starts_with('-') ? -*priority : *priority;
+    return conf_ok;
+}
+
+/// A mask such as 0101: its last digit is the first processor. Spaces are for the reader.
+const char* parse_cpu_mask(Conf& cf, std::string_view text, cpu_set_t& mask)
+{
+    if (text.size() > CPU_SETSIZE) {
+        conf_log_error(log_emerg, cf, 0, "\"worker_cpu_affinity\" supports up to {} CPUs only",
+                       CPU_SETSIZE);
+        return conf_error;
+    }
+
+    CPU_ZERO(&mask);
+    std::size_t cpu = 0;
+    for (auto ch = text.rbegin(); ch != text.rend(); ++ch) {
+        if (*ch == ' ') {
+            continue;
+        }
+        if (*ch == '1') {
+            CPU_SET(cpu, &mask);
+        } else if (*ch != '0') {
+            conf_log_error(log_emerg, cf, 0, "invalid character \"{}\" in \"worker_cpu_affinity\"",
+                           *ch);
+            return conf_error;
+        }
+        cpu++;
+    }
+    return conf_ok;
+}
+
+/// nginx: ngx_set_cpu_affinity()
+const char* set_cpu_affinity(Conf& cf, const Command&, void* conf)
+{
+    CoreConf& ccf = *static_cast<CoreConf*>(conf);
+    if (!ccf.cpu_affinity.empty()) {
+        return "is duplicate";
+    }
+
+    std::size_t n = 1;
+    if (cf.args[1] == "auto") {
+        if (cf.args.size() > 3) {
+            conf_log_error(log_emerg, cf, 0,
+                           "invalid number of arguments in \"worker_cpu_affinity\" directive");
+            return conf_error;
+        }
+        ccf.cpu_affinity_auto = true;
+        cpu_set_t& all = ccf.cpu_affinity.emplace_back();
+        CPU_ZERO(&all);
+        for (std::size_t cpu = 0; cpu < static_cast<std::size_t>(ncpu) && cpu < CPU_SETSIZE;
+             cpu++) {
+            CPU_SET(cpu, &all);
+        }
+        n = 2;
+    }
+
+    for (; n < cf.args.size(); n++) {
+        cpu_set_t& mask = ccf.cpu_affinity.emplace_back();
+        if (const char* rv = parse_cpu_mask(cf, cf.args[n], mask); rv != conf_ok) {
+            return rv;
+        }
+    }
+    return conf_ok;
+}
+
+/// nginx: ngx_set_worker_processes()
+const char* set_worker_processes(Conf& cf, const Command&, void* conf)
+{
+    CoreConf& ccf = *static_cast<CoreConf*>(conf);
+    if (ccf.worker_processes) {
+        return "is duplicate";
+    }
+    if (cf.args[1] == "auto") {
+        ccf.worker_processes = ncpu;
+        return conf_ok;
+    }
+    ccf.worker_processes = atoi(cf.args[1]);
+    return ccf.worker_processes ? conf_ok : "invalid value";
+}
+
+/// Differs from nginx: modules cannot be loaded yet; -Dadd_module builds them in.
+///
+/// nginx: ngx_load_module()
+const char* load_module(Conf& cf, const Command&, void*)
+{
+    if (cf.cycle->modules_used) {
+        return "is specified too late";
+    }
+    conf_log_error(log_emerg, cf, 0,
+                   "\"load_module\" is not supported, build \"{}\" in with the add_module option",
+                   cf.args[1]);
+    return conf_error;
+}
+
+/// The entry NAME=VALUE of the environment at the start, or null.
+char* find_in_environ(std::string_view name) noexcept
+{
+    for (char** p = state.os_environ; *p; p++) {
+        const std::string_view entry = *p;
+        if (entry.starts_with(name) && entry.substr(name.size()).starts_with('=')) {
+            return *p;
+        }
+    }
+    return nullptr;
+}
+
+/// Until there is a master, this process does the whole work, in the foreground.
+void be_single_process(Cycle& cycle, CoreConf& ccf)
+{
+    if (*ccf.master || *ccf.daemon) {
+        log_error(log_warn, cycle.log, 0,
+                  "\"master_process on\" and \"daemon on\" are not supported yet, "
+                  "running as a single process in the foreground");
+    }
+    ccf.master = false;
+    ccf.daemon = false;
+}
+
+/// Everything between a configuration that is good and the loop.
+int run(Cycle* cycle, Log* log)
+{
+    os_status(cycle->log);
+    ngx_cycle = cycle;
+
+    CoreConf& ccf = *get_conf<CoreConf>(cycle->conf_ctx);
+    be_single_process(*cycle, ccf);
+
+    if (init_signals(cycle->log) != Rc::ok) {
+        return 1;
+    }
+    if (create_pidfile(*ccf.pid, cycle->log) != Rc::ok) {
+        return 1;
+    }
+    if (log_redirect_stderr(*cycle) != Rc::ok) {
+        return 1;
+    }
+    if (log->file->fd != STDERR_FILENO && ::close(log->file->fd) == -1) {
+        log_error(log_alert, cycle->log, errno, "close() built-in log failed");
+    }
+    use_stderr = false;
+
+    single_process_cycle(cycle);
+}
+
+int start(int argc, char** argv)
+{
+    Options options;
+    if (get_options(argc, argv, options) != Rc::ok) {
+        return 1;
+    }
+    if (options.show_version) {
+        show_version_info(options);
+        if (!test_config) {
+            return 0;
+        }
+    }
+
+    time_init();
+    pid = ::getpid();
+    log_pid = pid;
+    parent = ::getppid();
+    state.os_environ = environ;
+
+    Log* log = log_init(options.prefix ? options.prefix->c_str() : nullptr,
+                        options.error_log ? options.error_log->c_str() : nullptr);
+
+    Cycle* before = create_cycle(log);
+    ngx_cycle = before;
+
+    if (process_options(*before, options) != Rc::ok || os_init(log) != Rc::ok ||
+        preinit_modules() != Rc::ok) {
+        return 1;
+    }
+
+    const std::string conf_file = before->conf_file;
+    Cycle* cycle = init_cycle(before);
+    if (!cycle) {
+        if (test_config) {
+            log_stderr(0, "configuration file {} test failed", conf_file);
+        }
+        return 1;
+    }
+
+    if (test_config) {
+        if (!quiet_mode) {
+            log_stderr(0, "configuration file {} test is successful", cycle->conf_file);
+        }
+        if (dump_config) {
+            write_config_dump(*cycle);
+        }
+        return 0;
+    }
+    if (options.signal) {
+        return signal_process(*cycle, *options.signal);
+    }
+    return run(cycle, log);
+}
+
+constexpr ConfEnum<DebugPoints> debug_points[] = {
+    {"stop", DebugPoints::stop},
+    {"abort", DebugPoints::abort},
+};
+
+constexpr std::uint32_t core_conf = main_conf | direct_conf;
+
+constexpr Command core_commands[] = {
+    {
+        .name = "daemon",
+        .type = core_conf | conf_flag,
+        .set = conf_set_flag_slot<&CoreConf::daemon>,
+    },
+    {
+        .name = "master_process",
+        .type = core_conf | conf_flag,
+        .set = conf_set_flag_slot<&CoreConf::master>,
+    },
+    {
+        .name = "timer_resolution",
+        .type = core_conf | conf_take1,
+        .set = conf_set_msec_slot<&CoreConf::timer_resolution>,
+    },
+    {
+        .name = "pid",
+        .type = core_conf | conf_take1,
+        .set = conf_set_str_slot<&CoreConf::pid>,
+    },
+    {
+        .name = "lock_file",
+        .type = core_conf | conf_take1,
+        .set = conf_set_str_slot<&CoreConf::lock_file>,
+    },
+    {
+        .name = "worker_processes",
+        .type = core_conf | conf_take1,
+        .set = set_worker_processes,
+    },
+    {
+        .name = "debug_points",
+        .type = core_conf | conf_take1,
+        .set = conf_set_enum_slot<&CoreConf::debug_points, debug_points>,
+    },
+    {
+        .name = "user",
+        .type = core_conf | conf_take12,
+        .set = set_user,
+    },
+    {
+        .name = "worker_priority",
+        .type = core_conf | conf_take1,
+        .set = set_priority,
+    },
+    {
+        .name = "worker_cpu_affinity",
+        .type = core_conf | conf_1more,
+        .set = set_cpu_affinity,
+    },
+    {
+        .name = "worker_rlimit_nofile",
+        .type = core_conf | conf_take1,
+        .set = conf_set_num_slot<&CoreConf::rlimit_nofile>,
+    },
+    {
+        .name = "worker_rlimit_core",
+        .type = core_conf | conf_take1,
+        .set = conf_set_off_slot<&CoreConf::rlimit_core>,
+    },
+    {
+        .name = "worker_shutdown_timeout",
+        .type = core_conf | conf_take1,
+        .set = conf_set_msec_slot<&CoreConf::shutdown_timeout>,
+    },
+    {
+        .name = "working_directory",
+        .type = core_conf | conf_take1,
+        .set = conf_set_str_slot<&CoreConf::working_directory>,
+    },
+    {
+        .name = "env",
+        .type = core_conf | conf_take1,
+        .set = set_env,
+    },
+    {
+        .name = "load_module",
+        .type = core_conf | conf_take1,
+        .set = load_module,
+    },
+};
+
+constexpr CoreModule core_module_ctx = {
+    .name = "core",
+    .create_conf = core_module_create_conf,
+    .init_conf = core_module_init_conf,
+};
+
+}  // namespace
+
+int main(int argc, char** argv) noexcept
+{
+    try {
+        return start(argc, argv);
+    } catch (const std::exception& e) {
+        log_stderr(0, "[emerg] {}", e.what());
+        return 1;
+    }
+}
+
+void set_environment(Cycle& cycle)
+{
+    CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    if (!ccf.environment.empty()) {
+        return;
+    }
+
+    // Without TZ the log's times would change with the first worker.
+    const auto is_tz = [](std::string_view var) { return var == "TZ" || var.starts_with("TZ="); };
+    if (std::ranges::none_of(ccf.env, is_tz)) {
+        ccf.env.emplace_back("TZ");
+    }
+
+    for (const std::string_view var : ccf.env) {
+        char* const entry = var.find('=') != var.npos ? const_cast<char*>(var.data())
+                                                      : find_in_environ(var);
+        if (entry) {
+            ccf.environment.push_back(entry);
+        }
+    }
+    ccf.environment.push_back(nullptr);
+    environ = ccf.environment.data();
+}
+
+constinit Module core_module = {
+    .ctx = &core_module_ctx,
+    .commands = core_commands,
+    .type = ModuleType::core,
+};
+
+}  // namespace ngx

@@ -1,0 +1,84 @@
+#include "core/palloc.hpp"
+
+#include <boost/intrusive/slist.hpp>
+
+namespace ngx {
+
+namespace {
+
+/// A block that waits for the next connection; the hook lies in the unused block itself.
+struct FreeBlock : boost::intrusive::slist_base_hook<> {};
+
+struct {
+    boost::intrusive::slist<FreeBlock, boost::intrusive::constant_time_size<false>> blocks;
+} state;
+
+/// The size of each block has to be known when it is freed.
+struct BlockHeader {
+    std::size_t size;
+};
+
+constexpr std::size_t header_size =
+    (sizeof(BlockHeader) + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) *
+    alignof(std::max_align_t);
+
+void* take_block(std::size_t size)
+{
+    if (!have_asan && size == connection_pool_size && !state.blocks.empty()) {
+        FreeBlock& block = state.blocks.front();
+        state.blocks.pop_front();
+        return &block;
+    }
+    return ::operator new(size);
+}
+
+void give_block(void* block, std::size_t size) noexcept
+{
+    if (!have_asan && size == connection_pool_size) {
+        state.blocks.push_front(*::new (block) FreeBlock);
+        return;
+    }
+    ::operator delete(block);
+}
+
+}  // namespace
+
+Pool::~Pool()
+{
+    for (CleanupLink* link = cleanups_; link; link = link->next) {
+        link->handler(link->data);
+    }
+}
+
+std::string_view Pool::pstrdup(std::string_view text)
+{
+    char* copy = static_cast<char*>(palloc(text.size() + 1, 1));
+    std::memcpy(copy, text.data(), text.size());
+    copy[text.size()] = '\0';
+    return {copy, text.size()};
+}
+
+void Pool::cleanup_add(Cleanup handler, void* data)
+{
+    cleanups_ = create<CleanupLink>(handler, data, cleanups_);
+}
+
+Pool* create_pool(std::size_t size, Log* log)
+{
+    static_assert(connection_pool_size > header_size + sizeof(Pool));
+
+    char* block = static_cast<char*>(take_block(size));
+    ::new (block) BlockHeader{size};
+    char* first = block + header_size + sizeof(Pool);
+    return ::new (block + header_size) Pool(first, size - header_size - sizeof(Pool), log);
+}
+
+void destroy_pool(Pool* pool) noexcept
+{
+    void* block = reinterpret_cast<char*>(pool) - header_size;
+    const std::size_t size = static_cast<BlockHeader*>(block)->size;
+    pool->~Pool();
+    give_block(block, size);
+}
+
+}  // namespace ngx

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "core/core.hpp"
+
+/// The few string helpers that the standard library and {fmt} leave over.
+namespace ngx {
+
+/// Formats into [p, last), cuts what does not fit, writes no zero byte. Returns the new end.
+///
+/// nginx: ngx_slprintf()
+template <typename... Args>
+char* slprintf(char* p, char* last, fmt::format_string<Args...> format, const Args&... args)
+{
+    return fmt::vformat_to_n(p, static_cast<std::size_t>(last - p), format,
+                             fmt::make_format_args(args...))
+        .out;
+}
+
+/// The decimal number that `text` is, digits only; empty when it is not one or overflows.
+///
+/// nginx: ngx_atoi()
+inline std::optional<std::int64_t> atoi(std::string_view text) noexcept
+{
+    std::int64_t value = 0;
+    if (text.empty() || text.front() < '0' || text.front() > '9') {
+        return std::nullopt;
+    }
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || stop != end) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+/// Equal but for the case of ASCII letters.
+///
+/// nginx: ngx_strcasecmp()
+bool strcaseeq(std::string_view a, std::string_view b) noexcept;
+
+}  // namespace ngx

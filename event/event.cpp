@@ -1,0 +1,771 @@
+#include "event/event.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "core/conf_slot.hpp"
+#include "core/cycle.hpp"
+#include "core/inet.hpp"
+#include "core/times.hpp"
+#include "event/event_posted.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+#include "os/unix/shmem.hpp"
+
+namespace ngx {
+
+namespace {
+
+constexpr std::int64_t default_connections = 512;
+constexpr int exit_fatal = 2;
+
+Atomic connection_counter0{1};
+Atomic stat_accepted0;
+Atomic stat_handled0;
+Atomic stat_requests0;
+Atomic stat_active0;
+Atomic stat_reading0;
+Atomic stat_writing0;
+Atomic stat_waiting0;
+
+struct {
+    Msec timer_resolution = 0;
+    bool alarm_set = false;  // SIGALRM comes at an interval
+} state;
+
+const EventModule& event_ctx(const Module& module) noexcept
+{
+    return *static_cast<const EventModule*>(module.ctx);
+}
+
+}  // namespace
+
+EventActions event_actions;
+unsigned event_flags;
+bool use_epoll_rdhup;
+volatile std::sig_atomic_t event_timer_alarm;
+
+Atomic* connection_counter = &connection_counter0;
+Atomic* stat_accepted = &stat_accepted0;
+Atomic* stat_handled = &stat_handled0;
+Atomic* stat_requests = &stat_requests0;
+Atomic* stat_active = &stat_active0;
+Atomic* stat_reading = &stat_reading0;
+Atomic* stat_writing = &stat_writing0;
+Atomic* stat_waiting = &stat_waiting0;
+
+Atomic* accept_mutex_ptr;
+Shmtx accept_mutex;
+bool use_accept_mutex;
+bool accept_events;
+bool accept_mutex_held;
+Msec accept_mutex_delay;
+MsecInt accept_disabled;
+bool use_exclusive_accept;
+
+namespace {
+
+/// Step 2 of the turn. False when the turn is to be given up.
+bool try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
+{
+    if (accept_disabled > 0) {
+        accept_disabled--;
+        return true;
+    }
+    if (trylock_accept_mutex(cycle) == Rc::error) {
+        return false;
+    }
+    if (accept_mutex_held) {
+        flags |= post_events;
+    } else {
+        timer = std::min(timer, accept_mutex_delay);  // timer_infinite is the greatest
+    }
+    return true;
+}
+
+}  // namespace
+
+void process_events_and_timers(Cycle& cycle) noexcept
+{
+    const bool by_alarm = state.timer_resolution != 0;
+    Msec timer = by_alarm ? timer_infinite : event_find_timer();
+    unsigned flags = by_alarm ? 0 : update_time;
+
+    if (use_accept_mutex && !try_accept_mutex(cycle, timer, flags)) {
+        return;
+    }
+
+    if (!posted_next_events.empty()) {
+        event_move_posted_next(cycle);
+        timer = 0;
+    }
+
+    const Msec before = current_msec;
+    // An error has been logged, and there is nothing else to do than to go on.
+    (void)event_actions.process_events(cycle, timer, flags);
+    log_debug(log_debug_event, cycle.log, 0, "timer delta: {}", current_msec - before);
+
+    event_process_posted(cycle, posted_accept_events);
+    if (accept_mutex_held) {
+        shmtx_unlock(accept_mutex);
+    }
+
+    event_expire_timers();
+    event_process_posted(cycle, posted_events);
+}
+
+Rc handle_read_event(Event& rev, unsigned flags) noexcept
+{
+    if ((event_flags & use_clear_event) != 0) {
+        if (!rev.active && !rev.ready) {
+            return event_actions.add(rev, read_event, clear_event);
+        }
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_level_event) != 0) {
+        if (!rev.active && !rev.ready) {
+            return event_actions.add(rev, read_event, level_event);
+        }
+        if (rev.active && (rev.ready || (flags & close_event) != 0)) {
+            return event_actions.del(rev, read_event, level_event | flags);
+        }
+    }
+    return Rc::ok;
+}
+
+Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
+{
+    if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
+        return Rc::error;
+    }
+
+    if ((event_flags & use_clear_event) != 0) {
+        if (!wev.active && !wev.ready) {
+            return event_actions.add(wev, write_event,
+                                     clear_event | (lowat != 0 ? lowat_event : 0));
+        }
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_level_event) != 0) {
+        if (!wev.active && !wev.ready) {
+            return event_actions.add(wev, write_event, level_event);
+        }
+        if (wev.active && wev.ready) {
+            return event_actions.del(wev, write_event, level_event);
+        }
+    }
+    return Rc::ok;
+}
+
+Rc send_lowat(Connection& c, std::size_t lowat) noexcept
+{
+    if (lowat == 0 || c.sndlowat) {
+        return Rc::ok;
+    }
+
+    const int sndlowat = static_cast<int>(lowat);
+    if (::setsockopt(c.fd, SOL_SOCKET, SO_SNDLOWAT, &sndlowat, sizeof(sndlowat)) == -1) {
+        connection_error(c, errno, "setsockopt(SO_SNDLOWAT) failed");
+        return Rc::error;
+    }
+    c.sndlowat = 1;
+    return Rc::ok;
+}
+
+int event_ident(const Event& ev) noexcept
+{
+    return static_cast<const Connection*>(ev.data)->fd;
+}
+
+namespace {
+
+/// The events block must be there, and leave a connection for each listener and one for the
+/// channel to the master.
+///
+/// nginx: ngx_event_init_conf()
+const char* event_init_conf(Cycle& cycle, void* conf)
+{
+    if (!conf) {
+        log_error(log_emerg, cycle.log, 0, "no \"events\" section in configuration");
+        return conf_error;
+    }
+    if (cycle.connection_n < cycle.listening.size() + 1) {
+        log_error(log_emerg, cycle.log, 0,
+                  "{} worker_connections are not enough for {} listening sockets",
+                  cycle.connection_n, cycle.listening.size());
+        return conf_error;
+    }
+    return conf_ok;
+}
+
+/// What the workers share, each on cache lines of its own.
+struct SharedCounters {
+    alignas(128) ShmtxSh accept_mutex;
+    alignas(128) Atomic connection_counter;
+    alignas(128) Atomic stat_accepted;
+    alignas(128) Atomic stat_handled;
+    alignas(128) Atomic stat_requests;
+    alignas(128) Atomic stat_active;
+    alignas(128) Atomic stat_reading;
+    alignas(128) Atomic stat_writing;
+    alignas(128) Atomic stat_waiting;
+};
+
+Rc share_counters(Cycle& cycle)
+{
+    Shm shm{.size = sizeof(SharedCounters), .name = "ngxx_shared_zone", .log = cycle.log};
+    if (shm_alloc(shm) != Rc::ok) {
+        return Rc::error;
+    }
+    auto* shared = ::new (shm.addr) SharedCounters{};
+
+    accept_mutex_ptr = &shared->accept_mutex.lock;
+    accept_mutex.spin = shmtx_only_try;
+    if (shmtx_create(accept_mutex, shared->accept_mutex) != Rc::ok) {
+        return Rc::error;
+    }
+
+    connection_counter = &shared->connection_counter;
+    connection_counter->store(1);
+    log_debug(log_debug_event, cycle.log, 0, "counter: {}, {}", fmt::ptr(connection_counter),
+              connection_counter->load());
+
+    stat_accepted = &shared->stat_accepted;
+    stat_handled = &shared->stat_handled;
+    stat_requests = &shared->stat_requests;
+    stat_active = &shared->stat_active;
+    stat_reading = &shared->stat_reading;
+    stat_writing = &shared->stat_writing;
+    stat_waiting = &shared->stat_waiting;
+    return Rc::ok;
+}
+
+void check_file_limit(const Cycle& cycle, const CoreConf& ccf, const EventConf& ecf)
+{
+    rlimit rlmt{};
+    if (::getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
+        log_error(log_alert, cycle.log, errno, "getrlimit(RLIMIT_NOFILE) failed, ignored");
+        return;
+    }
+
+    const auto connections = static_cast<rlim_t>(*ecf.connections);
+    const auto wanted = static_cast<rlim_t>(ccf.rlimit_nofile.value_or(0));
+    if (connections > rlmt.rlim_cur && connections > wanted) {
+        log_error(log_warn, cycle.log, 0,
+                  "{} worker_connections exceed open file resource limit: {}", connections,
+                  ccf.rlimit_nofile ? wanted : rlmt.rlim_cur);
+    }
+}
+
+/// nginx: ngx_event_module_init()
+Rc event_module_init(Cycle& cycle)
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
+
+    if (!test_config && process <= Process::master) {
+        log_error(log_notice, cycle.log, 0, "using the \"{}\" event method", ecf.name);
+    }
+    state.timer_resolution = *ccf.timer_resolution;
+    check_file_limit(cycle, ccf, ecf);
+
+    if (!*ccf.master || accept_mutex_ptr) {
+        return Rc::ok;
+    }
+    return share_counters(cycle);
+}
+
+/// Under timer_resolution the time is updated when this signal comes, and not at each turn.
+///
+/// nginx: ngx_timer_signal_handler()
+void timer_signal_handler(int)
+{
+    event_timer_alarm = 1;
+    log_debug(log_debug_event, ngx_cycle->log, 0, "timer signal");
+}
+
+Rc init_poller(Cycle& cycle, const EventConf& ecf)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type != ModuleType::event || module->ctx_index != *ecf.use) {
+            continue;
+        }
+        return event_ctx(*module).actions.init(cycle, state.timer_resolution);
+    }
+    return Rc::error;
+}
+
+/// Lets SIGALRM come every timer_resolution; stops it after a reload that does without.
+Rc init_timer_alarm(Cycle& cycle)
+{
+    const bool wanted = state.timer_resolution != 0 && (event_flags & use_timer_event) == 0;
+    if (!wanted && !state.alarm_set) {
+        return Rc::ok;
+    }
+
+    struct sigaction sa{};
+    sa.sa_handler = timer_signal_handler;
+    sigemptyset(&sa.sa_mask);
+    if (::sigaction(SIGALRM, &sa, nullptr) == -1) {
+        log_error(log_alert, cycle.log, errno, "sigaction(SIGALRM) failed");
+        return Rc::error;
+    }
+
+    itimerval itv{};
+    if (wanted) {
+        itv.it_interval.tv_sec = static_cast<time_t>(state.timer_resolution / 1000);
+        itv.it_interval.tv_usec = static_cast<suseconds_t>(state.timer_resolution % 1000 * 1000);
+        itv.it_value = itv.it_interval;
+    }
+    if (::setitimer(ITIMER_REAL, &itv, nullptr) == -1) {
+        log_error(log_alert, cycle.log, errno, "setitimer() failed");
+    }
+    state.alarm_set = wanted;
+    return Rc::ok;
+}
+
+/// The table of connections by descriptor, for pollers that get nothing else from the kernel.
+/// A reload without a master takes over what is open.
+Rc init_files(Cycle& cycle)
+{
+    rlimit rlmt{};
+    if (::getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
+        log_error(log_alert, cycle.log, errno, "getrlimit(RLIMIT_NOFILE) failed");
+        return Rc::error;
+    }
+
+    cycle.files_n = rlmt.rlim_cur;
+    cycle.files_storage = std::make_unique<Connection*[]>(cycle.files_n);
+    cycle.files = cycle.files_storage.get();
+    if (cycle.old_cycle && cycle.old_cycle->files) {
+        std::copy_n(cycle.old_cycle->files, std::min(cycle.files_n, cycle.old_cycle->files_n),
+                    cycle.files);
+    }
+    return Rc::ok;
+}
+
+/// The slots, all of them free, in the order of their addresses.
+void init_connections(Cycle& cycle)
+{
+    const std::size_t n = cycle.connection_n;
+    cycle.connections = std::make_unique<Connection[]>(n);
+    cycle.read_events = std::make_unique<Event[]>(n);
+    cycle.write_events = std::make_unique<Event[]>(n);
+
+    Connection* next = nullptr;
+    for (std::size_t i = n; i-- > 0;) {
+        Connection& c = cycle.connections[i];
+        c.read = &cycle.read_events[i];
+        c.write = &cycle.write_events[i];
+        c.read->closed = 1;
+        c.read->instance = 1;
+        c.write->closed = 1;
+        c.data = next;
+        next = &c;
+    }
+    cycle.free_connections = next;
+    cycle.free_connection_n = n;
+}
+
+/// A reload without a master: connections that may be closed when slots run short are still
+/// those of this process.
+void inherit_reusable_connections(Cycle& cycle) noexcept
+{
+    Cycle* const old = cycle.old_cycle;
+    if (!old) {
+        return;
+    }
+    cycle.reusable_connections_queue.splice(cycle.reusable_connections_queue.begin(),
+                                            old->reusable_connections_queue);
+    cycle.reusable_connections_n = std::exchange(old->reusable_connections_n, 0);
+}
+
+/// Watches a listener, if it is for now to be watched at all: with its own socket, always; with
+/// the accept mutex, when the worker gets it; else at once, and if others watch the same socket,
+/// so that not all of them wake up.
+Rc watch_listening(const CoreConf& ccf, const Listening& ls, Event& rev)
+{
+    if (ls.reuseport) {
+        return event_actions.add(rev, read_event, 0);
+    }
+    if (use_accept_mutex) {
+        return Rc::ok;
+    }
+    if ((event_flags & use_epoll_event) != 0 && *ccf.master && *ccf.worker_processes > 1) {
+        use_exclusive_accept = true;
+        return event_actions.add(rev, read_event, exclusive_event);
+    }
+    return event_actions.add(rev, read_event, 0);
+}
+
+Rc init_listening(Cycle& cycle, const CoreConf& ccf, Listening& ls)
+{
+    if (ls.previous && cycle.old_cycle) {
+        detach_listening(*ls.previous);
+    }
+
+    Connection* c = get_connection(ls.fd, cycle.log);
+    if (!c) {
+        return Rc::error;
+    }
+    c->type = ls.type;
+    c->log = &ls.log;
+    c->listening = &ls;
+    ls.connection = c;
+
+    Event& rev = *c->read;
+    rev.log = c->log;
+    rev.accept = 1;
+    rev.deferred_accept = ls.deferred_accept;
+    rev.handler = event_accept;
+    return watch_listening(ccf, ls, rev);
+}
+
+/// nginx: ngx_event_process_init()
+Rc event_process_init(Cycle& cycle)
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
+
+    use_accept_mutex = *ccf.master && *ccf.worker_processes > 1 && *ecf.accept_mutex;
+    accept_mutex_held = false;
+    accept_mutex_delay = *ecf.accept_mutex_delay;
+    use_exclusive_accept = false;
+
+    if (init_poller(cycle, ecf) != Rc::ok) {
+        std::exit(exit_fatal);
+    }
+    if (init_timer_alarm(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    if ((event_flags & use_fd_event) != 0 && init_files(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    init_connections(cycle);
+    inherit_reusable_connections(cycle);
+
+    for (Listening& ls : cycle.listening) {
+        if (ls.ignore) {
+            continue;
+        }
+        if (init_listening(cycle, ccf, ls) != Rc::ok) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+/// Calls `function(module)` for each event module; stops at the first answer that is not conf_ok.
+template <typename Function>
+const char* for_event_modules(Conf& cf, Function function)
+{
+    for (Module* module : modules_of(*cf.cycle)) {
+        if (module->type != ModuleType::event) {
+            continue;
+        }
+        if (const char* rv = function(*module); rv != conf_ok) {
+            return rv;
+        }
+    }
+    return conf_ok;
+}
+
+const char* create_event_confs(Conf& cf, BlockCtx& ctx)
+{
+    return for_event_modules(cf, [&](const Module& module) -> const char* {
+        if (!event_ctx(module).create_conf) {
+            return conf_ok;
+        }
+        void*& conf = ctx.conf[0][module.ctx_index];
+        conf = event_ctx(module).create_conf(*cf.cycle);
+        return conf ? conf_ok : conf_error;
+    });
+}
+
+const char* parse_events(Conf& cf, BlockCtx& ctx)
+{
+    const Conf pcf = cf;
+    cf.ctx = &ctx;
+    cf.module_type = ModuleType::event;
+    cf.cmd_type = event_conf;
+    const char* rv = conf_parse(cf);
+    cf = pcf;
+    return rv;
+}
+
+const char* init_event_confs(Conf& cf, BlockCtx& ctx)
+{
+    return for_event_modules(cf, [&](const Module& module) -> const char* {
+        if (!event_ctx(module).init_conf) {
+            return conf_ok;
+        }
+        return event_ctx(module).init_conf(*cf.cycle, ctx.conf[0][module.ctx_index]);
+    });
+}
+
+/// `events { }`: `conf` is where the core level keeps the block's context.
+///
+/// nginx: ngx_events_block()
+const char* events_block(Conf& cf, const Command&, void* conf)
+{
+    void*& slot = *static_cast<void**>(conf);
+    if (slot) {
+        return "is duplicate";
+    }
+
+    const std::size_t modules_n = count_modules(*cf.cycle, ModuleType::event);
+    auto* ctx = cf.pool->create<BlockCtx>();
+    ctx->conf[0] = cf.pool->pcalloc<void*>(modules_n);
+    slot = ctx;
+
+    const char* rv = create_event_confs(cf, *ctx);
+    if (rv == conf_ok) {
+        rv = parse_events(cf, *ctx);
+    }
+    if (rv == conf_ok) {
+        rv = init_event_confs(cf, *ctx);
+    }
+    return rv;
+}
+
+/// nginx: ngx_event_connections()
+const char* event_connections(Conf& cf, const Command&, void* conf)
+{
+    EventConf& ecf = *static_cast<EventConf*>(conf);
+    if (ecf.connections) {
+        return "is duplicate";
+    }
+
+    ecf.connections = atoi(cf.args[1]);
+    if (!ecf.connections) {
+        conf_log_error(log_emerg, cf, 0, "invalid number \"{}\"", cf.args[1]);
+        return conf_error;
+    }
+    cf.cycle->connection_n = static_cast<std::size_t>(*ecf.connections);
+    return conf_ok;
+}
+
+/// The method that the running process uses, when it cannot be changed: without a master.
+const EventConf* unchangeable_conf(const Conf& cf) noexcept
+{
+    const Cycle& old_cycle = *cf.cycle->old_cycle;
+    if (process != Process::single || is_init_cycle(old_cycle)) {
+        return nullptr;
+    }
+    return event_get_conf<EventConf>(old_cycle.conf_ctx);
+}
+
+/// nginx: ngx_event_use()
+const char* event_use(Conf& cf, const Command&, void* conf)
+{
+    EventConf& ecf = *static_cast<EventConf*>(conf);
+    if (ecf.use) {
+        return "is duplicate";
+    }
+
+    for (const Module* module : modules_of(*cf.cycle)) {
+        if (module->type != ModuleType::event || event_ctx(*module).name != cf.args[1]) {
+            continue;
+        }
+        ecf.use = module->ctx_index;
+        ecf.name = event_ctx(*module).name;
+
+        const EventConf* old_ecf = unchangeable_conf(cf);
+        if (old_ecf && old_ecf->use != ecf.use) {
+            conf_log_error(log_emerg, cf, 0,
+                           "without a master process the event type cannot be changed by a reload: "
+                           "\"{}\" is asked for, \"{}\" is in use; stop the server and start it "
+                           "again",
+                           ecf.name, old_ecf->name);
+            return conf_error;
+        }
+        return conf_ok;
+    }
+
+    conf_log_error(log_emerg, cf, 0, "invalid event type \"{}\"", cf.args[1]);
+    return conf_error;
+}
+
+/// The networks of a host's addresses, each of one address.
+const char* add_debug_host(Conf& cf, EventConf& ecf)
+{
+    Url u{.host = cf.args[1]};
+    if (inet_resolve_host(*cf.pool, u) != Rc::ok) {
+        conf_log_error(log_emerg, cf, 0, "{} in debug_connection \"{}\"", u.err, u.host);
+        return conf_error;
+    }
+
+    for (const Addr& addr : u.addrs) {
+        std::array<char, sockaddr_strlen> text;
+        const std::size_t len =
+            sock_ntop(&addr.sockaddr.any, addr.socklen, text.data(), text.size(), false);
+        (void)ptocidr({text.data(), len}, ecf.debug_connection.emplace_back());
+    }
+    return conf_ok;
+}
+
+/// nginx: ngx_event_debug_connection()
+const char* event_debug_connection(Conf& cf, const Command&, void* conf)
+{
+    EventConf& ecf = *static_cast<EventConf*>(conf);
+
+    if (!have_debug) {
+        conf_log_error(log_warn, cf, 0,
+                       "\"debug_connection\" is ignored, you need to rebuild {} with the "
+                       "with_debug option to enable it",
+                       server_name);
+        return conf_ok;
+    }
+
+    if (cf.args[1] == "unix:") {
+        ecf.debug_connection.push_back({.family = AF_UNIX});
+        return conf_ok;
+    }
+
+    Cidr cidr;
+    switch (ptocidr(cf.args[1], cidr)) {
+    case Rc::done:
+        conf_log_error(log_warn, cf, 0, "low address bits of {} are meaningless", cf.args[1]);
+        [[fallthrough]];
+    case Rc::ok:
+        ecf.debug_connection.push_back(cidr);
+        return conf_ok;
+    default:
+        return add_debug_host(cf, ecf);
+    }
+}
+
+/// nginx: ngx_event_core_create_conf()
+void* event_core_create_conf(Cycle& cycle)
+{
+    return cycle.pool->create<EventConf>();
+}
+
+/// The poller of a configuration that names none: the first of the table, which has the best one
+/// first, that works here.
+const Module* default_event_module(const Cycle& cycle)
+{
+    const Module* found = nullptr;
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type != ModuleType::event || module == &event_core_module) {
+            continue;
+        }
+        found = found ? found : module;
+        if (event_ctx(*module).name != "epoll") {
+            return module;
+        }
+
+        // Another error than ENOSYS is not about epoll; init will tell.
+        const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+        if (fd != -1) {
+            ::close(fd);
+            return module;
+        }
+        if (errno != ENOSYS) {
+            return module;
+        }
+    }
+    return found;
+}
+
+/// nginx: ngx_event_core_init_conf()
+const char* event_core_init_conf(Cycle& cycle, void* conf)
+{
+    EventConf& ecf = *static_cast<EventConf*>(conf);
+
+    const Module* module = default_event_module(cycle);
+    if (!module) {
+        log_error(log_emerg, cycle.log, 0, "no events module found");
+        return conf_error;
+    }
+
+    conf_init_value(ecf.connections, default_connections);
+    cycle.connection_n = static_cast<std::size_t>(*ecf.connections);
+
+    if (!ecf.use) {
+        ecf.use = module->ctx_index;
+        ecf.name = event_ctx(*module).name;
+    }
+    conf_init_value(ecf.multi_accept, false);
+    conf_init_value(ecf.accept_mutex, false);
+    conf_init_value(ecf.accept_mutex_delay, Msec{500});
+    return conf_ok;
+}
+
+constexpr Command events_commands[] = {
+    {
+        .name = "events",
+        .type = main_conf | conf_block | conf_noargs,
+        .set = events_block,
+    },
+};
+
+constexpr CoreModule events_module_ctx = {
+    .name = "events",
+    .init_conf = event_init_conf,
+};
+
+constexpr Command event_core_commands[] = {
+    {
+        .name = "worker_connections",
+        .type = event_conf | conf_take1,
+        .set = event_connections,
+    },
+    {
+        .name = "use",
+        .type = event_conf | conf_take1,
+        .set = event_use,
+    },
+    {
+        .name = "multi_accept",
+        .type = event_conf | conf_flag,
+        .set = conf_set_flag_slot<&EventConf::multi_accept>,
+    },
+    {
+        .name = "accept_mutex",
+        .type = event_conf | conf_flag,
+        .set = conf_set_flag_slot<&EventConf::accept_mutex>,
+    },
+    {
+        .name = "accept_mutex_delay",
+        .type = event_conf | conf_take1,
+        .set = conf_set_msec_slot<&EventConf::accept_mutex_delay>,
+    },
+    {
+        .name = "debug_connection",
+        .type = event_conf | conf_take1,
+        .set = event_debug_connection,
+    },
+};
+
+constexpr EventModule event_core_module_ctx = {
+    .name = "event_core",
+    .create_conf = event_core_create_conf,
+    .init_conf = event_core_init_conf,
+};
+
+}  // namespace
+
+constinit Module events_module = {
+    .ctx = &events_module_ctx,
+    .commands = events_commands,
+    .type = ModuleType::core,
+};
+
+constinit Module event_core_module = {
+    .ctx = &event_core_module_ctx,
+    .commands = event_core_commands,
+    .type = ModuleType::event,
+    .init_module = event_module_init,
+    .init_process = event_process_init,
+};
+
+}  // namespace ngx

@@ -1,0 +1,345 @@
+#include <cerrno>
+#include <cstring>
+#include <unistd.h>
+
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
+
+namespace ngx {
+
+namespace {
+
+struct {
+    bool use_accept4 = true;
+} state;
+
+/// Stops watching the listeners. Those that only this worker has (reuseport) stay watched when
+/// it is about the accept mutex (`all` false).
+///
+/// nginx: ngx_disable_accept_events()
+Rc disable_accept_events(Cycle& cycle, bool all) noexcept
+{
+    for (const Listening& ls : cycle.listening) {
+        Connection* const c = ls.connection;
+        if (!c || !c->read->active || (ls.reuseport && !all)) {
+            continue;
+        }
+        if (event_actions.del(*c->read, read_event, disable_event) == Rc::error) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+/// With EPOLLEXCLUSIVE Linux wakes the worker that was the first to watch the socket, again and
+/// again. Watching it anew now and then moves this worker to the end of that line.
+///
+/// nginx: ngx_reorder_accept_events()
+void reorder_accept_events(Listening& ls) noexcept
+{
+    constexpr std::size_t every = 16;
+
+    if (!use_exclusive_accept || ls.reuseport) {
+        return;
+    }
+    Connection& c = *ls.connection;
+    if (c.requests++ % every != 0 && accept_disabled <= 0) {
+        return;
+    }
+    if (event_actions.del(*c.read, read_event, disable_event) == Rc::error) {
+        return;
+    }
+    // The failure has been logged; enable_accept_events() will try again.
+    (void)event_actions.add(*c.read, read_event, exclusive_event);
+}
+
+/// nginx: ngx_close_accepted_connection()
+void close_accepted_connection(Connection& c) noexcept
+{
+    free_connection(c);
+    const int fd = std::exchange(c.fd, invalid_socket);
+    if (::close(fd) == -1) {
+        log_error(log_alert, c.log, errno, "close() failed");
+    }
+    destroy_pool(c.pool);
+    stat_active->fetch_sub(1, std::memory_order_relaxed);
+}
+
+int accept_socket(int s, SockaddrUnion& sa, socklen_t& socklen) noexcept
+{
+    socklen = sizeof(sa);
+    if (state.use_accept4) {
+        return ::accept4(s, &sa.any, &socklen, SOCK_NONBLOCK);
+    }
+    return ::accept(s, &sa.any, &socklen);
+}
+
+unsigned accept_error_level(Err err) noexcept
+{
+    switch (err) {
+    case ECONNABORTED:
+        return log_err;
+    case EMFILE:
+    case ENFILE:
+        return log_crit;
+    default:
+        return log_alert;
+    }
+}
+
+/// No descriptor is left: what waits in the queue would wake this worker for nothing. Without the
+/// mutex, a timer watches the listeners again; with it, the next try for the mutex does.
+void stop_accepting(Event& ev, const EventConf& ecf) noexcept
+{
+    if (disable_accept_events(*ngx_cycle, true) != Rc::ok) {
+        return;
+    }
+    if (!use_accept_mutex) {
+        add_timer(ev, *ecf.accept_mutex_delay);
+        return;
+    }
+    if (accept_mutex_held) {
+        shmtx_unlock(accept_mutex);
+        accept_mutex_held = false;
+    }
+    accept_disabled = 1;
+}
+
+/// Logs why nothing was accepted and acts on it; says whether to try the next at once.
+bool accept_failed(Event& ev, const EventConf& ecf, Err err) noexcept
+{
+    if (err == EAGAIN) {
+        log_debug(log_debug_event, ev.log, err, "accept() not ready");
+        return false;
+    }
+
+    log_error(accept_error_level(err), ev.log, err, "{}() failed",
+              state.use_accept4 ? "accept4" : "accept");
+
+    if (state.use_accept4 && err == ENOSYS) {
+        state.use_accept4 = false;
+        inherited_nonblocking = false;
+        return true;
+    }
+    if (err == ECONNABORTED) {
+        return ev.available != 0;
+    }
+    if (err == EMFILE || err == ENFILE) {
+        stop_accepting(ev, ecf);
+    }
+    return false;
+}
+
+/// Gives the connection its pool, and in it its address and its log.
+Rc init_accepted(Connection& c, Listening& ls, const SockaddrUnion& sa, socklen_t socklen)
+{
+    c.type = SOCK_STREAM;
+    stat_active->fetch_add(1, std::memory_order_relaxed);
+
+    c.pool = create_pool(ls.pool_size, ls.connection->log);
+
+    c.socklen = std::min<socklen_t>(socklen, sizeof(sa));
+    c.sockaddr = static_cast<sockaddr*>(c.pool->palloc(c.socklen));
+    std::memcpy(c.sockaddr, &sa, c.socklen);
+
+    c.log = c.pool->create<Log>(ls.log);
+    c.pool->log = c.log;
+
+    if (!inherited_nonblocking && nonblocking(c.fd) == -1) {
+        log_error(log_alert, c.log, errno, "ioctl(FIONBIO) failed");
+        return Rc::error;
+    }
+
+    c.recv = io.recv;
+    c.send = io.send;
+    c.recv_chain = io.recv_chain;
+    c.send_chain = io.send_chain;
+
+    c.listening = &ls;
+    c.local_sockaddr = &ls.sockaddr.any;
+    c.local_socklen = ls.socklen;
+
+    if (c.sockaddr->sa_family == AF_UNIX) {
+        c.tcp_nopush = TcpOption::disabled;
+        c.tcp_nodelay = TcpOption::disabled;
+    }
+    return Rc::ok;
+}
+
+void init_accepted_events(Connection& c, const Event& ev) noexcept
+{
+    c.write->ready = 1;
+    if (ev.deferred_accept) {
+        c.read->ready = 1;
+        c.read->available = 1;
+    }
+    c.read->log = c.log;
+    c.write->log = c.log;
+}
+
+void set_addr_text(Connection& c) noexcept
+{
+    std::array<char, sockaddr_strlen> text;
+    const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), false);
+    c.addr_text = c.pool->pstrdup({text.data(), len});
+}
+
+void log_accepted(Connection& c, const EventConf& ecf) noexcept
+{
+    if constexpr (have_debug) {
+        debug_accepted_connection(ecf, c);
+
+        std::array<char, sockaddr_strlen> text;
+        const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
+        log_debug(log_debug_event, c.log, 0, "*{} accept: {} fd:{}", c.number,
+                  std::string_view(text.data(), len), c.fd);
+    }
+}
+
+/// Makes a connection of the socket and hands it to the listener's owner. False when there is no
+/// slot for it.
+bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s,
+                     const SockaddrUnion& sa, socklen_t socklen)
+{
+    stat_accepted->fetch_add(1, std::memory_order_relaxed);
+    accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
+                      static_cast<MsecInt>(ngx_cycle->free_connection_n);
+
+    Connection* c = get_connection(s, ev.log);
+    if (!c) {
+        if (::close(s) == -1) {
+            log_error(log_alert, ev.log, errno, "close() failed");
+        }
+        return false;
+    }
+
+    if (init_accepted(*c, ls, sa, socklen) != Rc::ok) {
+        close_accepted_connection(*c);
+        return false;
+    }
+    init_accepted_events(*c, ev);
+
+    c->number = static_cast<std::uint64_t>(
+        connection_counter->fetch_add(1, std::memory_order_relaxed));
+    c->start_time = current_msec;
+    stat_handled->fetch_add(1, std::memory_order_relaxed);
+
+    if (ls.addr_ntop) {
+        set_addr_text(*c);
+    }
+    log_accepted(*c, ecf);
+
+    // epoll is asked only when a read has found nothing: most connections bring their data.
+    if (event_actions.add_conn && (event_flags & use_epoll_event) == 0 &&
+        event_actions.add_conn(*c) == Rc::error) {
+        close_accepted_connection(*c);
+        return false;
+    }
+
+    c->log->data = nullptr;
+    c->log->handler = nullptr;
+    ls.handler(*c);
+    return true;
+}
+
+}  // namespace
+
+void event_accept(Event& ev) noexcept
+{
+    if (ev.timedout) {
+        if (enable_accept_events(*ngx_cycle) != Rc::ok) {
+            return;
+        }
+        ev.timedout = 0;
+    }
+
+    const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
+    const Connection& lc = *static_cast<Connection*>(ev.data);
+    Listening& ls = *lc.listening;
+    ev.available = *ecf.multi_accept;
+    ev.ready = 0;
+
+    log_debug(log_debug_event, ev.log, 0, "accept on {}, ready: {}", ls.addr_text, ev.available);
+
+    do {
+        SockaddrUnion sa;
+        socklen_t socklen;
+        const int s = accept_socket(lc.fd, sa, socklen);
+
+        if (s == invalid_socket) {
+            if (accept_failed(ev, ecf, errno)) {
+                continue;
+            }
+            return;
+        }
+        if (!take_connection(ev, ecf, ls, s, sa, socklen)) {
+            return;
+        }
+    } while (ev.available);
+
+    reorder_accept_events(ls);
+}
+
+Rc trylock_accept_mutex(Cycle& cycle) noexcept
+{
+    if (!shmtx_trylock(accept_mutex)) {
+        log_debug(log_debug_event, cycle.log, 0, "accept mutex lock failed: {:d}",
+                  accept_mutex_held);
+        if (accept_mutex_held && disable_accept_events(cycle, false) == Rc::error) {
+            return Rc::error;
+        }
+        accept_mutex_held = false;
+        return Rc::ok;
+    }
+
+    log_debug(log_debug_event, cycle.log, 0, "accept mutex locked");
+    if (accept_mutex_held && !accept_events) {
+        return Rc::ok;
+    }
+    if (enable_accept_events(cycle) == Rc::error) {
+        shmtx_unlock(accept_mutex);
+        return Rc::error;
+    }
+    accept_events = false;
+    accept_mutex_held = true;
+    return Rc::ok;
+}
+
+Rc enable_accept_events(Cycle& cycle) noexcept
+{
+    for (const Listening& ls : cycle.listening) {
+        Connection* const c = ls.connection;
+        if (!c || c->read->active) {
+            continue;
+        }
+        if (event_actions.add(*c->read, read_event, 0) == Rc::error) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+char* accept_log_error(Log& log, char* buf, std::size_t len)
+{
+    const auto& ls = *static_cast<const Listening*>(log.data);
+    return slprintf(buf, buf + len, " while accepting new connection on {}", ls.addr_text);
+}
+
+void debug_accepted_connection(const EventConf& ecf, Connection& c) noexcept
+{
+    for (const Cidr& cidr : ecf.debug_connection) {
+        // Not cidr_match(): here 10.0.0.1 is not ::ffff:10.0.0.1.
+        if (cidr_contains(cidr, c.sockaddr)) {
+            c.log->log_level = log_debug_connection | log_debug_all;
+            return;
+        }
+    }
+}
+
+}  // namespace ngx

@@ -1,0 +1,34 @@
+#include "event/event_dispatch.hpp"
+
+#include <cerrno>
+
+#include "core/cycle.hpp"
+#include "core/times.hpp"
+#include "event/event_timer.hpp"
+
+namespace ngx {
+
+Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept
+{
+    const Err err = events == -1 ? errno : 0;
+
+    if ((flags & update_time) != 0 || event_timer_alarm) {
+        time_update();
+    }
+
+    if (err == EINTR && event_timer_alarm) {
+        event_timer_alarm = 0;
+        return Rc::ok;
+    }
+    if (err != 0) {
+        log_error(err == EINTR ? log_info : log_alert, cycle.log, err, "{}() failed", what);
+        return Rc::error;
+    }
+    if (events == 0 && timer == timer_infinite) {
+        log_error(log_alert, cycle.log, 0, "{}() returned no events without timeout", what);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+}  // namespace ngx

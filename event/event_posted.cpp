@@ -1,0 +1,33 @@
+#include "event/event_posted.hpp"
+
+#include "core/cycle.hpp"
+
+namespace ngx {
+
+PostedQueue posted_accept_events;
+PostedQueue posted_next_events;
+PostedQueue posted_events;
+
+void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept
+{
+    while (!posted.empty()) {
+        Event& ev = posted.front();
+        log_debug(log_debug_event, cycle.log, 0, "posted event {}", fmt::ptr(&ev));
+
+        // Out before it runs: the handler may post it again, or close its connection.
+        delete_posted_event(ev);
+        ev.handler(ev);
+    }
+}
+
+void event_move_posted_next(Cycle& cycle) noexcept
+{
+    for (Event& ev : posted_next_events) {
+        log_debug(log_debug_event, cycle.log, 0, "posted next event {}", fmt::ptr(&ev));
+        ev.ready = 1;
+        ev.available = -1;
+    }
+    posted_events.splice(posted_events.end(), posted_next_events);
+}
+
+}  // namespace ngx

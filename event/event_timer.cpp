@@ -1,0 +1,39 @@
+#include "event/event_timer.hpp"
+
+#include <algorithm>
+
+namespace ngx {
+
+TimerTree event_timer_rbtree;
+
+Msec event_find_timer() noexcept
+{
+    if (event_timer_rbtree.empty()) {
+        return timer_infinite;
+    }
+    const Msec key = event_timer_rbtree.begin()->timer_key;
+    return static_cast<Msec>(std::max(static_cast<MsecInt>(key - current_msec), MsecInt{0}));
+}
+
+void event_expire_timers() noexcept
+{
+    while (!event_timer_rbtree.empty()) {
+        Event& ev = *event_timer_rbtree.begin();
+        if (static_cast<MsecInt>(ev.timer_key - current_msec) > 0) {
+            return;
+        }
+
+        event_del_timer(ev);
+        ev.timedout = 1;
+        ev.handler(ev);
+    }
+}
+
+Rc event_no_timers_left() noexcept
+{
+    const bool only_cancelable =
+        std::ranges::all_of(event_timer_rbtree, [](const Event& ev) { return ev.cancelable; });
+    return only_cancelable ? Rc::ok : Rc::again;
+}
+
+}  // namespace ngx

@@ -1,0 +1,413 @@
+#include <cerrno>
+#include <limits>
+#include <memory>
+#include <string_view>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/conf_slot.hpp"
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_dispatch.hpp"
+#include "event/event_timer.hpp"
+
+namespace ngx {
+
+extern Module epoll_module;
+
+namespace {
+
+/// nginx: ngx_epoll_conf_t
+struct EpollConf {
+    static constexpr Module* module = &epoll_module;
+
+    std::optional<std::int64_t> events{};
+    std::optional<std::int64_t> aio_requests{};
+};
+
+struct {
+    int ep = -1;
+    std::unique_ptr<epoll_event[]> event_list{};
+    std::size_t nevents = 0;
+
+    int notify_fd = -1;
+    EventHandler notify_handler = nullptr;
+    Event notify_event{};
+    Connection notify_conn{};
+} state;
+
+// The flags of add and del go to epoll as they are.
+static_assert(clear_event == EPOLLET);
+static_assert(exclusive_event == EPOLLEXCLUSIVE);
+
+constexpr std::uint32_t read_events = EPOLLIN | EPOLLRDHUP;
+constexpr std::uint32_t write_events = EPOLLOUT;
+
+extern const EventModule epoll_module_ctx;
+
+/// What epoll reports back: the connection, and in the lowest bit, which a pointer has to spare,
+/// the instance of its slot. An event that comes for an earlier use of the slot is told by it.
+void* tag(const Connection& c, unsigned instance) noexcept
+{
+    return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&c) | instance);
+}
+
+/// Calls epoll_ctl(), logs its failure.
+Rc control(int op, int fd, std::uint32_t events, void* data, Log* log) noexcept
+{
+    epoll_event ee{.events = events, .data = {.ptr = data}};
+    if (::epoll_ctl(state.ep, op, fd, &ee) == -1) {
+        log_error(log_alert, log, errno, "epoll_ctl({}, {}) failed", op, fd);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+void close_fd(int& fd, std::string_view what, Log* log) noexcept
+{
+    if (fd != -1 && ::close(fd) == -1) {
+        log_error(log_alert, log, errno, "{}close() failed", what);
+    }
+    fd = -1;
+}
+
+/// The eventfd is edge-triggered: writing to it is enough, and it is read only before its
+/// counter would be full.
+///
+/// nginx: ngx_epoll_notify_handler()
+void epoll_notify_handler(Event& ev) noexcept
+{
+    if (++ev.index == std::numeric_limits<std::uint32_t>::max()) {
+        ev.index = 0;
+        std::uint64_t count = 0;
+        const ssize_t n = ::read(state.notify_fd, &count, sizeof(count));
+        const Err err = errno;
+        log_debug(log_debug_event, ev.log, 0, "read() eventfd {}: {} count:{}", state.notify_fd, n,
+                  count);
+        if (n != sizeof(count)) {
+            log_error(log_alert, ev.log, err, "read() eventfd {} failed", state.notify_fd);
+        }
+    }
+    state.notify_handler(ev);
+}
+
+/// nginx: ngx_epoll_notify_init()
+Rc epoll_notify_init(Log* log)
+{
+    state.notify_fd = ::eventfd(0, EFD_CLOEXEC);
+    if (state.notify_fd == -1) {
+        log_error(log_emerg, log, errno, "eventfd() failed");
+        return Rc::error;
+    }
+    log_debug(log_debug_event, log, 0, "notify eventfd: {}", state.notify_fd);
+
+    Event& ev = state.notify_event;
+    Connection& c = state.notify_conn;
+    ev.handler = epoll_notify_handler;
+    ev.log = log;
+    ev.data = &c;
+    ev.active = 1;
+    c.fd = state.notify_fd;
+    c.read = &ev;
+    c.log = log;
+
+    if (control(EPOLL_CTL_ADD, state.notify_fd, EPOLLIN | EPOLLET, &c, log) != Rc::ok) {
+        close_fd(state.notify_fd, "eventfd ", log);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+/// Some emulations of Linux accept EPOLLRDHUP and never report it. A recv() that relied on it
+/// would miss the end of the data, so it is tried on a socket that is closed.
+///
+/// nginx: ngx_epoll_test_rdhup()
+void epoll_test_rdhup(Log* log)
+{
+    constexpr int wait_ms = 5000;
+    use_epoll_rdhup = false;
+
+    int s[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s) == -1) {
+        log_error(log_alert, log, errno, "socketpair() failed");
+        return;
+    }
+
+    const Rc rc =
+        control(EPOLL_CTL_ADD, s[0], EPOLLET | EPOLLIN | EPOLLRDHUP, &state.notify_conn, log);
+    close_fd(s[1], "", log);
+
+    if (rc == Rc::ok) {
+        epoll_event ee{};
+        const int events = ::epoll_wait(state.ep, &ee, 1, wait_ms);
+        if (events == -1) {
+            log_error(log_alert, log, errno, "epoll_wait() failed");
+        } else if (events == 0) {
+            log_error(log_alert, log, ETIMEDOUT, "epoll_wait() timed out");
+        } else {
+            use_epoll_rdhup = (ee.events & EPOLLRDHUP) != 0;
+        }
+        log_debug(log_debug_event, log, 0, "testing the EPOLLRDHUP flag: {}",
+                  use_epoll_rdhup ? "success" : "fail");
+    }
+    close_fd(s[0], "", log);
+}
+
+/// nginx: ngx_epoll_init()
+Rc epoll_init(Cycle& cycle, Msec)
+{
+    const EpollConf& epcf = *event_get_conf<EpollConf>(cycle.conf_ctx);
+    bool has_notify = state.notify_fd != -1;
+
+    if (state.ep == -1) {
+        state.ep = ::epoll_create1(EPOLL_CLOEXEC);
+        if (state.ep == -1) {
+            log_error(log_emerg, cycle.log, errno, "epoll_create1() failed");
+            return Rc::error;
+        }
+        has_notify = epoll_notify_init(cycle.log) == Rc::ok;
+        epoll_test_rdhup(cycle.log);
+    }
+    state.notify_event.log = cycle.log;
+    state.notify_conn.log = cycle.log;
+
+    const auto events = static_cast<std::size_t>(*epcf.events);
+    if (state.nevents < events) {
+        state.event_list = std::make_unique<epoll_event[]>(events);
+    }
+    state.nevents = events;
+
+    io = os_io;
+    event_actions = epoll_module_ctx.actions;
+    if (!has_notify) {
+        event_actions.notify = nullptr;
+    }
+    event_flags = use_clear_event | use_greedy_event | use_epoll_event;
+    return Rc::ok;
+}
+
+/// nginx: ngx_epoll_done()
+void epoll_done(Cycle& cycle)
+{
+    close_fd(state.ep, "epoll ", cycle.log);
+    close_fd(state.notify_fd, "eventfd ", cycle.log);
+    state.event_list.reset();
+    state.nevents = 0;
+    state.notify_event.index = 0;
+}
+
+/// nginx: ngx_epoll_add_event()
+Rc epoll_add_event(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(ev.data);
+    const bool read = event == read_event;
+    const Event* const e = read ? c.write : c.read;
+    const bool other = e && e->active;
+    const int op = other ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    std::uint32_t events = read ? read_events : write_events;
+    if (other) {
+        events |= read ? write_events : read_events;
+    }
+    // The kernel refuses EPOLLRDHUP beside EPOLLEXCLUSIVE.
+    if ((flags & exclusive_event) != 0) {
+        events &= ~std::uint32_t{EPOLLRDHUP};
+    }
+
+    log_debug(log_debug_event, ev.log, 0, "epoll add event: fd:{} op:{} ev:{:08X}", c.fd, op,
+              events | flags);
+    if (control(op, c.fd, events | flags, tag(c, ev.instance), ev.log) != Rc::ok) {
+        return Rc::error;
+    }
+    ev.active = 1;
+    return Rc::ok;
+}
+
+/// nginx: ngx_epoll_del_event()
+Rc epoll_del_event(Event& ev, EventType event, unsigned flags) noexcept
+{
+    // The kernel forgets a descriptor that is closed.
+    if ((flags & close_event) != 0) {
+        ev.active = 0;
+        return Rc::ok;
+    }
+
+    const Connection& c = *static_cast<Connection*>(ev.data);
+    const bool read = event == read_event;
+    const Event* const e = read ? c.write : c.read;
+    const bool other = e && e->active;
+    const int op = other ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+
+    // What is left keeps its edges only if the caller passes clear_event.
+    //
+    // Differs from nginx: disable_event is not passed on; its value is that of EPOLLPRI.
+    const std::uint32_t events =
+        other ? (read ? write_events : read_events) | (flags & clear_event) : 0;
+
+    log_debug(log_debug_event, ev.log, 0, "epoll del event: fd:{} op:{} ev:{:08X}", c.fd, op,
+              events);
+    if (control(op, c.fd, events, tag(c, ev.instance), ev.log) != Rc::ok) {
+        return Rc::error;
+    }
+    ev.active = 0;
+    return Rc::ok;
+}
+
+/// nginx: ngx_epoll_add_connection()
+Rc epoll_add_connection(Connection& c) noexcept
+{
+    constexpr std::uint32_t events = read_events | write_events | EPOLLET;
+
+    log_debug(log_debug_event, c.log, 0, "epoll add connection: fd:{} ev:{:08X}", c.fd, events);
+    if (control(EPOLL_CTL_ADD, c.fd, events, tag(c, c.read->instance), c.log) != Rc::ok) {
+        return Rc::error;
+    }
+    c.read->active = 1;
+    c.write->active = 1;
+    return Rc::ok;
+}
+
+/// nginx: ngx_epoll_del_connection()
+Rc epoll_del_connection(Connection& c, unsigned flags) noexcept
+{
+    if ((flags & close_event) == 0) {
+        log_debug(log_debug_event, c.log, 0, "epoll del connection: fd:{}", c.fd);
+        if (control(EPOLL_CTL_DEL, c.fd, 0, nullptr, c.log) != Rc::ok) {
+            return Rc::error;
+        }
+    }
+    c.read->active = 0;
+    c.write->active = 0;
+    return Rc::ok;
+}
+
+/// nginx: ngx_epoll_notify()
+Rc epoll_notify(EventHandler handler) noexcept
+{
+    constexpr std::uint64_t inc = 1;
+    state.notify_handler = handler;
+
+    if (::write(state.notify_fd, &inc, sizeof(inc)) != sizeof(inc)) {
+        log_error(log_alert, state.notify_event.log, errno, "write() to eventfd {} failed",
+                  state.notify_fd);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+/// Hands out one reported event: to the read handler, then to the write handler. The first may
+/// close the connection, and its slot may even be taken again, so the second is checked anew.
+void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
+{
+    const auto data = reinterpret_cast<std::uintptr_t>(ee.data.ptr);
+    const unsigned instance = data & 1;
+    Connection& c = *reinterpret_cast<Connection*>(data & ~std::uintptr_t{1});
+
+    Event& rev = *c.read;
+    if (c.fd == -1 || rev.instance != instance) {
+        log_debug(log_debug_event, log, 0, "epoll: stale event {}", fmt::ptr(&c));
+        return;
+    }
+
+    std::uint32_t revents = ee.events;
+    log_debug(log_debug_event, log, 0, "epoll: fd:{} ev:{:04X} d:{}", c.fd, revents, ee.data.ptr);
+
+    // Whichever handler is active will meet the error in its own call.
+    if ((revents & (EPOLLERR | EPOLLHUP)) != 0) {
+        log_debug(log_debug_event, log, 0, "epoll_wait() error on fd:{} ev:{:04X}", c.fd, revents);
+        revents |= EPOLLIN | EPOLLOUT;
+    }
+
+    if ((revents & EPOLLIN) != 0 && rev.active) {
+        if ((revents & EPOLLRDHUP) != 0) {
+            rev.pending_eof = 1;
+        }
+        rev.available = -1;
+        dispatch_event(rev, flags);
+    }
+
+    Event* const wev = c.write;
+    if ((revents & EPOLLOUT) != 0 && wev && wev->active) {
+        if (c.fd == -1 || wev->instance != instance) {
+            log_debug(log_debug_event, log, 0, "epoll: stale event {}", fmt::ptr(&c));
+            return;
+        }
+        dispatch_event(*wev, flags);
+    }
+}
+
+/// nginx: ngx_epoll_process_events()
+Rc epoll_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    log_debug(log_debug_event, cycle.log, 0, "epoll timer: {}", timer);
+
+    const int events = ::epoll_wait(state.ep, state.event_list.get(),
+                                    static_cast<int>(state.nevents), wait_timeout(timer));
+    const Rc rc = after_wait(cycle, events, timer, flags, "epoll_wait");
+
+    for (int i = 0; i < events; i++) {
+        dispatch(state.event_list[static_cast<std::size_t>(i)], flags, cycle.log);
+    }
+    return rc;
+}
+
+/// nginx: ngx_epoll_create_conf()
+void* epoll_create_conf(Cycle& cycle)
+{
+    return cycle.pool->create<EpollConf>();
+}
+
+/// nginx: ngx_epoll_init_conf()
+const char* epoll_init_conf(Cycle&, void* conf)
+{
+    EpollConf& epcf = *static_cast<EpollConf*>(conf);
+    conf_init_value(epcf.events, 512);
+    conf_init_value(epcf.aio_requests, 32);
+    return conf_ok;
+}
+
+constexpr Command epoll_commands[] = {
+    {
+        .name = "epoll_events",
+        .type = event_conf | conf_take1,
+        .set = conf_set_num_slot<&EpollConf::events>,
+    },
+    {
+        .name = "worker_aio_requests",
+        .type = event_conf | conf_take1,
+        .set = conf_set_num_slot<&EpollConf::aio_requests>,
+    },
+};
+
+constexpr EventModule epoll_module_ctx = {
+    .name = "epoll",
+    .create_conf = epoll_create_conf,
+    .init_conf = epoll_init_conf,
+    .actions =
+        {
+            .add = epoll_add_event,
+            .del = epoll_del_event,
+            .enable = epoll_add_event,
+            .disable = epoll_del_event,
+            .add_conn = epoll_add_connection,
+            .del_conn = epoll_del_connection,
+            .notify = epoll_notify,
+            .process_events = epoll_process_events,
+            .init = epoll_init,
+            .done = epoll_done,
+        },
+};
+
+}  // namespace
+
+constinit Module epoll_module = {
+    .ctx = &epoll_module_ctx,
+    .commands = epoll_commands,
+    .type = ModuleType::event,
+};
+
+}  // namespace ngx

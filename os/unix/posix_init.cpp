@@ -1,0 +1,72 @@
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <unistd.h>
+
+#include "core/log.hpp"
+#include "core/times.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+namespace {
+
+struct {
+    rlimit rlmt{};
+} state;
+
+}  // namespace
+
+const OsIo os_io = {
+    .recv = unix_recv,
+    .recv_chain = readv_chain,
+    .send = unix_send,
+    .send_chain = writev_chain,
+};
+
+OsIo io;
+
+int ncpu = 1;
+std::size_t pagesize = 4096;
+long max_sockets = -1;
+bool inherited_nonblocking = true;
+
+Rc os_init(Log* log)
+{
+    if (os_specific_init(log) != Rc::ok) {
+        return Rc::error;
+    }
+
+    pagesize = static_cast<std::size_t>(::getpagesize());
+    ncpu = static_cast<int>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
+
+    if (::getrlimit(RLIMIT_NOFILE, &state.rlmt) == -1) {
+        log_error(log_alert, log, errno, "getrlimit(RLIMIT_NOFILE) failed");
+        return Rc::error;
+    }
+    max_sockets = static_cast<long>(state.rlmt.rlim_cur);
+
+    const Time& now = timeofday();
+    ::srandom((static_cast<unsigned>(pid) << 16) ^ static_cast<unsigned>(now.sec) ^ now.msec);
+    return Rc::ok;
+}
+
+void os_status(Log* log)
+{
+    log_error(log_notice, log, 0, "{}", server_build);
+    log_error(log_notice, log, 0, "built by {}", compiler);
+    os_specific_status(log);
+    log_error(log_notice, log, 0, "getrlimit(RLIMIT_NOFILE): {}:{}",
+              static_cast<std::int64_t>(state.rlmt.rlim_cur),
+              static_cast<std::int64_t>(state.rlmt.rlim_max));
+}
+
+const char* strerror(Err err) noexcept
+{
+    // Not strerror(): it may look up a locale and allocate.
+    const char* text = ::strerrordesc_np(err);
+    return text ? text : "Unknown error";
+}
+
+}  // namespace ngx

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "core/core.hpp"
+
+namespace ngx {
+
+/// Memory that a process shares with those it forks.
+///
+/// nginx: ngx_shm_t
+struct Shm {
+    void* addr = nullptr;
+    std::size_t size = 0;
+    std::string_view name{};
+    Log* log = nullptr;
+};
+
+/// Maps `size` zeroed bytes.
+///
+/// nginx: ngx_shm_alloc()
+Rc shm_alloc(Shm& shm);
+
+/// nginx: ngx_shm_free()
+void shm_free(Shm& shm);
+
+}  // namespace ngx

@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+#include "core/buf.hpp"
+#include "core/connection.hpp"
+#include "event/event.hpp"
+#include "os/unix/iovec.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+Chain* output_chain_to_iovec(IoVec& vec, Chain* in, std::size_t limit, Log* log) noexcept
+{
+    for (; in && vec.size < limit; in = in->next) {
+        const Buf& b = *in->buf;
+        if (buf_special(b)) {
+            continue;
+        }
+        if (!buf_in_memory(b)) {
+            log_error(log_alert, log, 0, "bad buf in output chain t:{} m:{} {} {}-{}",
+                      unsigned{b.temporary}, unsigned{b.memory}, fmt::ptr(b.start), fmt::ptr(b.pos),
+                      fmt::ptr(b.last));
+            debug_point();
+            return chain_error;
+        }
+
+        const std::size_t size = std::min(buf_size(b), limit - vec.size);
+        if (!vec.append(b.pos, size)) {
+            break;
+        }
+    }
+    return in;
+}
+
+ssize_t writev(Connection& c, IoVec& vec) noexcept
+{
+    ssize_t n = 0;
+    do {
+        n = ::writev(c.fd, vec.iovs.data(), static_cast<int>(vec.count));
+        log_debug(log_debug_event, c.log, 0, "writev: {} of {}", n, vec.size);
+    } while (n == -1 && errno == EINTR);
+
+    if (n >= 0) {
+        return n;
+    }
+
+    const Err err = errno;
+    if (err == EAGAIN) {
+        log_debug(log_debug_event, c.log, err, "writev() not ready");
+        return io_again;
+    }
+    c.write->error = 1;
+    connection_error(c, err, "writev() failed");
+    return io_error;
+}
+
+Chain* writev_chain(Connection& c, Chain* in, off_t limit) noexcept
+{
+    Event& wev = *c.write;
+    if (!wev.ready) {
+        return in;
+    }
+
+    const std::size_t max_limit = std::numeric_limits<ssize_t>::max() - pagesize;
+    const std::size_t max =
+        limit == 0 ? max_limit : std::min(static_cast<std::size_t>(limit), max_limit);
+    std::size_t send = 0;
+
+    for (;;) {
+        IoVec vec;
+        if (output_chain_to_iovec(vec, in, max - send, c.log) == chain_error) {
+            return chain_error;
+        }
+        send += vec.size;
+
+        const ssize_t n = writev(c, vec);
+        if (n == io_error) {
+            return chain_error;
+        }
+
+        const std::size_t sent = n == io_again ? 0 : static_cast<std::size_t>(n);
+        c.sent += static_cast<off_t>(sent);
+        in = chain_update_sent(in, sent);
+
+        if (sent != vec.size) {
+            wev.ready = 0;
+            return in;
+        }
+        if (send >= max || !in) {
+            return in;
+        }
+    }
+}
+
+}  // namespace ngx

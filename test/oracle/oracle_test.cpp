@@ -1,0 +1,220 @@
+/// \file
+/// nginx as the oracle: each case goes to Debian's nginx and to ours with -t, and what they say is
+/// compared.
+///
+///     oracle_test [options of Boost.Test] -- OURS DIRECTORY
+///
+/// OURS is the server to test, DIRECTORY holds the written cases. Given nginx itself as OURS, the
+/// suite tests itself: everything must agree, and the known differences do not apply. With
+/// --log_level=all it shows what both said of every case.
+
+#define BOOST_TEST_NO_MAIN
+#include <boost/test/unit_test.hpp>
+
+#include <filesystem>
+#include <iostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "test/oracle/case.hpp"
+#include "test/oracle/known_difference.hpp"
+#include "test/oracle/outcome.hpp"
+#include "test/support/process.hpp"
+
+namespace ngx::test::oracle {
+
+namespace {
+
+constexpr const char* nginx_path = "/usr/sbin/nginx";
+constexpr const char* stream_module_path = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/// The limit that both servers run under, which some messages tell.
+constexpr std::size_t open_files = 1024;
+
+/// What meson takes for "skipped".
+constexpr int skipped = 77;
+
+/// Why the oracle cannot be asked, or nothing.
+std::string oracle_is_missing() {
+    for (const char* path : {nginx_path, stream_module_path}) {
+        if (!std::filesystem::exists(path)) {
+            return std::string("there is no ") + path;
+        }
+    }
+    return "";
+}
+
+struct Server {
+    std::string path;
+    /// Precedes the directives of every case.
+    std::string directives;
+    bool has_debug = false;
+
+    explicit Server(const std::string& binary) : path(std::filesystem::absolute(binary)) {
+        if (std::filesystem::equivalent(path, nginx_path)) {
+            directives = std::string("load_module ") + stream_module_path + "; ";
+        }
+        has_debug = run({path, "-V"}).err.find("--with-debug") != std::string::npos;
+    }
+
+    [[nodiscard]] Outcome ask(const Case& asked, std::uint16_t port) const {
+        const TempDir dir;
+        for (const auto& [name, text] : asked.files) {
+            write_file(dir / name, expand(text, dir.path(), port));
+        }
+        std::string all_directives = directives;
+        if (!asked.own_pid) {
+            all_directives += "pid " + (dir / "pid").string() + "; ";
+        }
+        all_directives += expand(asked.directives, dir.path(), port);
+
+        std::vector<std::string> argv{path, "-t",    "-p", dir.path(), "-c", dir / "nginx.conf",
+                                      "-e", "stderr"};
+        argv.insert(argv.end(), asked.flags.begin(), asked.flags.end());
+        if (!all_directives.empty()) {
+            argv.insert(argv.end(), {"-g", all_directives});
+        }
+        const ProcessOptions options{.cwd = dir.path(), .open_files = open_files};
+        return read_outcome(run(std::move(argv), options), dir.path());
+    }
+};
+
+struct Counts {
+    std::size_t cases = 0;
+    std::size_t agreed = 0;
+    std::size_t differed_as_known = 0;
+};
+
+struct Session {
+    Server nginx{nginx_path};
+    Server ours;
+    std::vector<Case> cases;
+    Counts counts;
+
+    Session(const std::string& our_path, const std::filesystem::path& directory)
+        : ours(our_path)
+        , cases(written_cases(directory)) {
+        std::ranges::move(generated_cases(), std::back_inserter(cases));
+    }
+
+    [[nodiscard]] bool is_self_test() const { return !ours.directives.empty(); }
+};
+
+void print(std::ostream& out, const std::string& who, const Outcome& outcome) {
+    out << "--- " << who << ' ' << outcome.status << '\n';
+    for (const Message& message : outcome.messages) {
+        out << "    " << message << '\n';
+    }
+    if (!outcome.out.empty()) {
+        out << "    standard output:\n" << outcome.out;
+    }
+}
+
+std::string report(const Case& asked, const Outcome& nginx, const Outcome& ours) {
+    std::ostringstream out;
+    out << asked.name << '\n';
+    if (!asked.place.empty()) {
+        out << "at " << asked.place << '\n';
+    }
+    for (const auto& [name, text] : asked.files) {
+        out << "--- " << name << '\n' << text.substr(0, 1000) << '\n';
+    }
+    if (!asked.directives.empty()) {
+        out << "--- -g\n" << asked.directives << '\n';
+    }
+    print(out, "nginx", nginx);
+    print(out, "ours", ours);
+    return out.str();
+}
+
+/// Without debug logging the server is to take any debug_connection and to say that it will have
+/// no effect.
+bool warns_of_missing_debug(const Outcome& outcome) {
+    return outcome.status.exited_with(0) && !outcome.messages.empty() &&
+           outcome.messages[0].severity == "warn" &&
+           outcome.messages[0].quoted() == std::vector<std::string>{"debug_connection"};
+}
+
+void check(Session& session, const Case& asked) {
+    const std::uint16_t port = free_port();
+    const Outcome nginx = session.nginx.ask(asked, port);
+    const Outcome ours = session.ours.ask(asked, port);
+    const Agreement agreement = compare(nginx, ours);
+
+    const KnownDifference* known =
+        session.is_self_test() ? nullptr : find_known_difference(asked.name);
+    const Agreement wanted = known != nullptr ? known->agreement : Agreement::full;
+    const bool excused =
+        asked.needs_debug && !session.ours.has_debug && warns_of_missing_debug(ours);
+
+    const bool passed = agreement == wanted || excused;
+    ++session.counts.cases;
+    if (passed) {
+        ++(known != nullptr ? session.counts.differed_as_known : session.counts.agreed);
+    }
+    BOOST_CHECK_MESSAGE(passed, "agreement is " << agreement << ", wanted " << wanted << ", in "
+                                                << report(asked, nginx, ours));
+}
+
+void every_case_has_a_name_of_its_own(const Session& session) {
+    std::set<std::string> names;
+    for (const Case& asked : session.cases) {
+        BOOST_TEST(names.insert(asked.name).second, asked.name);
+    }
+}
+
+void every_known_difference_matches_a_case(const Session& session) {
+    for (const KnownDifference& known : known_differences()) {
+        const auto matches = [&known](const Case& asked) { return known.matches(asked.name); };
+        BOOST_TEST(std::ranges::any_of(session.cases, matches), known.pattern);
+    }
+}
+
+void add_tests(Session& session) {
+    namespace unit_test = boost::unit_test;
+    auto& master = unit_test::framework::master_test_suite();
+    const auto add = [&master](const std::string& name, auto body) {
+        master.add(unit_test::make_test_case(body, name, __FILE__, __LINE__));
+    };
+    for (const Case& asked : session.cases) {
+        add(asked.place + " " + asked.name, [&session, &asked] { check(session, asked); });
+    }
+    add("every case has a name of its own",
+        [&session] { every_case_has_a_name_of_its_own(session); });
+    add("every known difference matches a case",
+        [&session] { every_known_difference_matches_a_case(session); });
+}
+
+int test(int argc, char** argv) {
+    static Session* session = nullptr;
+    Session here(argv[argc - 2], argv[argc - 1]);
+    session = &here;
+
+    const auto init = [] {
+        add_tests(*session);
+        return true;
+    };
+    const int status = boost::unit_test::unit_test_main(init, argc, argv);
+    const Counts& counts = here.counts;
+    std::cout << "nginx as oracle: " << counts.cases << " cases, " << counts.agreed << " agree, "
+              << counts.differed_as_known << " differ as known, "
+              << counts.cases - counts.agreed - counts.differed_as_known << " fail\n";
+    return status;
+}
+
+}  // namespace
+
+}  // namespace ngx::test::oracle
+
+int main(int argc, char** argv) {
+    if (argc < 4 || argv[argc - 3] != std::string_view("--")) {
+        std::cerr << "usage: oracle_test [options of Boost.Test] -- OURS DIRECTORY\n";
+        return 2;
+    }
+    if (const std::string why = ngx::test::oracle::oracle_is_missing(); !why.empty()) {
+        std::cout << "nginx as oracle: skipped, " << why << '\n';
+        return ngx::test::oracle::skipped;
+    }
+    return ngx::test::oracle::test(argc, argv);
+}

@@ -1,0 +1,102 @@
+#include "test/oracle/outcome.hpp"
+
+#include <algorithm>
+#include <ostream>
+#include <regex>
+#include <sstream>
+#include <tuple>
+
+namespace ngx::test::oracle {
+
+namespace {
+
+std::string replace_all(std::string text, const std::string& from, const std::string& to) {
+    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+        text.replace(at, from.size(), to);
+        at += to.size();
+    }
+    return text;
+}
+
+Message read_message(const std::string& line) {
+    static const std::regex log_line(R"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] \d+#\d+: ([^]*))");
+    static const std::regex own_line(R"((?:nginx|ngxx): (?:\[(\w+)\] )?([^]*))");
+
+    std::smatch match;
+    if (std::regex_match(line, match, log_line)) {
+        return {match[1], match[2]};
+    }
+    if (std::regex_match(line, match, own_line)) {
+        return {match[1], "NAME: " + match[2].str()};
+    }
+    return {"", line};
+}
+
+bool same_meaning(const Message& left, const Message& right) {
+    return left.severity == right.severity && left.place() == right.place() &&
+           left.quoted() == right.quoted();
+}
+
+}  // namespace
+
+std::string Message::place() const {
+    static const std::regex file_and_line(R"(in (\S+:\d+|command line)$)");
+    std::smatch match;
+    return std::regex_search(text, match, file_and_line) ? match[1].str() : "";
+}
+
+std::vector<std::string> Message::quoted() const {
+    std::vector<std::string> values;
+    std::size_t open = text.find('"');
+    while (open != std::string::npos) {
+        const std::size_t close = text.find('"', open + 1);
+        values.push_back(text.substr(open + 1, close - open - 1));
+        open = close == std::string::npos ? close : text.find('"', close + 1);
+    }
+    return values;
+}
+
+std::ostream& operator<<(std::ostream& out, const Message& message) {
+    if (!message.severity.empty()) {
+        out << '[' << message.severity << "] ";
+    }
+    return out << message.text;
+}
+
+Outcome read_outcome(const RunResult& result, const std::filesystem::path& dir) {
+    Outcome outcome{result.status, {}, replace_all(result.out, dir, "DIR")};
+    std::istringstream lines(replace_all(result.err, dir, "DIR"));
+    for (std::string line; std::getline(lines, line);) {
+        if (Message message = read_message(line); message.severity != "debug") {
+            outcome.messages.push_back(std::move(message));
+        }
+    }
+    return outcome;
+}
+
+std::ostream& operator<<(std::ostream& out, Agreement agreement) {
+    switch (agreement) {
+    case Agreement::none:
+        return out << "none";
+    case Agreement::verdict:
+        return out << "the verdict only";
+    case Agreement::meaning:
+        return out << "all but the words";
+    case Agreement::full:
+        break;
+    }
+    return out << "full";
+}
+
+Agreement compare(const Outcome& left, const Outcome& right) {
+    if (left.status != right.status || !left.status.code) {
+        return Agreement::none;
+    }
+    if (left.messages == right.messages && left.out == right.out) {
+        return Agreement::full;
+    }
+    return std::ranges::equal(left.messages, right.messages, same_meaning) ? Agreement::meaning
+                                                                           : Agreement::verdict;
+}
+
+}  // namespace ngx::test::oracle

@@ -1,0 +1,154 @@
+#include "test/support/cycle.hpp"
+
+#include <filesystem>
+#include <stdexcept>
+#include <unistd.h>
+
+#include "core/module.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_posted.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+void collect(Log& log, unsigned, char* buf, std::size_t len)
+{
+    static_cast<std::string*>(log.wdata)->append(buf, len);
+}
+
+/// What the program does once, before its first cycle.
+void start_once(Log* log)
+{
+    static const bool started = [&] {
+        use_stderr = false;
+        time_init();
+        pid = ::getpid();
+        log_pid = pid;
+        return os_init(log) == Rc::ok && preinit_modules() == Rc::ok;
+    }();
+    if (!started) {
+        throw std::runtime_error("os_init() failed");
+    }
+}
+
+void init_process(Cycle& cycle)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->init_process && module->init_process(cycle) != Rc::ok) {
+            throw std::runtime_error("init_process of " + std::string(module->name) + " failed");
+        }
+    }
+}
+
+/// Frees the slots of a cycle whose connections the test has left open.
+void close_connections(Cycle& cycle)
+{
+    for (Connection& c : std::span{cycle.connections.get(), cycle.connection_n}) {
+        if (c.fd == invalid_socket || c.read->accept) {
+            continue;
+        }
+        Pool* pool = c.pool;
+        close_connection(c);
+        if (pool) {
+            destroy_pool(pool);
+        }
+    }
+}
+
+}  // namespace
+
+TestCycle::TestCycle(std::string_view conf, Start start) : start_(start)
+{
+    log_.log_level = log_debug_all;
+    log_.writer = collect;
+    log_.wdata = &first_lines_;
+    start_once(&log_);
+    write_conf(conf);
+
+    Cycle* before = create_cycle(&log_);
+    ngx_cycle = before;
+    before->prefix = dir_.path().string() + "/";
+    before->conf_prefix = before->prefix;
+    before->conf_file = (dir_ / "nginx.conf").string();
+    before->error_log = "error.log";
+
+    cycle_ = init_cycle(before);
+    if (!cycle_) {
+        destroy_cycle_pools(before);
+        ngx_cycle = nullptr;
+        return;
+    }
+    ngx_cycle = cycle_;
+    if (start == Start::worker) {
+        init_process(*cycle_);
+    }
+}
+
+TestCycle::~TestCycle()
+{
+    if (!cycle_) {
+        return;
+    }
+    close_connections(*cycle_);
+    for (Cycle* old : old_cycles) {
+        close_connections(*old);
+    }
+    posted_accept_events.clear();
+    posted_next_events.clear();
+    posted_events.clear();
+    close_listening_sockets(*cycle_);
+    event_timer_rbtree.clear();
+
+    if (start_ == Start::worker) {
+        event_actions.done(*cycle_);
+    }
+    for (Cycle* old : old_cycles) {
+        destroy_cycle_pools(old);
+    }
+    old_cycles.clear();
+    destroy_cycle_pools(cycle_);
+    ngx_cycle = nullptr;
+    event_actions = {};
+    event_flags = 0;
+    accept_disabled = 0;
+}
+
+std::string TestCycle::log() const
+{
+    const std::filesystem::path file = dir_ / "error.log";
+    return first_lines_ + (std::filesystem::exists(file) ? read_file(file) : "");
+}
+
+bool TestCycle::reload(std::string_view conf)
+{
+    write_conf(conf);
+    Cycle* cycle = init_cycle(cycle_);
+    if (!cycle) {
+        return false;
+    }
+    cycle_ = cycle;
+    ngx_cycle = cycle;
+    if (start_ == Start::worker) {
+        init_process(*cycle);
+    }
+    return true;
+}
+
+void TestCycle::turn() noexcept
+{
+    process_events_and_timers(*cycle_);
+}
+
+void TestCycle::write_conf(std::string_view conf) const
+{
+    const bool has_log = conf.find("error_log") != conf.npos;
+    write_file(dir_ / "nginx.conf",
+               (has_log ? "" : "error_log error.log debug; ") + std::string(conf));
+}
+
+}  // namespace ngx::test

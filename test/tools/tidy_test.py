@@ -1,0 +1,315 @@
+"""Tests of tools/tidy: for each check, what it refuses and what it lets pass."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+TIDY = ROOT / "tools" / "tidy"
+
+
+def load_tidy() -> ModuleType:
+    sys.dont_write_bytecode = True
+    loader = SourceFileLoader("tidy", str(TIDY))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("tidy", loader))
+    sys.modules["tidy"] = module
+    loader.exec_module(module)
+    return module
+
+
+tidy = load_tidy()
+
+
+def functions(text: str) -> list[tuple[str, str, int]]:
+    return [(f.scope, f.name, f.length) for f in tidy.Source("x.cpp", text).scanner.functions]
+
+
+class Scanner(unittest.TestCase):
+    """How the functions of a file are found."""
+
+    def test_definitions_and_declarations_with_their_scope(self) -> None:
+        text = (
+            "namespace ngx {\n"
+            "int declared(int a);\n"
+            "int defined(int a) {\n    return a;\n}\n"
+            "namespace {\nvoid hidden() noexcept {\n}\n}\n"
+            "class Pool final : public Base {\npublic:\n    ~Pool() override;\n"
+            "    void take() const { }\n};\n"
+            "}\n"
+        )
+        self.assertEqual(
+            functions(text),
+            [
+                ("ngx", "declared", 0),
+                ("ngx", "defined", 3),
+                ("ngx::(unnamed)", "hidden", 2),
+                ("ngx::class Pool", "~Pool", 0),
+                ("ngx::class Pool", "take", 1),
+            ],
+        )
+
+    def test_constructor_with_braces_among_its_initialisers(self) -> None:
+        text = "Log::Log(int l)\n    : level_{l}, next_(nullptr), name_{} {\n    open();\n}\n"
+        self.assertEqual(functions(text), [("", "Log::Log", 4)])
+
+    def test_template_and_operator_and_trailing_return_type(self) -> None:
+        text = (
+            "template <typename T, int N = 3>\n"
+            "    requires requires(T t) { t.x(); }\n"
+            "auto f(T t) -> std::vector<T> {\n}\n"
+            "bool operator==(A a, B b) {\n}\n"
+            "void X::operator()(int a) const {\n}\n"
+        )
+        names = [name for _, name, _ in functions(text)]
+        self.assertEqual(names, ["f", "operator==", "X::operator()"])
+
+    def test_tables_and_variables_are_no_functions(self) -> None:
+        text = (
+            "constexpr Command commands[] = {\n    {\"use\", set_use(1)},\n};\n"
+            "std::array table{make(1), make(2)};\n"
+            "const auto f = [](int a) { return a; };\n"
+            "enum class Rc : int {\n    ok = int(0),\n};\n"
+            "struct {\n    int n;\n} state;\n"
+            "using Handler = void (*)(int);\n"
+            "static_assert(sizeof(int) == 4);\n"
+            "int g() {\n}\n"
+        )
+        self.assertEqual(functions(text), [("", "g", 2)])
+
+    def test_brackets_in_comments_and_literals_do_not_count(self) -> None:
+        text = (
+            "int f() {\n"
+            "    // {\n    /* { */\n"
+            '    use("{", \'{\', R"x({ " {)x", 10\'000);\n'
+            "}\n"
+            "#define OPEN {\\\n    {\n"
+            "int g() {\n}\n"
+        )
+        self.assertEqual(functions(text), [("", "f", 5), ("", "g", 2)])
+
+    def test_a_test_case_has_its_macro_as_name(self) -> None:
+        text = (
+            "BOOST_AUTO_TEST_SUITE(event_timer)\n"
+            "BOOST_AUTO_TEST_CASE(the_first_expires) {\n}\n"
+            "BOOST_AUTO_TEST_SUITE_END()\n"
+        )
+        self.assertEqual(functions(text), [("", "BOOST_AUTO_TEST_CASE(the_first_expires)", 2)])
+
+
+class CheckTest(unittest.TestCase):
+    """A tree of its own for each test."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def findings(self, check: str, *files: str) -> list[str]:
+        tree = tidy.Tree(self.root, [self.root / name for name in files], self.root / "build")
+        return [f"{f.path}:{f.line}" for f in tidy.CHECKS[check](tree)]
+
+
+class FunctionLength(CheckTest):
+    def test_seventy_lines_pass_and_one_more_does_not(self) -> None:
+        self.write("core/a.cpp", "void f() {\n" + "    g();\n" * 68 + "}\n")
+        self.assertEqual(self.findings("function-length"), [])
+        self.write("core/a.cpp", "int x;\nvoid f() {\n" + "    g();\n" * 69 + "}\n")
+        self.assertEqual(self.findings("function-length"), ["core/a.cpp:2"])
+
+    def test_a_member_of_a_class_counts(self) -> None:
+        body = "    void f() {\n" + "        g();\n" * 69 + "    }\n"
+        self.write("core/a.hpp", "struct A {\n" + body + "};\n")
+        self.assertEqual(self.findings("function-length"), ["core/a.hpp:2"])
+
+    def test_half_a_block_under_a_condition_is_told(self) -> None:
+        body = "#if X\n    if (a) {\n#else\n    {\n#endif\n    }\n"
+        self.write("core/a.cpp", f"void f() {{\n{body}}}\n")
+        self.assertEqual(self.findings("function-length"), ["core/a.cpp:1"])
+
+
+class Columns(CheckTest):
+    def test_a_hundred_pass_and_one_more_does_not(self) -> None:
+        self.write("core/a.cpp", "/" * 100 + "\n")
+        self.write("test/b.cpp", "\n" + "/" * 101 + "\n")
+        self.assertEqual(self.findings("columns"), ["test/b.cpp:2"])
+
+    def test_a_letter_of_several_bytes_is_one_column(self) -> None:
+        self.write("core/a.cpp", "// " + "é" * 97 + "\n")
+        self.assertEqual(self.findings("columns"), [])
+
+    def test_scripts_and_meson_files_are_looked_at_and_build_folders_are_not(self) -> None:
+        for name in ("tools/x", ".ci/run", "meson.build", "build-asan/a.cpp", ".git/a.cpp"):
+            self.write(name, "#" * 101 + "\n")
+        self.assertEqual(self.findings("columns"), [".ci/run:1", "meson.build:1", "tools/x:1"])
+
+    def test_only_the_files_asked_for(self) -> None:
+        for name in ("core/a.cpp", "core/b.cpp"):
+            self.write(name, "/" * 101 + "\n")
+        self.assertEqual(self.findings("columns", "core/b.cpp"), ["core/b.cpp:1"])
+
+
+class LeftOver(CheckTest):
+    def test_each_mark_is_found(self) -> None:
+        for mark in ("TO" "DO", "FIX" "ME", "X" "XX"):
+            self.write("core/a.cpp", f"int x;  // {mark}: later\n")
+            self.assertEqual(self.findings("left-over"), ["core/a.cpp:1"], mark)
+
+    def test_a_part_of_a_word_is_no_mark(self) -> None:
+        self.write("tools/x", "mktemp -d /tmp/ngxx-XXXXXX\n")
+        self.assertEqual(self.findings("left-over"), [])
+
+
+class Conditional(CheckTest):
+    BODY = "void f() {\n#ifdef X\n    g();\n#else\n    h();\n#endif\n}\n"
+
+    def test_in_a_body_it_is_refused_except_in_os_unix(self) -> None:
+        self.write("core/a.cpp", self.BODY)
+        self.write("os/unix/a.cpp", self.BODY)
+        self.assertEqual(self.findings("conditional"), ["core/a.cpp:2", "core/a.cpp:4"])
+
+    def test_around_functions_it_passes(self) -> None:
+        self.write("core/a.cpp", "#if X\nvoid f() {\n}\n#endif\nvoid g() {\n    // #if\n}\n")
+        self.assertEqual(self.findings("conditional"), [])
+
+
+class Meson(CheckTest):
+    def test_a_source_and_a_library_header_have_to_be_named(self) -> None:
+        for name in ("core/a.cpp", "core/a.hpp", "core/b.cpp", "test/x.cpp", "test/x.hpp"):
+            self.write(name, "")
+        self.write("core/meson.build", "core_sources = files('a.cpp')\n# 'b.cpp'\n")
+        self.write("meson.build", "headers = files('core/a.hpp')\n")
+        self.assertEqual(self.findings("meson"), ["core/b.cpp:1", "test/x.cpp:1"])
+
+    def test_a_name_may_be_put_together_from_two_words(self) -> None:
+        for name in ("epoll_module.cpp", "poll_module.cpp", "run_test.cpp", "rtsig_module.cpp"):
+            self.write(f"event/{name}", "")
+        self.write(
+            "event/meson.build",
+            "foreach poller : ['epoll', 'poll']\n  sources += files(poller + '_module.cpp')\n"
+            "endforeach\ntests = '@0@_test.cpp'.format('run')\n",
+        )
+        self.assertEqual(self.findings("meson"), ["event/rtsig_module.cpp:1"])
+
+    def test_the_name_of_another_folder_does_not_help(self) -> None:
+        self.write("core/a.cpp", "")
+        self.write("event/meson.build", "files('a.cpp')\n")
+        self.assertEqual(self.findings("meson"), ["core/a.cpp:1"])
+
+
+class NginxLine(CheckTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.write("docs/nginx-functions.tsv", "# names\na.c\tngx_f\na.c\tngx_g\n")
+
+    def header(self, declaration: str) -> list[str]:
+        self.write("core/a.hpp", f"namespace ngx {{\n{declaration}\n}}\n")
+        return self.findings("nginx-line")
+
+    def test_a_function_of_that_name_needs_the_line(self) -> None:
+        self.assertEqual(self.header("int f();"), ["core/a.hpp:2"])
+        self.assertEqual(self.header("/// Does it.\nint f();"), ["core/a.hpp:3"])
+        self.assertEqual(self.header("/// Does it.\n///\n/// nginx: ngx_f()\nint f();"), [])
+
+    def test_a_template_has_its_comment_above_the_parameters(self) -> None:
+        text = "/// nginx: ngx_f()\ntemplate <typename T>\n[[nodiscard]] inline int f(T t) {\n}"
+        self.assertEqual(self.header(text), [])
+
+    def test_one_overload_speaks_for_all(self) -> None:
+        self.assertEqual(self.header("/// nginx: ngx_f()\nint f();\nint f(int a);"), [])
+
+    def test_others_members_and_details_need_none(self) -> None:
+        text = "int other();\nstruct A {\n    int f();\n};\nnamespace detail {\nint f();\n}"
+        self.assertEqual(self.header(text), [])
+
+    def test_sources_and_tests_need_none(self) -> None:
+        for name in ("core/a.cpp", "test/a.hpp"):
+            self.write(name, "namespace ngx {\nint f();\n}\n")
+        self.assertEqual(self.findings("nginx-line"), [])
+
+    def test_a_name_that_nginx_does_not_have_is_refused(self) -> None:
+        self.write("core/a.hpp", "/// nginx: ngx_f(), ngx_h()\nint f();\n/// nginx: ngx_log_t\n")
+        self.assertEqual(self.findings("nginx-name"), ["core/a.hpp:1"])
+
+
+@unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
+class Format(CheckTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.write(".clang-format", "BasedOnStyle: Google\nIndentWidth: 4\n")
+
+    def test_each_file_is_told_once_and_fix_mends_it(self) -> None:
+        self.write("core/good.cpp", "int f() {\n    g();\n    return 1;\n}\n")
+        self.write("core/bad.cpp", "int x;\nint  f( ) {\ng();\nreturn 1;\n}\n")
+        self.assertEqual(self.findings("format"), ["core/bad.cpp:2"])
+        command = [str(TIDY), "--root", str(self.root), "--only", "format", "--fix"]
+        self.assertEqual(subprocess.run(command, capture_output=True).returncode, 0)
+        text = (self.root / "core/bad.cpp").read_text(encoding="utf-8")
+        self.assertEqual(text, "int x;\nint f() {\n    g();\n    return 1;\n}\n")
+
+
+@unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
+class ClangTidy(CheckTest):
+    def setUp(self) -> None:
+        super().setUp()
+        checks = "-*,readability-braces-around-statements"
+        self.write(".clang-tidy", f"Checks: '{checks}'\nHeaderFilterRegex: '.*'\n")
+
+    def test_a_finding_in_a_header_is_told_once(self) -> None:
+        text = "inline int g(int a) {\n    if (a)\n        a = 1;\n    return a;\n}"
+        self.write("core/a.hpp", text)
+        entries = []
+        for name in ("a.cpp", "b.cpp"):
+            self.write(f"core/{name}", f'#include "a.hpp"\nint {name[0]} = g(1);\n')
+            command = f"c++ -std=c++20 -Wall -c ../core/{name}"
+            entry = {"directory": str(self.root / "build"), "file": f"../core/{name}"}
+            entries.append(entry | {"command": command})
+        self.write("build/compile_commands.json", json.dumps(entries))
+        self.assertEqual(self.findings("clang-tidy"), ["core/a.hpp:2"])
+
+    def test_without_a_compilation_database_it_says_how_to_get_one(self) -> None:
+        self.write("core/a.cpp", "")
+        with self.assertRaisesRegex(tidy.CannotRun, "meson setup build"):
+            self.findings("clang-tidy")
+
+
+class Command(CheckTest):
+    def run_tidy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(TIDY), "--root", str(self.root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def test_the_exit_status_and_the_line_of_a_finding(self) -> None:
+        self.write("core/a.cpp", "/" * 101 + "\n")
+        result = self.run_tidy("--only", "columns")
+        self.assertEqual(result.returncode, 1)
+        line = "core/a.cpp:1: 101 columns, 100 are the limit: break the line [columns]\n"
+        self.assertIn(line, result.stdout)
+        self.assertEqual(self.run_tidy("--only", "meson", "--skip", "meson").returncode, 0)
+
+    def test_a_check_that_cannot_run_is_not_a_clean_one(self) -> None:
+        self.write("core/a.hpp", "namespace ngx {\nint f();\n}\n")
+        result = self.run_tidy("--only", "nginx-line")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("docs/nginx-functions.tsv is missing", result.stderr)
+
+    def test_the_list_of_this_tree_has_functions_and_macros(self) -> None:
+        names = tidy.Tree(ROOT).nginx_functions
+        wanted = {"ngx_init_cycle", "ngx_post_event", "ngx_add_timer", "ngx_stream_init_connection"}
+        self.assertLessEqual(wanted, names)
+
+
+if __name__ == "__main__":
+    unittest.main()
