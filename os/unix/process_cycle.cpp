@@ -47,6 +47,10 @@ void init_process(Cycle& cycle)
         }
     }
     close_listening_sockets(cycle);
+
+    // What is still linked may be static, and must not be when it is destroyed.
+    event_timer_rbtree.clear();
+    posted_events.clear();
     std::exit(0);
 }
 

@@ -1,0 +1,296 @@
+#include "stream/stream.hpp"
+
+#include <algorithm>
+
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "event/event.hpp"
+#include "stream/stream_variables.hpp"
+
+namespace ngx {
+
+std::size_t stream_max_module;
+
+namespace {
+
+/// nginx: ngx_stream_add_server()
+Rc stream_add_server(Conf& cf, const StreamCoreSrvConf& cscf, StreamConfAddr& addr)
+{
+    if (std::ranges::find(addr.servers, &cscf) != addr.servers.end()) {
+        conf_log_error(log_emerg, cf, 0, "a duplicate listen {}", addr.opt.addr.name);
+        return Rc::error;
+    }
+    addr.servers.push_back(&cscf);
+    return Rc::ok;
+}
+
+/// nginx: ngx_stream_add_address()
+Rc stream_add_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfPort& port,
+                      const StreamListenOpt& lsopt)
+{
+    StreamConfAddr& addr = port.addrs.emplace_back();
+    addr.opt = lsopt;
+    addr.default_server = &cscf;
+    return stream_add_server(cf, cscf, addr);
+}
+
+/// Another server listens on the address already: the options may be given by one of them only.
+Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
+                 const StreamListenOpt& lsopt)
+{
+    if (stream_add_server(cf, cscf, addr) != Rc::ok) {
+        return Rc::error;
+    }
+
+    const bool had_default = addr.opt.default_server;
+    if (lsopt.set) {
+        if (addr.opt.set) {
+            conf_log_error(log_emerg, cf, 0, "duplicate listen options for {}",
+                           addr.opt.addr.name);
+            return Rc::error;
+        }
+        addr.opt = lsopt;
+    }
+    addr.opt.default_server = had_default || lsopt.default_server;
+
+    if (lsopt.default_server) {
+        if (had_default) {
+            conf_log_error(log_emerg, cf, 0, "a duplicate default server for {}",
+                           addr.opt.addr.name);
+            return Rc::error;
+        }
+        addr.default_server = &cscf;
+    }
+    return Rc::ok;
+}
+
+/// nginx: ngx_stream_add_addresses()
+Rc stream_add_addresses(Conf& cf, StreamCoreSrvConf& cscf, StreamConfPort& port,
+                        const StreamListenOpt& lsopt)
+{
+    const auto same = [&](const StreamConfAddr& addr) {
+        return cmp_sockaddr(&lsopt.addr.sockaddr.any, lsopt.addr.socklen,
+                            &addr.opt.addr.sockaddr.any, addr.opt.addr.socklen, false) == Rc::ok;
+    };
+    const auto addr = std::ranges::find_if(port.addrs, same);
+    if (addr != port.addrs.end()) {
+        return share_address(cf, cscf, *addr, lsopt);
+    }
+    return stream_add_address(cf, cscf, port, lsopt);
+}
+
+/// A listening socket for an address.
+///
+/// nginx: ngx_stream_add_listening()
+Listening& stream_add_listening(Conf& cf, const StreamConfAddr& addr)
+{
+    const StreamListenOpt& opt = addr.opt;
+    Listening& ls = *create_listening(cf, &opt.addr.sockaddr.any, opt.addr.socklen);
+
+    ls.addr_ntop = 1;
+    ls.handler = stream_init_connection;
+    ls.pool_size = connection_pool_size;
+    ls.logp = addr.default_server->error_log;
+    ls.log.handler = accept_log_error;
+
+    ls.type = opt.type;
+    ls.protocol = opt.protocol;
+    ls.backlog = opt.backlog;
+    ls.rcvbuf = opt.rcvbuf;
+    ls.sndbuf = opt.sndbuf;
+    ls.keepalive = opt.so_keepalive & 3;
+    ls.keepidle = opt.tcp_keepidle;
+    ls.keepintvl = opt.tcp_keepintvl;
+    ls.keepcnt = opt.tcp_keepcnt;
+    ls.fastopen = opt.fastopen;
+    ls.deferred_accept = opt.deferred_accept;
+    ls.ipv6only = opt.ipv6only;
+    ls.reuseport = opt.reuseport;
+    ls.wildcard = opt.wildcard;
+    return ls;
+}
+
+/// Own sockets first, then those that a wildcard socket can serve, the wildcard last.
+unsigned listening_order(const StreamConfAddr& addr) noexcept
+{
+    return addr.opt.wildcard ? 2 : !addr.opt.bind;
+}
+
+/// One socket for each address of the port; but where there is a wildcard, it serves every
+/// address that does not insist on a socket of its own.
+///
+/// nginx: ngx_stream_init_listening()
+void stream_init_listening(Conf& cf, StreamConfPort& port)
+{
+    std::ranges::stable_sort(port.addrs, {}, listening_order);
+
+    const bool bind_wildcard = port.addrs.back().opt.wildcard;
+    port.addrs.back().opt.bind |= bind_wildcard;
+
+    auto* served = cf.pool->create<StreamPort>();
+    for (const StreamConfAddr& addr : port.addrs) {
+        served->addrs.push_back({addr.opt.addr, addr.default_server});
+        if (bind_wildcard && !addr.opt.bind) {
+            continue;
+        }
+        stream_add_listening(cf, addr).servers = served;
+        served = cf.pool->create<StreamPort>();
+    }
+}
+
+/// nginx: ngx_stream_optimize_servers()
+void stream_optimize_servers(Conf& cf, StreamCoreMainConf& cmcf)
+{
+    for (StreamConfPort& port : cmcf.ports) {
+        stream_init_listening(cf, port);
+    }
+}
+
+const char* create_confs(Conf& cf, BlockCtx& ctx)
+{
+    return for_stream_modules(cf, [&](const Module& module, const StreamModule& stream) {
+        if (stream.create_main_conf) {
+            ctx.conf[stream_main_conf_offset][module.ctx_index] = stream.create_main_conf(cf);
+        }
+        if (stream.create_srv_conf) {
+            ctx.conf[stream_srv_conf_offset][module.ctx_index] = stream.create_srv_conf(cf);
+        }
+        return conf_ok;
+    });
+}
+
+const char* preconfigure(Conf& cf)
+{
+    return for_stream_modules(cf, [&](const Module&, const StreamModule& stream) {
+        const bool ok = !stream.preconfiguration || stream.preconfiguration(cf) == Rc::ok;
+        return ok ? conf_ok : conf_error;
+    });
+}
+
+const char* postconfigure(Conf& cf)
+{
+    return for_stream_modules(cf, [&](const Module&, const StreamModule& stream) {
+        const bool ok = !stream.postconfiguration || stream.postconfiguration(cf) == Rc::ok;
+        return ok ? conf_ok : conf_error;
+    });
+}
+
+/// A module's main configuration, then its servers': what they leave unset the level above has.
+const char* init_and_merge(Conf& cf, BlockCtx& ctx, const StreamCoreMainConf& cmcf)
+{
+    return for_stream_modules(cf, [&](const Module& module, const StreamModule& stream) {
+        const std::size_t mi = module.ctx_index;
+        cf.ctx = &ctx;
+        if (stream.init_main_conf) {
+            const char* rv = stream.init_main_conf(cf, ctx.conf[stream_main_conf_offset][mi]);
+            if (rv != conf_ok) {
+                return rv;
+            }
+        }
+        for (const StreamCoreSrvConf* cscf : cmcf.servers) {
+            if (!stream.merge_srv_conf) {
+                break;
+            }
+            cf.ctx = cscf->ctx;
+            const char* rv = stream.merge_srv_conf(cf, ctx.conf[stream_srv_conf_offset][mi],
+                                                   cscf->ctx->conf[stream_srv_conf_offset][mi]);
+            if (rv != conf_ok) {
+                return rv;
+            }
+        }
+        return conf_ok;
+    });
+}
+
+const char* configure(Conf& cf, BlockCtx& ctx)
+{
+    cf.ctx = &ctx;
+    if (const char* rv = preconfigure(cf); rv != conf_ok) {
+        return rv;
+    }
+
+    cf.module_type = ModuleType::stream;
+    cf.cmd_type = stream_main_conf;
+    if (const char* rv = conf_parse(cf); rv != conf_ok) {
+        return rv;
+    }
+
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    if (const char* rv = init_and_merge(cf, ctx, cmcf); rv != conf_ok) {
+        return rv;
+    }
+    cf.ctx = &ctx;
+    if (const char* rv = postconfigure(cf); rv != conf_ok) {
+        return rv;
+    }
+    if (stream_variables_init_vars(cf) != Rc::ok) {
+        return conf_error;
+    }
+    stream_optimize_servers(cf, cmcf);
+    return conf_ok;
+}
+
+/// `stream { }`: `conf` is where the core level keeps the block's context.
+///
+/// nginx: ngx_stream_block()
+const char* stream_block(Conf& cf, const Command&, void* conf)
+{
+    void*& slot = *static_cast<void**>(conf);
+    if (slot) {
+        return "is duplicate";
+    }
+
+    stream_max_module = count_modules(*cf.cycle, ModuleType::stream);
+    auto* ctx = cf.pool->create<BlockCtx>();
+    ctx->conf[stream_main_conf_offset] = cf.pool->pcalloc<void*>(stream_max_module);
+    ctx->conf[stream_srv_conf_offset] = cf.pool->pcalloc<void*>(stream_max_module);
+    slot = ctx;
+
+    if (const char* rv = create_confs(cf, *ctx); rv != conf_ok) {
+        return rv;
+    }
+    const Conf pcf = cf;
+    const char* rv = configure(cf, *ctx);
+    cf = pcf;
+    return rv;
+}
+
+constexpr Command stream_commands[] = {
+    {
+        .name = "stream",
+        .type = main_conf | conf_block | conf_noargs,
+        .set = stream_block,
+    },
+};
+
+constexpr CoreModule stream_module_ctx = {
+    .name = "stream",
+};
+
+}  // namespace
+
+Rc stream_add_listen(Conf& cf, StreamCoreSrvConf& cscf, const StreamListenOpt& lsopt)
+{
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    const sockaddr* const sa = &lsopt.addr.sockaddr.any;
+    const in_port_t p = inet_get_port(sa);
+
+    for (StreamConfPort& port : cmcf.ports) {
+        if (port.port == p && port.type == lsopt.type && port.family == sa->sa_family) {
+            return stream_add_addresses(cf, cscf, port, lsopt);
+        }
+    }
+    StreamConfPort& port = cmcf.ports.emplace_back();
+    port.family = sa->sa_family;
+    port.type = lsopt.type;
+    port.port = p;
+    return stream_add_address(cf, cscf, port, lsopt);
+}
+
+constinit Module stream_module = {
+    .ctx = &stream_module_ctx,
+    .commands = stream_commands,
+    .type = ModuleType::core,
+};
+
+}  // namespace ngx

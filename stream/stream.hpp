@@ -1,0 +1,253 @@
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/conf_file.hpp"
+#include "core/connection.hpp"
+#include "core/core.hpp"
+#include "core/inet.hpp"
+#include "core/module.hpp"
+
+namespace ngx {
+
+struct StreamSession;
+struct StreamVariable;
+
+/// Where a stream command may stand.
+inline constexpr std::uint32_t stream_main_conf = 0x02000000;
+inline constexpr std::uint32_t stream_srv_conf = 0x04000000;
+
+/// The levels of a stream context, for Command::conf.
+inline constexpr std::size_t stream_main_conf_offset = 0;
+inline constexpr std::size_t stream_srv_conf_offset = 1;
+
+/// How a session ended.
+enum class StreamStatus : unsigned {
+    none = 0,
+    ok = 200,
+    bad_request = 400,
+    forbidden = 403,
+    internal_server_error = 500,
+    bad_gateway = 502,
+    service_unavailable = 503,
+};
+
+/// The content of a server: what happens on each of its connections. It owns the session from
+/// then on and ends it with stream_finalize_session().
+///
+/// nginx: ngx_stream_content_handler_pt
+using StreamContentHandler = void (*)(StreamSession& s) noexcept;
+
+/// The context of a stream module. The configurations are made before the block is read, the null
+/// server's among them: its values are the defaults of every server, merged once the block is
+/// read.
+///
+/// nginx: ngx_stream_module_t
+struct StreamModule {
+    Rc (*preconfiguration)(Conf& cf) = nullptr;
+    Rc (*postconfiguration)(Conf& cf) = nullptr;
+
+    void* (*create_main_conf)(Conf& cf) = nullptr;
+    const char* (*init_main_conf)(Conf& cf, void* conf) = nullptr;
+
+    void* (*create_srv_conf)(Conf& cf) = nullptr;
+    const char* (*merge_srv_conf)(Conf& cf, void* prev, void* conf) = nullptr;
+};
+
+extern Module stream_module;
+extern Module stream_core_module;
+
+/// What `listen` says of an address.
+///
+/// nginx: ngx_stream_listen_opt_t
+struct StreamListenOpt {
+    Addr addr{};
+
+    bool set = false;   // has options that belong to the address, not to the server
+    bool bind = false;  // has to have a socket of its own
+    bool wildcard = false;
+    bool default_server = false;
+    bool ipv6only = true;
+    bool deferred_accept = false;
+    bool reuseport = false;
+    unsigned so_keepalive = 0;
+
+    int type = SOCK_STREAM;
+    int protocol = 0;
+    int backlog = Listening::listen_backlog;
+    int rcvbuf = -1;
+    int sndbuf = -1;
+    int fastopen = -1;
+    int tcp_keepidle = 0;
+    int tcp_keepintvl = 0;
+    int tcp_keepcnt = 0;
+};
+
+/// nginx: ngx_stream_core_srv_conf_t
+struct StreamCoreSrvConf {
+    static constexpr Module* module = &stream_core_module;
+
+    StreamContentHandler handler = nullptr;
+    BlockCtx* ctx = nullptr;
+
+    std::string_view file_name{};
+    std::size_t line = 0;
+
+    std::optional<bool> tcp_nodelay{};
+    Log* error_log = nullptr;
+    bool listen = false;
+};
+
+/// An address that servers listen on, and who they are, while the block is read.
+///
+/// nginx: ngx_stream_conf_addr_t
+struct StreamConfAddr {
+    StreamListenOpt opt{};
+    StreamCoreSrvConf* default_server = nullptr;
+    std::vector<const StreamCoreSrvConf*> servers{};
+};
+
+/// A port and all the addresses on it.
+///
+/// nginx: ngx_stream_conf_port_t
+struct StreamConfPort {
+    sa_family_t family = AF_UNSPEC;
+    int type = SOCK_STREAM;
+    in_port_t port = 0;
+    std::vector<StreamConfAddr> addrs{};
+};
+
+/// What a listening socket serves: the last address may be the wildcard.
+///
+/// nginx: ngx_stream_port_t
+struct StreamPort {
+    struct InAddr {
+        Addr addr{};
+        StreamCoreSrvConf* default_server = nullptr;
+    };
+    std::vector<InAddr> addrs{};
+};
+
+/// nginx: ngx_stream_core_main_conf_t
+struct StreamCoreMainConf {
+    static constexpr Module* module = &stream_core_module;
+
+    std::vector<StreamCoreSrvConf*> servers{};
+    std::vector<StreamConfPort> ports{};
+    std::vector<const StreamVariable*> variables{};     // that there are
+    std::vector<std::string_view> unknown_variables{};  // that were asked for before
+};
+
+/// A connection that stream serves.
+///
+/// nginx: ngx_stream_session_t
+struct StreamSession {
+    /// nginx: NGX_STREAM_MODULE
+    static constexpr std::uint32_t right_signature = 0x4d525453;
+
+    std::uint32_t signature = right_signature;
+    Connection* connection = nullptr;
+
+    off_t received = 0;
+    std::time_t start_sec = 0;
+    unsigned start_msec = 0;
+
+    void** ctx = nullptr;  // by ctx_index: what each module keeps of the session
+    void** main_conf = nullptr;
+    void** srv_conf = nullptr;
+
+    StreamStatus status = StreamStatus::none;
+};
+
+/// A module's server configuration. T names its module in `T::module`.
+///
+/// nginx: ngx_stream_get_module_srv_conf()
+template <typename T>
+T* stream_get_module_srv_conf(const StreamSession& s) noexcept
+{
+    return static_cast<T*>(s.srv_conf[T::module->ctx_index]);
+}
+
+/// A module's main configuration while the block is read.
+///
+/// nginx: ngx_stream_conf_get_module_main_conf()
+template <typename T>
+T* stream_conf_get_module_main_conf(const Conf& cf) noexcept
+{
+    return static_cast<T*>(cf.ctx->conf[stream_main_conf_offset][T::module->ctx_index]);
+}
+
+/// A module's server configuration while the server is read.
+///
+/// nginx: ngx_stream_conf_get_module_srv_conf()
+template <typename T>
+T* stream_conf_get_module_srv_conf(const Conf& cf) noexcept
+{
+    return static_cast<T*>(cf.ctx->conf[stream_srv_conf_offset][T::module->ctx_index]);
+}
+
+/// What a module keeps of a session. T names its module in `T::module`.
+///
+/// nginx: ngx_stream_get_module_ctx()
+template <typename T>
+T* stream_get_module_ctx(const StreamSession& s) noexcept
+{
+    return static_cast<T*>(s.ctx[T::module->ctx_index]);
+}
+
+/// nginx: ngx_stream_set_ctx()
+template <typename T>
+void stream_set_ctx(StreamSession& s, T* ctx) noexcept
+{
+    s.ctx[T::module->ctx_index] = ctx;
+}
+
+/// How many slots a stream context has.
+extern std::size_t stream_max_module;
+
+/// Calls `function(module, ctx)` for each stream module of the cycle; stops at the first answer
+/// that is not conf_ok.
+template <typename Function>
+const char* for_stream_modules(Conf& cf, Function function)
+{
+    for (const Module* module : modules_of(*cf.cycle)) {
+        if (module->type != ModuleType::stream) {
+            continue;
+        }
+        const auto& ctx = *static_cast<const StreamModule*>(module->ctx);
+        if (const char* rv = function(*module, ctx); rv != conf_ok) {
+            return rv;
+        }
+    }
+    return conf_ok;
+}
+
+/// Adds an address to those that the server listens on.
+///
+/// nginx: ngx_stream_add_listen()
+Rc stream_add_listen(Conf& cf, StreamCoreSrvConf& cscf, const StreamListenOpt& lsopt);
+
+/// The handler of an accepted connection: finds its server, begins the session.
+///
+/// nginx: ngx_stream_init_connection()
+void stream_init_connection(Connection& c) noexcept;
+
+/// Runs the server's content on the session.
+///
+/// nginx: ngx_stream_session_handler()
+void stream_session_handler(Event& rev) noexcept;
+
+/// nginx: ngx_stream_core_content_phase()
+void stream_core_content_phase(StreamSession& s) noexcept;
+
+/// Ends the session and closes its connection, whose memory goes with it.
+///
+/// nginx: ngx_stream_finalize_session()
+void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept;
+
+}  // namespace ngx

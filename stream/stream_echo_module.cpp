@@ -1,0 +1,217 @@
+#include <cerrno>
+
+#include "core/buf.hpp"
+#include "core/conf_slot.hpp"
+#include "core/connection.hpp"
+#include "core/palloc.hpp"
+#include "event/event.hpp"
+#include "event/event_timer.hpp"
+#include "stream/stream.hpp"
+
+/// `echo;` sends back what it reads: the smallest consumer that uses all of the event API. nginx
+/// has none like it.
+namespace ngx {
+
+extern Module stream_echo_module;
+
+namespace {
+
+struct StreamEchoSrvConf {
+    static constexpr Module* module = &stream_echo_module;
+
+    std::optional<Msec> timeout{};
+    std::optional<std::size_t> buffer_size{};
+};
+
+/// What was read and not yet sent back; the buffer is made when something comes.
+struct StreamEchoCtx {
+    static constexpr Module* module = &stream_echo_module;
+
+    Buf* buf = nullptr;
+};
+
+bool is_empty(const Buf& b) noexcept
+{
+    return b.pos == b.last;
+}
+
+/// Sends what the buffer has. False on an error.
+bool send_buffer(Connection& c, Buf& b) noexcept
+{
+    while (!is_empty(b) && c.write->ready) {
+        const ssize_t n = c.send(c, b.pos, buf_size(b));
+        if (n == io_error) {
+            return false;
+        }
+        if (n > 0) {
+            b.pos += n;
+        }
+    }
+    if (is_empty(b)) {
+        b.pos = b.start;
+        b.last = b.start;
+    }
+    return true;
+}
+
+/// Reads what there is, as far as the buffer goes. False on an error.
+bool fill_buffer(StreamSession& s, Connection& c, Buf& b) noexcept
+{
+    while (b.last < b.end && c.read->ready && !c.read->eof) {
+        const ssize_t n = c.recv(c, b.last, static_cast<std::size_t>(b.end - b.last));
+        if (n == io_error) {
+            return false;
+        }
+        if (n > 0) {
+            b.last += n;
+            s.received += n;
+        }
+    }
+    return true;
+}
+
+/// Moves data until the socket has no more, or takes no more. False on an error. With a full
+/// buffer nothing is read: the peer has to wait until it takes its data back.
+bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
+{
+    for (;;) {
+        if (!fill_buffer(s, c, b)) {
+            return false;
+        }
+        if (is_empty(b)) {
+            return true;
+        }
+        if (!send_buffer(c, b)) {
+            return false;
+        }
+        if (!is_empty(b)) {
+            return true;
+        }
+    }
+}
+
+/// nginx has such a function for each direction of its proxy: ngx_stream_proxy_process()
+void echo_process(StreamSession& s) noexcept
+{
+    Connection& c = *s.connection;
+    const auto& escf = *stream_get_module_srv_conf<StreamEchoSrvConf>(s);
+    auto& ctx = *stream_get_module_ctx<StreamEchoCtx>(s);
+
+    if (!ctx.buf && c.read->ready) {
+        ctx.buf = create_temp_buf(*c.pool, *escf.buffer_size);
+    }
+    if (ctx.buf && !pump(s, c, *ctx.buf)) {
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+    if (c.read->eof && is_empty(*ctx.buf)) {
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+
+    const unsigned flags = c.read->eof ? close_event : 0;
+    if (handle_read_event(*c.read, flags) != Rc::ok || handle_write_event(*c.write, 0) != Rc::ok) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    add_timer(*c.read, *escf.timeout);
+}
+
+void echo_handler(Event& ev) noexcept
+{
+    Connection& c = *static_cast<Connection*>(ev.data);
+    StreamSession& s = *static_cast<StreamSession*>(c.data);
+
+    if (ev.timedout) {
+        connection_error(c, ETIMEDOUT, "connection timed out");
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+    if (c.close) {
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+    echo_process(s);
+}
+
+void stream_echo_handler(StreamSession& s) noexcept
+{
+    Connection& c = *s.connection;
+    c.log->action = "echoing data";
+
+    stream_set_ctx(s, c.pool->create<StreamEchoCtx>());
+    c.read->handler = echo_handler;
+    c.write->handler = echo_handler;
+    echo_process(s);
+}
+
+void* stream_echo_create_srv_conf(Conf& cf)
+{
+    return cf.pool->create<StreamEchoSrvConf>();
+}
+
+const char* stream_echo_merge_srv_conf(Conf&, void* parent, void* child)
+{
+    const auto& prev = *static_cast<StreamEchoSrvConf*>(parent);
+    auto& conf = *static_cast<StreamEchoSrvConf*>(child);
+    conf_merge_value(conf.timeout, prev.timeout, Msec{60'000});
+    conf_merge_value(conf.buffer_size, prev.buffer_size, std::size_t{16'384});
+    return conf_ok;
+}
+
+/// `echo;`
+const char* stream_echo(Conf& cf, const Command&, void*)
+{
+    auto& cscf = *stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf);
+    if (cscf.handler == stream_echo_handler) {
+        return "is duplicate";
+    }
+    cscf.handler = stream_echo_handler;
+    return conf_ok;
+}
+
+/// A buffer of no size would never take anything.
+const char* stream_echo_buffer_size(Conf& cf, const Command& cmd, void* conf)
+{
+    const char* rv = conf_set_size_slot<&StreamEchoSrvConf::buffer_size>(cf, cmd, conf);
+    const auto& escf = *static_cast<StreamEchoSrvConf*>(conf);
+    return rv == conf_ok && *escf.buffer_size == 0 ? "must not be zero" : rv;
+}
+
+constexpr std::uint32_t main_and_srv = stream_main_conf | stream_srv_conf;
+
+constexpr Command stream_echo_commands[] = {
+    {
+        .name = "echo",
+        .type = stream_srv_conf | conf_noargs,
+        .set = stream_echo,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "echo_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamEchoSrvConf::timeout>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "echo_buffer_size",
+        .type = main_and_srv | conf_take1,
+        .set = stream_echo_buffer_size,
+        .conf = stream_srv_conf_offset,
+    },
+};
+
+constexpr StreamModule stream_echo_module_ctx = {
+    .create_srv_conf = stream_echo_create_srv_conf,
+    .merge_srv_conf = stream_echo_merge_srv_conf,
+};
+
+}  // namespace
+
+constinit Module stream_echo_module = {
+    .ctx = &stream_echo_module_ctx,
+    .commands = stream_echo_commands,
+    .type = ModuleType::stream,
+};
+
+}  // namespace ngx

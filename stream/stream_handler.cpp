@@ -1,0 +1,126 @@
+#include <array>
+
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_posted.hpp"
+#include "stream/stream.hpp"
+
+namespace ngx {
+
+namespace {
+
+/// nginx: ngx_stream_close_connection()
+void stream_close_connection(Connection& c) noexcept
+{
+    log_debug(log_debug_stream, c.log, 0, "close stream connection: {}", c.fd);
+    stat_active->fetch_sub(1, std::memory_order_relaxed);
+
+    Pool* const pool = c.pool;  // has the session, the log and all else of the connection
+    close_connection(c);
+    destroy_pool(pool);
+}
+
+/// nginx: ngx_stream_log_error()
+char* stream_log_error(Log& log, char* buf, std::size_t len)
+{
+    const auto& s = *static_cast<const StreamSession*>(log.data);
+    const Connection& c = *s.connection;
+    char* const last = buf + len;
+
+    char* p = log.action ? slprintf(buf, last, " while {}", log.action) : buf;
+    return slprintf(p, last, ", client: {}, server: {}", c.addr_text, c.listening->addr_text);
+}
+
+/// The server of the address that the connection came to; null after an error. A socket that
+/// serves several addresses is a wildcard: only the connection knows which of them it was.
+StreamCoreSrvConf* find_server(Connection& c) noexcept
+{
+    const auto& port = *static_cast<const StreamPort*>(c.listening->servers);
+    if (port.addrs.size() == 1) {
+        return port.addrs.front().default_server;
+    }
+    if (connection_local_sockaddr(c, nullptr, nullptr, false) != Rc::ok) {
+        return nullptr;
+    }
+    for (const StreamPort::InAddr& in : port.addrs) {
+        if (cmp_sockaddr(c.local_sockaddr, c.local_socklen, &in.addr.sockaddr.any,
+                         in.addr.socklen, false) == Rc::ok) {
+            return in.default_server;
+        }
+    }
+    return port.addrs.back().default_server;
+}
+
+StreamSession& create_session(Connection& c, const StreamCoreSrvConf& cscf)
+{
+    const Time& now = timeofday();
+    StreamSession& s = *c.pool->create<StreamSession>();
+    s.connection = &c;
+    s.main_conf = cscf.ctx->conf[stream_main_conf_offset];
+    s.srv_conf = cscf.ctx->conf[stream_srv_conf_offset];
+    s.ctx = c.pool->pcalloc<void*>(stream_max_module);
+    s.start_sec = now.sec;
+    s.start_msec = now.msec;
+    c.data = &s;
+    return s;
+}
+
+void log_connected(const Connection& c) noexcept
+{
+    if (c.log->log_level < log_info) {
+        return;
+    }
+    std::array<char, sockaddr_strlen> text;
+    const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
+    log_error(log_info, c.log, 0, "*{} client {} connected to {}", c.number,
+              std::string_view(text.data(), len), c.listening->addr_text);
+}
+
+}  // namespace
+
+void stream_init_connection(Connection& c) noexcept
+{
+    const StreamCoreSrvConf* const cscf = find_server(c);
+    if (!cscf) {
+        stream_close_connection(c);
+        return;
+    }
+    StreamSession& s = create_session(c, *cscf);
+
+    set_connection_log(c, *cscf->error_log);
+    log_connected(c);
+    c.log->connection = c.number;
+    c.log->handler = stream_log_error;
+    c.log->data = &s;
+    c.log->action = "initializing session";
+    c.log_error = ConnectionError::info;
+
+    Event& rev = *c.read;
+    rev.handler = stream_session_handler;
+
+    // The mutex is held: whoever waits for it should not wait for the session.
+    if (use_accept_mutex) {
+        post_event(rev, posted_events);
+        return;
+    }
+    rev.handler(rev);
+}
+
+void stream_session_handler(Event& rev) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(rev.data);
+    stream_core_content_phase(*static_cast<StreamSession*>(c.data));
+}
+
+void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept
+{
+    log_debug(log_debug_stream, s.connection->log, 0, "finalize stream session: {}",
+              static_cast<unsigned>(rc));
+    s.status = rc;
+    stream_close_connection(*s.connection);
+}
+
+}  // namespace ngx

@@ -1,0 +1,103 @@
+#include "stream/stream_script.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/palloc.hpp"
+
+namespace ngx {
+
+namespace {
+
+constexpr std::string_view name_characters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+
+void add_variable_part(Conf& cf, std::string_view name, StreamComplexValue& value)
+{
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    const StreamVariable* variable = stream_find_variable(cmcf, name);
+    if (!variable) {
+        cmcf.unknown_variables.push_back(name);
+    }
+    value.parts.push_back({.variable = variable});
+}
+
+/// Takes `name` or `{name}` off the front of the text, which stood behind a "$".
+Rc take_variable(Conf& cf, std::string_view& text, StreamComplexValue& value)
+{
+    // Differs from nginx: there are no regular expressions here that could have captured $1.
+    if (!text.empty() && text.front() >= '1' && text.front() <= '9') {
+        conf_log_error(log_emerg, cf, 0, "using variable \"${}\" requires PCRE library",
+                       text.front());
+        return Rc::error;
+    }
+
+    const bool bracket = text.starts_with('{');
+    text.remove_prefix(bracket);
+    const std::string_view name =
+        text.substr(0, std::min(text.find_first_not_of(name_characters), text.size()));
+    const bool empty = text.empty();
+    text.remove_prefix(name.size());
+
+    if (bracket && !empty && !text.starts_with('}')) {
+        conf_log_error(log_emerg, cf, 0, "the closing bracket in \"{}\" variable is missing", name);
+        return Rc::error;
+    }
+    if (name.empty()) {
+        conf_log_error(log_emerg, cf, 0, "invalid variable name");
+        return Rc::error;
+    }
+    text.remove_prefix(bracket);
+    add_variable_part(cf, name, value);
+    return Rc::ok;
+}
+
+}  // namespace
+
+Rc stream_compile_complex_value(Conf& cf, std::string_view text, StreamComplexValue& value)
+{
+    while (!text.empty()) {
+        const std::size_t dollar = std::min(text.find('$'), text.size());
+        if (dollar != 0) {
+            value.parts.push_back({.literal = text.substr(0, dollar)});
+            text.remove_prefix(dollar);
+            continue;
+        }
+        text.remove_prefix(1);
+        if (take_variable(cf, text, value) != Rc::ok) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+std::string_view stream_complex_value(StreamSession& s, const StreamComplexValue& value)
+{
+    const std::size_t n = value.parts.size();
+    if (n == 0) {
+        return {};
+    }
+    if (n == 1 && !value.parts.front().variable) {
+        return value.parts.front().literal;
+    }
+
+    Pool& pool = *s.connection->pool;
+    auto* const pieces = static_cast<std::string_view*>(
+        pool.palloc(n * sizeof(std::string_view), alignof(std::string_view)));
+    std::size_t len = 0;
+    for (std::size_t i = 0; i < n; i++) {
+        const StreamComplexValue::Part& part = value.parts[i];
+        pieces[i] =
+            part.variable ? part.variable->get_handler(s, part.variable->data) : part.literal;
+        len += pieces[i].size();
+    }
+
+    char* const text = static_cast<char*>(pool.palloc(len, 1));
+    char* p = text;
+    for (std::size_t i = 0; i < n; i++) {
+        p = std::ranges::copy(pieces[i], p).out;
+    }
+    return {text, len};
+}
+
+}  // namespace ngx

@@ -1,0 +1,219 @@
+#include "stream/stream_variables.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+namespace {
+
+/// A short text in the session's memory.
+template <typename... Args>
+std::string_view text(StreamSession& s, fmt::format_string<Args...> format, const Args&... args)
+{
+    std::array<char, 64> buf;
+    const char* end = slprintf(buf.data(), buf.data() + buf.size(), format, args...);
+    return s.connection->pool->pstrdup({buf.data(), static_cast<std::size_t>(end - buf.data())});
+}
+
+std::string_view port_text(StreamSession& s, const sockaddr* sa)
+{
+    const in_port_t port = inet_get_port(sa);
+    return port != 0 ? text(s, "{}", port) : std::string_view{};
+}
+
+/// nginx: ngx_stream_variable_remote_addr()
+std::string_view variable_remote_addr(StreamSession& s, std::uintptr_t)
+{
+    return s.connection->addr_text;
+}
+
+/// nginx: ngx_stream_variable_binary_remote_addr()
+std::string_view variable_binary_remote_addr(StreamSession& s, std::uintptr_t)
+{
+    const sockaddr* const sa = s.connection->sockaddr;
+    switch (sa->sa_family) {
+    case AF_INET:
+        return {reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in*>(sa)->sin_addr),
+                sizeof(in_addr)};
+    case AF_INET6:
+        return {
+            reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in6*>(sa)->sin6_addr),
+            sizeof(in6_addr)};
+    default:
+        return s.connection->addr_text;
+    }
+}
+
+/// nginx: ngx_stream_variable_remote_port()
+std::string_view variable_remote_port(StreamSession& s, std::uintptr_t)
+{
+    return port_text(s, s.connection->sockaddr);
+}
+
+/// nginx: ngx_stream_variable_server_addr()
+std::string_view variable_server_addr(StreamSession& s, std::uintptr_t)
+{
+    Connection& c = *s.connection;
+    std::array<char, sockaddr_strlen> buf;
+    std::size_t len = 0;
+    if (connection_local_sockaddr(c, buf.data(), &len, false) != Rc::ok) {
+        return {};
+    }
+    return c.pool->pstrdup({buf.data(), len});
+}
+
+/// nginx: ngx_stream_variable_server_port()
+std::string_view variable_server_port(StreamSession& s, std::uintptr_t)
+{
+    Connection& c = *s.connection;
+    if (connection_local_sockaddr(c, nullptr, nullptr, false) != Rc::ok) {
+        return {};
+    }
+    return port_text(s, c.local_sockaddr);
+}
+
+enum class Bytes : std::uintptr_t { sent, received };
+
+/// nginx: ngx_stream_variable_bytes()
+std::string_view variable_bytes(StreamSession& s, std::uintptr_t data)
+{
+    return text(s, "{}", Bytes{data} == Bytes::sent ? s.connection->sent : s.received);
+}
+
+/// nginx: ngx_stream_variable_session_time()
+std::string_view variable_session_time(StreamSession& s, std::uintptr_t)
+{
+    const Time& now = timeofday();
+    const std::int64_t ms = (now.sec - s.start_sec) * 1000 + std::int64_t{now.msec} - s.start_msec;
+    const std::int64_t elapsed = std::max(ms, std::int64_t{0});
+    return text(s, "{}.{:03d}", elapsed / 1000, elapsed % 1000);
+}
+
+/// nginx: ngx_stream_variable_status()
+std::string_view variable_status(StreamSession& s, std::uintptr_t)
+{
+    return text(s, "{:03d}", static_cast<unsigned>(s.status));
+}
+
+/// nginx: ngx_stream_variable_connection()
+std::string_view variable_connection(StreamSession& s, std::uintptr_t)
+{
+    return text(s, "{}", s.connection->number);
+}
+
+/// nginx: ngx_stream_variable_nginx_version()
+std::string_view variable_nginx_version(StreamSession&, std::uintptr_t)
+{
+    return server_version;
+}
+
+/// nginx: ngx_stream_variable_hostname()
+std::string_view variable_hostname(StreamSession&, std::uintptr_t)
+{
+    return ngx_cycle->hostname;
+}
+
+/// nginx: ngx_stream_variable_pid()
+std::string_view variable_pid(StreamSession& s, std::uintptr_t)
+{
+    return text(s, "{}", pid);
+}
+
+/// nginx: ngx_stream_variable_msec()
+std::string_view variable_msec(StreamSession& s, std::uintptr_t)
+{
+    const Time& now = timeofday();
+    return text(s, "{}.{:03d}", now.sec, now.msec);
+}
+
+/// nginx: ngx_stream_variable_time_iso8601()
+std::string_view variable_time_iso8601(StreamSession& s, std::uintptr_t)
+{
+    return s.connection->pool->pstrdup(cached_http_log_iso8601);
+}
+
+/// nginx: ngx_stream_variable_time_local()
+std::string_view variable_time_local(StreamSession& s, std::uintptr_t)
+{
+    return s.connection->pool->pstrdup(cached_http_log_time);
+}
+
+/// nginx: ngx_stream_variable_protocol()
+std::string_view variable_protocol(StreamSession& s, std::uintptr_t)
+{
+    return s.connection->type == SOCK_DGRAM ? "UDP" : "TCP";
+}
+
+constexpr StreamVariable stream_core_variables[] = {
+    {"binary_remote_addr", variable_binary_remote_addr},
+    {"remote_addr", variable_remote_addr},
+    {"remote_port", variable_remote_port},
+    {"server_addr", variable_server_addr},
+    {"server_port", variable_server_port},
+    {"bytes_sent", variable_bytes, static_cast<std::uintptr_t>(Bytes::sent)},
+    {"bytes_received", variable_bytes, static_cast<std::uintptr_t>(Bytes::received)},
+    {"session_time", variable_session_time},
+    {"status", variable_status},
+    {"connection", variable_connection},
+    {"nginx_version", variable_nginx_version},
+    {"hostname", variable_hostname},
+    {"pid", variable_pid},
+    {"msec", variable_msec},
+    {"time_iso8601", variable_time_iso8601},
+    {"time_local", variable_time_local},
+    {"protocol", variable_protocol},
+};
+
+}  // namespace
+
+Rc stream_add_variable(Conf& cf, const StreamVariable& variable)
+{
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    if (stream_find_variable(cmcf, variable.name)) {
+        conf_log_error(log_emerg, cf, 0, "the duplicate \"{}\" variable", variable.name);
+        return Rc::error;
+    }
+    cmcf.variables.push_back(&variable);
+    return Rc::ok;
+}
+
+const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
+                                           std::string_view name) noexcept
+{
+    // Variables are case-insensitive, as in nginx.
+    for (const StreamVariable* variable : cmcf.variables) {
+        if (strcaseeq(variable->name, name)) {
+            return variable;
+        }
+    }
+    return nullptr;
+}
+
+Rc stream_variables_add_core_vars(Conf& cf)
+{
+    for (const StreamVariable& variable : stream_core_variables) {
+        if (stream_add_variable(cf, variable) != Rc::ok) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+Rc stream_variables_init_vars(Conf& cf)
+{
+    const auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    if (cmcf.unknown_variables.empty()) {
+        return Rc::ok;
+    }
+    log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", cmcf.unknown_variables.front());
+    return Rc::error;
+}
+
+}  // namespace ngx
