@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <array>
 #include <bit>
+#include <charconv>
 #include <cstring>
 #include <memory>
 #include <netdb.h>
@@ -31,16 +32,43 @@ const sockaddr_un& as_un(const sockaddr* sa) noexcept
     return *reinterpret_cast<const sockaddr_un*>(sa);
 }
 
+/// Reads four decimal numbers. Not as inet_pton() does: zeros may lead, and mean nothing, and a
+/// number may be missing, and is 0 then.
+///
+/// nginx: ngx_inet_addr()
+bool inet_addr(std::string_view text, in_addr& to) noexcept
+{
+    in_addr_t addr = 0;
+    unsigned octet = 0;
+    unsigned dots = 0;
+    for (const char ch : text) {
+        if (ch == '.') {
+            addr = (addr << 8) | octet;
+            octet = 0;
+            dots++;
+            continue;
+        }
+        if (ch < '0' || ch > '9') {
+            return false;
+        }
+        octet = octet * 10 + static_cast<unsigned>(ch - '0');
+        if (octet > 255) {
+            return false;
+        }
+    }
+    to.s_addr = htonl((addr << 8) | octet);
+    return dots == 3;
+}
+
 /// inet_pton() wants a zero byte; what does not fit here is no address anyway.
-template <typename Address>
-bool parse_number(int family, std::string_view text, Address& to) noexcept
+bool inet6_addr(std::string_view text, in6_addr& to) noexcept
 {
     std::array<char, INET6_ADDRSTRLEN + 1> z{};
     if (text.size() >= z.size() || text.find('\0') != text.npos) {
         return false;
     }
     std::ranges::copy(text, z.begin());
-    return ::inet_pton(family, z.data(), &to) == 1;
+    return ::inet_pton(AF_INET6, z.data(), &to) == 1;
 }
 
 /// The part of a unix address that is its path: an unnamed or abstract one has none.
@@ -51,6 +79,26 @@ std::string_view unix_path(const sockaddr_un& un, socklen_t socklen) noexcept
         return {};
     }
     return {un.sun_path, ::strnlen(un.sun_path, socklen - header)};
+}
+
+/// Appends a number behind a character, as far as there is room.
+char* put(char* p, char* last, char before, unsigned number) noexcept
+{
+    if (p < last) {
+        *p++ = before;
+    }
+    return std::to_chars(p, last, number).ptr;
+}
+
+/// Not by format(): it is done for every connection.
+char* put_inet(char* p, char* last, const in_addr& addr) noexcept
+{
+    const auto bytes = std::bit_cast<std::array<unsigned char, 4>>(addr);
+    p = std::to_chars(p, last, unsigned{bytes[0]}).ptr;
+    for (std::size_t i = 1; i < bytes.size(); i++) {
+        p = put(p, last, '.', bytes[i]);
+    }
+    return p;
 }
 
 /// A port, or a range of them with `listen`. False with `u.err` set if it is none.
@@ -169,7 +217,7 @@ Rc parse_inet_url(Pool& pool, Url& u)
     }
 
     sockaddr_in sin{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
-    if (parse_number(AF_INET, u.host, sin.sin_addr)) {
+    if (inet_addr(u.host, sin.sin_addr)) {
         u.wildcard = sin.sin_addr.s_addr == INADDR_ANY;
         return inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
     }
@@ -209,7 +257,7 @@ Rc parse_inet6_url(Pool& pool, Url& u)
 
     sockaddr_in6 sin6{};
     sin6.sin6_family = AF_INET6;
-    if (!parse_number(AF_INET6, u.host.substr(1, bracket - 1), sin6.sin6_addr)) {
+    if (!inet6_addr(u.host.substr(1, bracket - 1), sin6.sin6_addr)) {
         u.err = "invalid IPv6 address";
         return Rc::error;
     }
@@ -238,26 +286,28 @@ std::size_t sock_ntop(const sockaddr* sa, socklen_t socklen, char* text, std::si
                       bool port) noexcept
 {
     std::array<char, INET6_ADDRSTRLEN> host;
-    const char* end = text;
+    char* const last = text + len;
+    char* p = text;
 
     switch (sa->sa_family) {
-    case AF_INET: {
-        const auto b = std::bit_cast<std::array<unsigned char, 4>>(as_in(sa).sin_addr.s_addr);
-        char* p = slprintf(text, text + len, "{}.{}.{}.{}", b[0], b[1], b[2], b[3]);
-        end = port ? slprintf(p, text + len, ":{}", inet_get_port(sa)) : p;
+    case AF_INET:
+        p = put_inet(p, last, as_in(sa).sin_addr);
+        if (port) {
+            p = put(p, last, ':', inet_get_port(sa));
+        }
         break;
-    }
+
     case AF_INET6:
         ::inet_ntop(AF_INET6, &as_in6(sa).sin6_addr, host.data(), host.size());
-        end = port ? slprintf(text, text + len, "[{}]:{}", host.data(), inet_get_port(sa))
-                   : slprintf(text, text + len, "{}", host.data());
+        p = port ? slprintf(p, last, "[{}]:{}", host.data(), inet_get_port(sa))
+                 : slprintf(p, last, "{}", host.data());
         break;
 
     case AF_UNIX:
-        end = slprintf(text, text + len, "unix:{}", unix_path(as_un(sa), socklen));
+        p = slprintf(p, last, "unix:{}", unix_path(as_un(sa), socklen));
         break;
     }
-    return static_cast<std::size_t>(end - text);
+    return static_cast<std::size_t>(p - text);
 }
 
 Rc ptocidr(std::string_view text, Cidr& cidr) noexcept
@@ -266,9 +316,9 @@ Rc ptocidr(std::string_view text, Cidr& cidr) noexcept
     const std::size_t slash = text.find('/');
     const std::string_view addr = text.substr(0, slash);
 
-    if (parse_number(AF_INET, addr, cidr.addr)) {
+    if (inet_addr(addr, cidr.addr)) {
         cidr.family = AF_INET;
-    } else if (parse_number(AF_INET6, addr, cidr.addr6)) {
+    } else if (inet6_addr(addr, cidr.addr6)) {
         cidr.family = AF_INET6;
     } else {
         return Rc::error;
@@ -321,14 +371,14 @@ Rc cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept
 Rc parse_addr(Addr& addr, std::string_view text) noexcept
 {
     addr = {};
-    if (parse_number(AF_INET, text, addr.sockaddr.in.sin_addr)) {
+    if (inet_addr(text, addr.sockaddr.in.sin_addr)) {
         addr.sockaddr.in.sin_family = AF_INET;
         addr.socklen = sizeof(sockaddr_in);
         return Rc::ok;
     }
 
     addr = {};
-    if (parse_number(AF_INET6, text, addr.sockaddr.in6.sin6_addr)) {
+    if (inet6_addr(text, addr.sockaddr.in6.sin6_addr)) {
         addr.sockaddr.in6.sin6_family = AF_INET6;
         addr.socklen = sizeof(sockaddr_in6);
         return Rc::ok;

@@ -4,14 +4,10 @@
 
 namespace ngx {
 
-namespace {
-
 char tolower(char c) noexcept
 {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
 }
-
-}  // namespace
 
 bool strcaseeq(std::string_view a, std::string_view b) noexcept
 {

@@ -40,6 +40,11 @@ inline std::optional<std::int64_t> atoi(std::string_view text) noexcept
     return value;
 }
 
+/// The lower case of an ASCII letter; anything else as it is.
+///
+/// nginx: ngx_tolower()
+char tolower(char c) noexcept;
+
 /// Equal but for the case of ASCII letters.
 ///
 /// nginx: ngx_strcasecmp()

@@ -212,7 +212,9 @@ Rc stream_variables_init_vars(Conf& cf)
     if (cmcf.unknown_variables.empty()) {
         return Rc::ok;
     }
-    log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", cmcf.unknown_variables.front());
+    std::string name(cmcf.unknown_variables.front());
+    std::ranges::transform(name, name.begin(), tolower);
+    log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", name);
     return Rc::error;
 }
 

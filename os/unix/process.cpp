@@ -87,6 +87,7 @@ void signal_handler(int signo, siginfo_t* siginfo, void*)
 
     time_sigsafe_update();
     const std::string_view action = note_signal(signo);
+    wake_up();
 
     if (siginfo && siginfo->si_pid != 0) {
         log_error(log_notice, ngx_cycle->log, 0, "signal {} ({}) received from {}{}", signo,

@@ -1,6 +1,10 @@
 #include "os/unix/process_cycle.hpp"
 
+#include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/cycle.hpp"
 #include "core/log.hpp"
@@ -8,6 +12,7 @@
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/channel.hpp"
 #include "os/unix/process.hpp"
 
 namespace ngx {
@@ -25,6 +30,45 @@ bool exiting;
 namespace {
 
 constexpr int exit_fatal = 2;  // a master would not start such a worker again
+
+struct {
+    int signal_fd = -1;  // written by a signal handler, read by the loop
+} state;
+
+void signal_fd_handler(Event& rev) noexcept
+{
+    std::uint64_t count = 0;
+    if (::read(state.signal_fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
+        log_error(log_alert, rev.log, errno, "read() eventfd {} failed", state.signal_fd);
+    }
+}
+
+/// Differs from nginx: a signal that comes after the loop has looked at the flags and before it
+/// waits would be obeyed only at the next event, which may be never. nginx's worker is spoken to by
+/// a channel and so wakes up; a process without a master gets a channel to itself here.
+void init_signal_channel(Cycle& cycle)
+{
+    state.signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (state.signal_fd == -1) {
+        log_error(log_alert, cycle.log, errno, "eventfd() failed");
+        std::exit(exit_fatal);
+    }
+    if (add_channel_event(cycle, state.signal_fd, read_event, signal_fd_handler) != Rc::ok) {
+        std::exit(exit_fatal);
+    }
+}
+
+/// The old cycle's connection for it is closed with the descriptor.
+void close_signal_channel(Cycle& old)
+{
+    for (Connection& c : std::span{old.connections.get(), old.connection_n}) {
+        if (c.fd == state.signal_fd) {
+            state.signal_fd = -1;
+            close_connection(c);
+            return;
+        }
+    }
+}
 
 void init_process(Cycle& cycle)
 {
@@ -94,15 +138,29 @@ Cycle* reload(Cycle* old)
     }
     ngx_cycle = cycle;
     init_process(*cycle);
+    close_signal_channel(*old);
+    init_signal_channel(*cycle);
+    set_environment(*cycle);
+    close_idle_connections(*old);
     return cycle;
 }
 
 }  // namespace
 
+void wake_up() noexcept
+{
+    if (state.signal_fd != -1) {
+        constexpr std::uint64_t one = 1;
+        // A counter that is full wakes the loop as well.
+        [[maybe_unused]] const ssize_t n = ::write(state.signal_fd, &one, sizeof(one));
+    }
+}
+
 void single_process_cycle(Cycle* cycle)
 {
     set_environment(*cycle);
     init_process(*cycle);
+    init_signal_channel(*cycle);
 
     for (;;) {
         if (exiting && event_no_timers_left() == Rc::ok) {

@@ -18,6 +18,9 @@ extern volatile std::sig_atomic_t reopen;
 /// The loop is only waiting for its connections to end.
 extern bool exiting;
 
+/// Lets the loop's next wait, or the one it is in, end at once. For signal handlers.
+void wake_up() noexcept;
+
 /// The whole server in this process: initialises every module, then turns the loop and obeys the
 /// signals until it exits.
 ///
