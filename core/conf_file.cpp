@@ -489,7 +489,7 @@ Rc parse_file(Conf& cf, std::string_view filename)
     ConfFile file{.fd = fd, .name = filename, .buffer = std::string(conf_buffer, '\0')};
     ConfFile* const prev = std::exchange(cf.conf_file, &file);
 
-    struct stat info{};
+    struct stat info {};
     if (::fstat(fd, &info) == -1) {
         log_error(log_emerg, cf.log, errno, "fstat() \"{}\" failed", filename);
     }

@@ -204,8 +204,8 @@ void configure_listening_socket(Listening& ls, Log* log) noexcept
 
     // A second listen() is how a backlog is changed.
     if (ls.listen && ::listen(ls.fd, ls.backlog) == -1) {
-        log_error(log_alert, log, errno, "listen() to {}, backlog {} failed, ignored",
-                  ls.addr_text, ls.backlog);
+        log_error(log_alert, log, errno, "listen() to {}, backlog {} failed, ignored", ls.addr_text,
+                  ls.backlog);
     }
 
     // How long a connection has waited without data cannot be known: one second it is.
@@ -488,12 +488,13 @@ void reusable_connection(Connection& c, bool reusable) noexcept
 
 void drain_connections(Cycle& cycle) noexcept
 {
-    if (cycle.free_connection_n > cycle.connection_n / 16 || cycle.reusable_connections_n == 0) {
+    const bool enough = cycle.free_connection_n > cycle.connection_n / 16;
+    if (enough || cycle.reusable_connections_n == 0) {
         return;
     }
 
-    if (cycle.connections_reuse_time != time()) {
-        cycle.connections_reuse_time = time();
+    // Said once a second, however many are drained.
+    if (std::exchange(cycle.connections_reuse_time, time()) != time()) {
         log_error(log_warn, cycle.log, 0,
                   "{} worker_connections are not enough, reusing connections", cycle.connection_n);
     }

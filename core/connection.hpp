@@ -40,7 +40,7 @@ struct Listening {
     Log* logp = nullptr;  // copied to `log` once the logs are open
     std::size_t pool_size = 0;
 
-    Listening* previous = nullptr;      // the same socket in the old cycle
+    Listening* previous = nullptr;     // the same socket in the old cycle
     Connection* connection = nullptr;  // of this worker
 
     std::size_t worker = 0;  // with reuseport, whose it is

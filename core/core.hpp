@@ -12,14 +12,8 @@ namespace ngx {
 
 /// What nearly every function of nginx's returns. `again` asks for another call when the
 /// descriptor is ready, `declined` means "not mine", `done` that somebody else goes on.
-enum class [[nodiscard]] Rc : int {
-    ok = 0,
-    error = -1,
-    again = -2,
-    busy = -3,
-    done = -4,
-    declined = -5,
-    abort = -6,
+enum class [[nodiscard]] Rc : int{
+    ok = 0, error = -1, again = -2, busy = -3, done = -4, declined = -5, abort = -6,
 };
 
 /// recv, send and their relatives return a count of bytes, or one of these two.

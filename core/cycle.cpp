@@ -169,8 +169,8 @@ void close_files(Cycle& cycle, Log* log)
 
 bool same_socket(const Listening& a, const Listening& b) noexcept
 {
-    return a.type == b.type && cmp_sockaddr(&a.sockaddr.any, a.socklen, &b.sockaddr.any, b.socklen,
-                                            true) == Rc::ok;
+    return a.type == b.type &&
+           cmp_sockaddr(&a.sockaddr.any, a.socklen, &b.sockaddr.any, b.socklen, true) == Rc::ok;
 }
 
 /// Takes over an open socket from the old cycle, noting what has to change about it.
@@ -244,7 +244,8 @@ void clean_old_cycles(Event& ev) noexcept
 
     std::erase_if(old_cycles, [](Cycle* old) {
         const std::span<Connection> connections{old->connections.get(), old->connection_n};
-        if (std::ranges::any_of(connections, [](int fd) { return fd != -1; }, &Connection::fd)) {
+        if (std::ranges::any_of(
+                connections, [](int fd) { return fd != -1; }, &Connection::fd)) {
             return false;
         }
         if (ngx_cycle->old_cycle == old) {
@@ -447,7 +448,7 @@ namespace {
 /// A log that workers of another user write to must be theirs.
 Rc change_owner(const OpenFile& file, uid_t user, Log* log)
 {
-    struct stat info{};
+    struct stat info {};
     if (::stat(file.name.c_str(), &info) == -1) {
         log_error(log_emerg, log, errno, "stat() \"{}\" failed", file.name);
         return Rc::error;
@@ -479,8 +480,7 @@ void reopen_file(OpenFile& file, uid_t user, Log* log)
         return;
     }
 
-    const bool owned =
-        user == static_cast<uid_t>(-1) || change_owner(file, user, log) == Rc::ok;
+    const bool owned = user == static_cast<uid_t>(-1) || change_owner(file, user, log) == Rc::ok;
     if (::close(owned ? std::exchange(file.fd, fd) : fd) == -1) {
         log_error(log_emerg, log, errno, "close() \"{}\" failed", file.name);
     }

@@ -56,7 +56,7 @@ struct Cycle {
     std::unique_ptr<Connection[]> connections{};
     std::unique_ptr<Event[]> read_events{};
     std::unique_ptr<Event[]> write_events{};
-    std::unique_ptr<Connection*[]> files_storage{};
+    std::unique_ptr<Connection* []> files_storage {};
 
     Cycle* old_cycle = nullptr;
 

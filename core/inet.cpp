@@ -61,6 +61,10 @@ bool inet_addr(std::string_view text, in_addr& to) noexcept
 }
 
 /// inet_pton() wants a zero byte; what does not fit here is no address anyway.
+///
+/// Differs from nginx: 1:2:3:4:5:6:7:: is an address, and one colon may not lead.
+///
+/// nginx: ngx_inet6_addr()
 bool inet6_addr(std::string_view text, in6_addr& to) noexcept
 {
     std::array<char, INET6_ADDRSTRLEN + 1> z{};
@@ -298,6 +302,7 @@ std::size_t sock_ntop(const sockaddr* sa, socklen_t socklen, char* text, std::si
         break;
 
     case AF_INET6:
+        // Differs from nginx: ::1234 is written so, and not as ::0.0.18.52.
         ::inet_ntop(AF_INET6, &as_in6(sa).sin6_addr, host.data(), host.size());
         p = port ? slprintf(p, last, "[{}]:{}", host.data(), inet_get_port(sa))
                  : slprintf(p, last, "{}", host.data());

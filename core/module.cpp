@@ -25,13 +25,11 @@ std::size_t max_module;
 
 Rc preinit_modules()
 {
-    std::size_t i = 0;
-    for (; modules[i]; i++) {
-        modules[i]->index = i;
-        modules[i]->name = module_names[i];
+    modules_n = 0;
+    for (Module* const* module = modules; *module; module++) {
+        (*module)->name = module_names[modules_n];
+        (*module)->index = modules_n++;
     }
-
-    modules_n = i;
     max_module = modules_n + max_dynamic_modules;
     return Rc::ok;
 }

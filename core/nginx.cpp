@@ -133,13 +133,11 @@ Rc take_option(Options& options, char option, const std::string& value)
 Rc get_options(int argc, char** argv, Options& options)
 {
     using namespace po::command_line_style;
-    constexpr int style = allow_short | allow_dash_for_short | allow_sticky | short_allow_next |
-                          short_allow_adjacent;
+    constexpr int style =
+        allow_short | allow_dash_for_short | allow_sticky | short_allow_next | short_allow_adjacent;
     try {
-        const auto parsed = po::command_line_parser(argc, argv)
-                                .options(option_descriptions())
-                                .style(style)
-                                .run();
+        const auto parsed =
+            po::command_line_parser(argc, argv).options(option_descriptions()).style(style).run();
         for (const po::option& option : parsed.options) {
             if (option.position_key != -1) {
                 log_stderr(0, "invalid option: \"{}\"", option.value.front());
@@ -697,8 +695,8 @@ void set_environment(Cycle& cycle)
     }
 
     for (const std::string_view var : ccf.env) {
-        char* const entry = var.find('=') != var.npos ? const_cast<char*>(var.data())
-                                                      : find_in_environ(var);
+        char* const entry =
+            var.find('=') != var.npos ? const_cast<char*>(var.data()) : find_in_environ(var);
         if (entry) {
             ccf.environment.push_back(entry);
         }

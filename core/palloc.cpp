@@ -18,9 +18,8 @@ struct BlockHeader {
     std::size_t size;
 };
 
-constexpr std::size_t header_size =
-    (sizeof(BlockHeader) + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) *
-    alignof(std::max_align_t);
+constexpr std::size_t header_size = (sizeof(BlockHeader) + alignof(std::max_align_t) - 1) /
+                                    alignof(std::max_align_t) * alignof(std::max_align_t);
 
 void* take_block(std::size_t size)
 {

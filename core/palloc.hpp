@@ -22,9 +22,9 @@ public:
 
     /// `buffer` is the first block; it stays its owner's.
     Pool(void* buffer, std::size_t size, Log* pool_log) noexcept
-        : monotonic_buffer_resource(buffer, size, std::pmr::new_delete_resource()), log(pool_log)
-    {
-    }
+        : monotonic_buffer_resource(buffer, size, std::pmr::new_delete_resource())
+        , log(pool_log)
+    {}
 
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;

@@ -52,12 +52,12 @@ bool sleep_for(Shmtx& mtx) noexcept
     }
 
     log_debug(log_debug_core, ngx_cycle->log, 0, "shmtx wait {}", mtx.wait->load());
-    while (sem_wait(mtx.sem) == -1) {
-        const Err err = errno;
-        if (err != EINTR) {
-            log_error(log_alert, ngx_cycle->log, err, "sem_wait() failed while waiting on shmtx");
-            break;
-        }
+    int rc = 0;
+    do {
+        rc = sem_wait(mtx.sem);
+    } while (rc == -1 && errno == EINTR);
+    if (rc == -1) {
+        log_error(log_alert, ngx_cycle->log, errno, "sem_wait() failed while waiting on shmtx");
     }
     log_debug(log_debug_core, ngx_cycle->log, 0, "shmtx awoke");
     return false;

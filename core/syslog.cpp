@@ -17,9 +17,9 @@ namespace {
 
 /// By their numbers in RFC 3164.
 constexpr std::array<std::string_view, 24> facilities = {
-    "kern",   "user",     "mail",   "daemon", "auth",   "intern", "lpr",    "news",
-    "uucp",   "clock",    "authpriv", "ftp",  "ntp",    "audit",  "alert",  "cron",
-    "local0", "local1",   "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern",   "user",   "mail",     "daemon", "auth",   "intern", "lpr",    "news",
+    "uucp",   "clock",  "authpriv", "ftp",    "ntp",    "audit",  "alert",  "cron",
+    "local0", "local1", "local2",   "local3", "local4", "local5", "local6", "local7",
 };
 
 constexpr std::array<std::string_view, 8> severities = {

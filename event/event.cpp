@@ -193,17 +193,18 @@ namespace {
 /// nginx: ngx_event_init_conf()
 const char* event_init_conf(Cycle& cycle, void* conf)
 {
+    const std::size_t listeners = cycle.listening.size();
+
     if (!conf) {
         log_error(log_emerg, cycle.log, 0, "no \"events\" section in configuration");
-        return conf_error;
-    }
-    if (cycle.connection_n < cycle.listening.size() + 1) {
+    } else if (cycle.connection_n < listeners + 1) {
         log_error(log_emerg, cycle.log, 0,
                   "{} worker_connections are not enough for {} listening sockets",
-                  cycle.connection_n, cycle.listening.size());
-        return conf_error;
+                  cycle.connection_n, listeners);
+    } else {
+        return conf_ok;
     }
-    return conf_ok;
+    return conf_error;
 }
 
 /// What the workers share, each on cache lines of its own.
@@ -311,7 +312,7 @@ Rc init_timer_alarm(Cycle& cycle)
         return Rc::ok;
     }
 
-    struct sigaction sa{};
+    struct sigaction sa {};
     sa.sa_handler = timer_signal_handler;
     sigemptyset(&sa.sa_mask);
     if (::sigaction(SIGALRM, &sa, nullptr) == -1) {

@@ -204,8 +204,8 @@ void log_accepted(Connection& c, const EventConf& ecf) noexcept
 
 /// Makes a connection of the socket and hands it to the listener's owner. False when there is no
 /// slot for it.
-bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s,
-                     const SockaddrUnion& sa, socklen_t socklen)
+bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, const SockaddrUnion& sa,
+                     socklen_t socklen)
 {
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
     accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
@@ -225,8 +225,8 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s,
     }
     init_accepted_events(*c, ev);
 
-    c->number = static_cast<std::uint64_t>(
-        connection_counter->fetch_add(1, std::memory_order_relaxed));
+    c->number =
+        static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
     c->start_time = current_msec;
     stat_handled->fetch_add(1, std::memory_order_relaxed);
 

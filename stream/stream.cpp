@@ -45,8 +45,7 @@ Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
     const bool had_default = addr.opt.default_server;
     if (lsopt.set) {
         if (addr.opt.set) {
-            conf_log_error(log_emerg, cf, 0, "duplicate listen options for {}",
-                           addr.opt.addr.name);
+            conf_log_error(log_emerg, cf, 0, "duplicate listen options for {}", addr.opt.addr.name);
             return Rc::error;
         }
         addr.opt = lsopt;

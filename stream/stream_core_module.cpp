@@ -103,7 +103,7 @@ const char* stream_core_server(Conf& cf, const Command&, void*)
     rv = conf_parse(cf);
     cf = pcf;
 
-    if (rv == conf_ok && !cscf.listen) {
+    if (!cscf.listen && rv == conf_ok) {
         log_error(log_emerg, cf.log, 0, "no \"listen\" is defined for server in {}:{}",
                   cscf.file_name, cscf.line);
         return conf_error;

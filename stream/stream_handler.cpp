@@ -46,8 +46,8 @@ StreamCoreSrvConf* find_server(Connection& c) noexcept
         return nullptr;
     }
     for (const StreamPort::InAddr& in : port.addrs) {
-        if (cmp_sockaddr(c.local_sockaddr, c.local_socklen, &in.addr.sockaddr.any,
-                         in.addr.socklen, false) == Rc::ok) {
+        if (cmp_sockaddr(c.local_sockaddr, c.local_socklen, &in.addr.sockaddr.any, in.addr.socklen,
+                         false) == Rc::ok) {
             return in.default_server;
         }
     }

@@ -21,7 +21,7 @@ struct {
     fd_set master_write_fd_set{};
     fd_set work_read_fd_set{};  // what select() has made of the above
     fd_set work_write_fd_set{};
-    int max_fd = -1;                     // -1: to be found anew
+    int max_fd = -1;                    // -1: to be found anew
     std::vector<Event*> event_index{};  // one entry an event; Event::index points into it
 } state;
 
@@ -180,9 +180,8 @@ Rc select_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 
     state.work_read_fd_set = state.master_read_fd_set;
     state.work_write_fd_set = state.master_write_fd_set;
-    const int events = ::select(state.max_fd + 1, &state.work_read_fd_set,
-                                &state.work_write_fd_set, nullptr,
-                                timer == timer_infinite ? nullptr : &tv);
+    const int events = ::select(state.max_fd + 1, &state.work_read_fd_set, &state.work_write_fd_set,
+                                nullptr, timer == timer_infinite ? nullptr : &tv);
     const bool bad_descriptor = events == -1 && errno == EBADF;
     const Rc rc = after_wait(cycle, events, timer, flags, "select");
 
@@ -209,8 +208,8 @@ const char* select_init_conf(Cycle& cycle, void*)
 {
     const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
     if (ecf.use == select_module.ctx_index && cycle.connection_n > FD_SETSIZE) {
-        log_error(log_emerg, cycle.log, 0, "the maximum number of files supported by select() is {}",
-                  FD_SETSIZE);
+        log_error(log_emerg, cycle.log, 0,
+                  "the maximum number of files supported by select() is {}", FD_SETSIZE);
         return conf_error;
     }
     return conf_ok;

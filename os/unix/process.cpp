@@ -60,17 +60,9 @@ std::string_view note_signal(int signo) noexcept
     case SIGWINCH:
     case SIGUSR2:
         return ", ignoring";
-    case SIGALRM:
-        sigalrm = 1;
-        break;
-    case SIGIO:
-        sigio = 1;
-        break;
-    case SIGCHLD:
-        reap = 1;
-        break;
+    default:
+        return {};
     }
-    return {};
 }
 
 /// Only notes the signal and logs it: what is to be done, the loop does.
@@ -99,6 +91,18 @@ void signal_handler(int signo, siginfo_t* siginfo, void*)
     errno = err;
 }
 
+int install(const Signal& sig) noexcept
+{
+    struct sigaction sa {};
+    sigemptyset(&sa.sa_mask);
+    sa.sa_handler = SIG_IGN;
+    if (sig.handler) {
+        sa.sa_flags = SA_SIGINFO;
+        sa.sa_sigaction = sig.handler;
+    }
+    return ::sigaction(sig.signo, &sa, nullptr);
+}
+
 }  // namespace
 
 Process process = Process::single;
@@ -108,15 +112,7 @@ pid_t parent;
 Rc init_signals(Log* log)
 {
     for (const Signal& sig : signals) {
-        struct sigaction sa{};
-        if (sig.handler) {
-            sa.sa_sigaction = sig.handler;
-            sa.sa_flags = SA_SIGINFO;
-        } else {
-            sa.sa_handler = SIG_IGN;
-        }
-        sigemptyset(&sa.sa_mask);
-        if (::sigaction(sig.signo, &sa, nullptr) == -1) {
+        if (install(sig) == -1) {
             log_error(log_emerg, log, errno, "sigaction({}) failed", sig.signame);
             return Rc::error;
         }

@@ -17,9 +17,6 @@
 
 namespace ngx {
 
-volatile std::sig_atomic_t reap;
-volatile std::sig_atomic_t sigalrm;
-volatile std::sig_atomic_t sigio;
 volatile std::sig_atomic_t terminate;
 volatile std::sig_atomic_t quit;
 volatile std::sig_atomic_t reconfigure;

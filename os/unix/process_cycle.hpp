@@ -7,9 +7,6 @@
 namespace ngx {
 
 /// Set by signals, seen by the loop at the end of its turn.
-extern volatile std::sig_atomic_t reap;
-extern volatile std::sig_atomic_t sigalrm;
-extern volatile std::sig_atomic_t sigio;
 extern volatile std::sig_atomic_t terminate;
 extern volatile std::sig_atomic_t quit;
 extern volatile std::sig_atomic_t reconfigure;
