@@ -357,6 +357,9 @@ void close_listening_sockets(Cycle& cycle)
     use_accept_mutex = false;
 
     for (Listening& ls : cycle.listening) {
+        if (ls.fd == invalid_socket) {
+            continue;
+        }
         detach_listening(ls);
         log_debug(log_debug_core, cycle.log, 0, "close listening {} #{}", ls.addr_text, ls.fd);
         close_logged(ls.fd, ls, cycle.log);
@@ -367,7 +370,6 @@ void close_listening_sockets(Cycle& cycle)
         }
         ls.fd = invalid_socket;
     }
-    cycle.listening.clear();
 }
 
 void detach_listening(Listening& ls) noexcept

@@ -174,7 +174,7 @@ Rc open_listening_sockets(Cycle& cycle);
 void configure_listening_sockets(Cycle& cycle);
 
 /// Stops listening: frees the listeners' connections, closes the sockets, deletes the files of
-/// unix sockets.
+/// unix sockets. The listeners themselves stay: accepted connections point to them.
 ///
 /// nginx: ngx_close_listening_sockets()
 void close_listening_sockets(Cycle& cycle);

@@ -370,11 +370,14 @@ const char* epoll_init_conf(Cycle&, void* conf)
     return conf_ok;
 }
 
+/// Differs from nginx: there 0 is taken, and epoll_wait() fails for ever.
+constexpr ConfNumBounds epoll_events_bounds = {.low = 1, .high = std::numeric_limits<int>::max()};
+
 constexpr Command epoll_commands[] = {
     {
         .name = "epoll_events",
         .type = event_conf | conf_take1,
-        .set = conf_set_num_slot<&EpollConf::events>,
+        .set = conf_set_num_slot<&EpollConf::events, &epoll_events_bounds>,
     },
     {
         .name = "worker_aio_requests",
