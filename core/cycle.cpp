@@ -237,13 +237,11 @@ void close_old_listening_sockets(Cycle& cycle)
     }
 }
 
-/// nginx: ngx_clean_old_cycles()
-void clean_old_cycles(Event& ev) noexcept
+void free_finished_cycles() noexcept
 {
-    log_debug(log_debug_core, ngx_cycle->log, 0, "clean old cycles");
-
     std::erase_if(old_cycles, [](Cycle* old) {
-        const std::span<Connection> connections{old->connections.get(), old->connection_n};
+        const std::span<Connection> connections{old->connections.get(),
+                                                old->connections ? old->connection_n : 0};
         if (std::ranges::any_of(
                 connections, [](int fd) { return fd != -1; }, &Connection::fd)) {
             return false;
@@ -254,6 +252,13 @@ void clean_old_cycles(Event& ev) noexcept
         destroy_cycle_pools(old);
         return true;
     });
+}
+
+/// nginx: ngx_clean_old_cycles()
+void clean_old_cycles(Event& ev) noexcept
+{
+    log_debug(log_debug_core, ngx_cycle->log, 0, "clean old cycles");
+    free_finished_cycles();
 
     log_debug(log_debug_core, ngx_cycle->log, 0, "old cycles left: {}", old_cycles.size());
     if (!old_cycles.empty()) {
@@ -265,9 +270,11 @@ void clean_old_cycles(Event& ev) noexcept
 /// Without a master, connections of the old cycle go on: the cycle has to wait for them.
 ///
 /// Differs from nginx: the old cycle's logs stay open until then, too, as its connections log
-/// to them; nginx closes them here, and what gets their descriptors next receives the lines.
+/// to them; nginx closes them here, and what gets their descriptors next receives the lines. So
+/// that many reloads do not hold many logs open, each reload frees what it can, too.
 void retire_cycle(Cycle& cycle)
 {
+    free_finished_cycles();
     old_cycles.push_back(cycle.old_cycle);
 
     Event& ev = state.cleaner_event;

@@ -554,14 +554,20 @@ const char* event_connections(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// The method that the running process uses, when it cannot be changed: without a master.
-const EventConf* unchangeable_conf(const Conf& cf) noexcept
+/// Why a reload must not come to this method; empty when it may. Only without a master does the
+/// process that has connections go on.
+std::string refused_method(const Cycle& cycle, const EventConf& ecf)
 {
-    const Cycle& old_cycle = *cf.cycle->old_cycle;
-    if (process != Process::single || is_init_cycle(old_cycle)) {
-        return nullptr;
+    if (process != Process::single || is_init_cycle(*cycle.old_cycle)) {
+        return {};
     }
-    return event_get_conf<EventConf>(old_cycle.conf_ctx);
+    const EventConf& old_ecf = *event_get_conf<EventConf>(cycle.old_cycle->conf_ctx);
+    if (old_ecf.use == ecf.use) {
+        return {};
+    }
+    return fmt::format("without a master process the event type cannot be changed by a reload: "
+                       "\"{}\" is asked for, \"{}\" is in use; stop the server and start it again",
+                       ecf.name, old_ecf.name);
 }
 
 /// nginx: ngx_event_use()
@@ -579,13 +585,8 @@ const char* event_use(Conf& cf, const Command&, void* conf)
         ecf.use = module->ctx_index;
         ecf.name = event_ctx(*module).name;
 
-        const EventConf* old_ecf = unchangeable_conf(cf);
-        if (old_ecf && old_ecf->use != ecf.use) {
-            conf_log_error(log_emerg, cf, 0,
-                           "without a master process the event type cannot be changed by a reload: "
-                           "\"{}\" is asked for, \"{}\" is in use; stop the server and start it "
-                           "again",
-                           ecf.name, old_ecf->name);
+        if (const std::string why = refused_method(*cf.cycle, ecf); !why.empty()) {
+            conf_log_error(log_emerg, cf, 0, "{}", why);
             return conf_error;
         }
         return conf_ok;
@@ -694,6 +695,10 @@ const char* event_core_init_conf(Cycle& cycle, void* conf)
     if (!ecf.use) {
         ecf.use = module->ctx_index;
         ecf.name = event_ctx(*module).name;
+        if (const std::string why = refused_method(cycle, ecf); !why.empty()) {
+            log_error(log_emerg, cycle.log, 0, "{}", why);
+            return conf_error;
+        }
     }
     conf_init_value(ecf.multi_accept, false);
     conf_init_value(ecf.accept_mutex, false);

@@ -137,10 +137,24 @@ void stream_init_listening(Conf& cf, StreamConfPort& port)
     }
 }
 
+/// Without TLS to read a name from, every server of an address but its default has no clients.
+///
+/// nginx: ngx_stream_server_names()
+void stream_server_names(const Conf& cf, const StreamConfAddr& addr)
+{
+    for (std::size_t i = 1; i < addr.servers.size(); i++) {
+        log_error(log_warn, cf.log, 0, "conflicting server name \"\" on {}, ignored",
+                  addr.opt.addr.name);
+    }
+}
+
 /// nginx: ngx_stream_optimize_servers()
 void stream_optimize_servers(Conf& cf, StreamCoreMainConf& cmcf)
 {
     for (StreamConfPort& port : cmcf.ports) {
+        for (const StreamConfAddr& addr : port.addrs) {
+            stream_server_names(cf, addr);
+        }
         stream_init_listening(cf, port);
     }
 }

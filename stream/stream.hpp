@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <ctime>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -133,14 +134,21 @@ struct StreamPort {
     std::vector<InAddr> addrs{};
 };
 
+/// A variable that a text has in it. Which one the name stands for is known once the block is read:
+/// a module may add it after it was used.
+struct StreamVariableUse {
+    std::string_view name{};
+    const StreamVariable* variable = nullptr;
+};
+
 /// nginx: ngx_stream_core_main_conf_t
 struct StreamCoreMainConf {
     static constexpr Module* module = &stream_core_module;
 
     std::vector<StreamCoreSrvConf*> servers{};
     std::vector<StreamConfPort> ports{};
-    std::vector<const StreamVariable*> variables{};     // that there are
-    std::vector<std::string_view> unknown_variables{};  // that were asked for before
+    std::vector<const StreamVariable*> variables{};  // that there are
+    std::deque<StreamVariableUse> used_variables{};  // that texts have in them
 };
 
 /// A connection that stream serves.

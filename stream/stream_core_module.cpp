@@ -123,17 +123,29 @@ std::optional<std::string_view> value_of(std::string_view param, std::string_vie
     return param.substr(name.size());
 }
 
+/// False when there is no number, or too large a one.
+///
+/// Differs from nginx: there a number that no int holds is cut to one that was not asked for.
+template <typename Parsed>
+bool take_int(const Parsed& parsed, int& to)
+{
+    constexpr auto max = std::numeric_limits<int>::max();
+    if (!parsed || static_cast<std::uint64_t>(*parsed) > static_cast<std::uint64_t>(max)) {
+        return false;
+    }
+    to = static_cast<int>(*parsed);
+    return true;
+}
+
 /// A parameter with a number behind it. Such a parameter is the address's own.
 template <typename Parsed>
 Param take_number(Conf& cf, std::string_view param, std::string_view what, const Parsed& parsed,
                   int& to)
 {
-    constexpr auto max = std::numeric_limits<int>::max();
-    if (!parsed || static_cast<std::uint64_t>(*parsed) > static_cast<std::uint64_t>(max)) {
+    if (!take_int(parsed, to)) {
         conf_log_error(log_emerg, cf, 0, "invalid {} \"{}\"", what, param);
         return Param::invalid;
     }
-    to = static_cast<int>(*parsed);
     return Param::taken;
 }
 
@@ -180,11 +192,7 @@ bool parse_keepalive(std::string_view value, StreamListenOpt& lsopt)
     }
 
     const auto take = [](std::string_view part, std::optional<std::int64_t> parsed, int& to) {
-        if (part.empty()) {
-            return true;
-        }
-        to = static_cast<int>(parsed.value_or(0));
-        return parsed.has_value();
+        return part.empty() || take_int(parsed, to);
     };
     return take(parts[0], parse_sec(parts[0]), lsopt.tcp_keepidle) &&
            take(parts[1], parse_sec(parts[1]), lsopt.tcp_keepintvl) &&

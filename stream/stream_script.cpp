@@ -12,16 +12,6 @@ namespace {
 constexpr std::string_view name_characters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
 
-void add_variable_part(Conf& cf, std::string_view name, StreamComplexValue& value)
-{
-    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
-    const StreamVariable* variable = stream_find_variable(cmcf, name);
-    if (!variable) {
-        cmcf.unknown_variables.push_back(name);
-    }
-    value.parts.push_back({.variable = variable});
-}
-
 /// Takes `name` or `{name}` off the front of the text, which stood behind a "$".
 Rc take_variable(Conf& cf, std::string_view& text, StreamComplexValue& value)
 {
@@ -48,7 +38,7 @@ Rc take_variable(Conf& cf, std::string_view& text, StreamComplexValue& value)
         return Rc::error;
     }
     text.remove_prefix(bracket);
-    add_variable_part(cf, name, value);
+    value.parts.push_back({.use = stream_use_variable(cf, name)});
     return Rc::ok;
 }
 
@@ -77,7 +67,7 @@ std::string_view stream_complex_value(StreamSession& s, const StreamComplexValue
     if (n == 0) {
         return {};
     }
-    if (n == 1 && !value.parts.front().variable) {
+    if (n == 1 && !value.parts.front().use) {
         return value.parts.front().literal;
     }
 
@@ -87,8 +77,8 @@ std::string_view stream_complex_value(StreamSession& s, const StreamComplexValue
     std::size_t len = 0;
     for (std::size_t i = 0; i < n; i++) {
         const StreamComplexValue::Part& part = value.parts[i];
-        pieces[i] =
-            part.variable ? part.variable->get_handler(s, part.variable->data) : part.literal;
+        const StreamVariable* const variable = part.use ? part.use->variable : nullptr;
+        pieces[i] = variable ? variable->get_handler(s, variable->data) : part.literal;
         len += pieces[i].size();
     }
 

@@ -15,7 +15,7 @@ struct StreamComplexValue {
     /// Either a piece of the text, or a variable.
     struct Part {
         std::string_view literal{};
-        const StreamVariable* variable = nullptr;
+        const StreamVariableUse* use = nullptr;
     };
 
     std::vector<Part> parts{};

@@ -196,6 +196,12 @@ const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
     return nullptr;
 }
 
+const StreamVariableUse* stream_use_variable(Conf& cf, std::string_view name)
+{
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    return &cmcf.used_variables.emplace_back(StreamVariableUse{.name = name});
+}
+
 Rc stream_variables_add_core_vars(Conf& cf)
 {
     for (const StreamVariable& variable : stream_core_variables) {
@@ -208,14 +214,17 @@ Rc stream_variables_add_core_vars(Conf& cf)
 
 Rc stream_variables_init_vars(Conf& cf)
 {
-    const auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
-    if (cmcf.unknown_variables.empty()) {
-        return Rc::ok;
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    for (StreamVariableUse& use : cmcf.used_variables) {
+        use.variable = stream_find_variable(cmcf, use.name);
+        if (!use.variable) {
+            std::string name(use.name);
+            std::ranges::transform(name, name.begin(), tolower);
+            log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", name);
+            return Rc::error;
+        }
     }
-    std::string name(cmcf.unknown_variables.front());
-    std::ranges::transform(name, name.begin(), tolower);
-    log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", name);
-    return Rc::error;
+    return Rc::ok;
 }
 
 }  // namespace ngx

@@ -29,12 +29,17 @@ Rc stream_add_variable(Conf& cf, const StreamVariable& variable);
 const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
                                            std::string_view name) noexcept;
 
+/// Takes note that a text has the variable in it.
+///
+/// nginx: ngx_stream_get_variable_index()
+const StreamVariableUse* stream_use_variable(Conf& cf, std::string_view name);
+
 /// Adds the variables that there always are.
 ///
 /// nginx: ngx_stream_variables_add_core_vars()
 Rc stream_variables_add_core_vars(Conf& cf);
 
-/// Once the block is read, refuses a variable that was used and that nobody has added.
+/// Once the block is read, finds the variables that were used; refuses one that nobody has added.
 ///
 /// nginx: ngx_stream_variables_init_vars()
 Rc stream_variables_init_vars(Conf& cf);

@@ -53,6 +53,7 @@ void init_signal_channel(Cycle& cycle)
     if (add_channel_event(cycle, state.signal_fd, read_event, signal_fd_handler) != Rc::ok) {
         std::exit(exit_fatal);
     }
+    wake_up();  // for a signal that came while there was no channel
 }
 
 /// The old cycle's connection for it is closed with the descriptor.
@@ -183,6 +184,9 @@ void single_process_cycle(Cycle* cycle)
         if (reopen) {
             reopen = 0;
             log_error(log_notice, cycle->log, 0, "reopening logs");
+            for (Cycle* old : old_cycles) {
+                reopen_files(*old, static_cast<uid_t>(-1));
+            }
             reopen_files(*cycle, static_cast<uid_t>(-1));
         }
     }

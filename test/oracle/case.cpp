@@ -16,7 +16,8 @@ constexpr std::string_view file_mark = "--- ";
 
 /// What stands between two % signs, or nothing when it is not one of ours.
 std::optional<std::string> replacement(std::string_view word, const std::filesystem::path& dir,
-                                       std::uint16_t port) {
+                                       std::uint16_t port)
+{
     static const std::map<std::string_view, std::string> bytes{{"CR", "\r"},
                                                                {"TAB", "\t"},
                                                                {"VT", "\v"},
@@ -48,7 +49,8 @@ std::optional<std::string> replacement(std::string_view word, const std::filesys
     return std::nullopt;
 }
 
-std::vector<std::string_view> lines_of(std::string_view text) {
+std::vector<std::string_view> lines_of(std::string_view text)
+{
     std::vector<std::string_view> lines;
     while (!text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
@@ -58,12 +60,14 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     return lines;
 }
 
-std::string_view without_newline(std::string_view line) {
+std::string_view without_newline(std::string_view line)
+{
     return line.substr(0, line.find('\n'));
 }
 
 /// The words of a header's options; '...' holds blanks together.
-std::vector<std::string> option_words(std::string_view text) {
+std::vector<std::string> option_words(std::string_view text)
+{
     std::vector<std::string> words;
     bool quoted = false;
     bool inside = false;
@@ -93,7 +97,8 @@ struct RawCase {
     bool each = false;
 };
 
-RawCase parse_header(std::string_view header) {
+RawCase parse_header(std::string_view header)
+{
     const std::size_t bar = header.find(" | ");
     RawCase raw;
     raw.written.name = header.substr(0, bar);
@@ -112,6 +117,8 @@ RawCase parse_header(std::string_view header) {
             raw.written.flags.push_back(*word);
         } else if (*word == "in" && std::next(word) != words.end()) {
             raw.context = *++word;
+        } else if (*word == "args" && std::next(word) != words.end()) {
+            raw.written.arguments = option_words(*++word);
         } else if (*word == "-g" && std::next(word) != words.end()) {
             raw.written.directives = *++word;
         } else {
@@ -123,7 +130,8 @@ RawCase parse_header(std::string_view header) {
 }
 
 /// The finished case, or one for every line of it.
-void finish(RawCase raw, const std::string& file, std::vector<Case>& cases) {
+void finish(RawCase raw, const std::string& file, std::vector<Case>& cases)
+{
     const auto place = [&file, &raw](std::size_t offset) {
         return file + ":" + std::to_string(raw.line + offset);
     };
@@ -151,7 +159,8 @@ void finish(RawCase raw, const std::string& file, std::vector<Case>& cases) {
     }
 }
 
-void read_cases(const std::filesystem::path& path, std::vector<Case>& cases) {
+void read_cases(const std::filesystem::path& path, std::vector<Case>& cases)
+{
     const std::string content = read_file(path);
     std::optional<RawCase> current;
     std::string file;
@@ -182,7 +191,8 @@ void read_cases(const std::filesystem::path& path, std::vector<Case>& cases) {
 
 }  // namespace
 
-std::string in_context(std::string_view context, const std::string& text) {
+std::string in_context(std::string_view context, const std::string& text)
+{
     struct Frame {
         std::string_view context;
         std::string before;
@@ -205,7 +215,8 @@ std::string in_context(std::string_view context, const std::string& text) {
     return frame->before + text + frame->after;
 }
 
-std::string expand(std::string_view text, const std::filesystem::path& dir, std::uint16_t port) {
+std::string expand(std::string_view text, const std::filesystem::path& dir, std::uint16_t port)
+{
     std::string expanded;
     while (!text.empty()) {
         const std::size_t start = text.find('%');
@@ -228,7 +239,8 @@ std::string expand(std::string_view text, const std::filesystem::path& dir, std:
     return expanded;
 }
 
-std::vector<Case> written_cases(const std::filesystem::path& directory) {
+std::vector<Case> written_cases(const std::filesystem::path& directory)
+{
     std::vector<std::filesystem::path> paths;
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         if (entry.path().extension() == ".txt") {

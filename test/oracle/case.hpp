@@ -19,6 +19,7 @@
 ///     debug        needs a server built with debug logging
 ///     -g TEXT      directives for the command line
 ///     -q, -T       passed on to the server
+///     args TEXT    the whole command line, no directives added
 ///
 /// In every text these stand for something else: %DIR% for the directory, %PORT% and %PORT+N% for
 /// a free port and the Nth after it, %CR% %TAB% %VT% %FF% %NUL% %BOM% for bytes that do not show,
@@ -42,6 +43,8 @@ struct Case {
     /// What follows our own directives in -g.
     std::string directives;
     std::vector<std::string> flags;
+    /// When there are any: all that the server is given.
+    std::vector<std::string> arguments;
     bool own_pid = false;
     bool needs_debug = false;
 };

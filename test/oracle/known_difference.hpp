@@ -3,25 +3,33 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "test/oracle/outcome.hpp"
 
 namespace ngx::test::oracle {
 
-/// Where ngxx and the oracle are meant to differ. A case that matches must differ exactly so far
-/// as is said here, and each entry must match some case: the list cannot outlive its reasons.
+/// Where ngxx and the oracle are meant to differ. A case whose name matches one of the shell
+/// patterns must differ, exactly so far as is said here, and each pattern must find some case: the
+/// list cannot outlive its reasons. The first match counts.
 struct KnownDifference {
-    /// The case's name, as a shell pattern.
-    std::string pattern;
     Agreement agreement;
     std::string_view reason;
-
-    [[nodiscard]] bool matches(const std::string& name) const;
+    std::vector<std::string> patterns;
 };
 
 std::span<const KnownDifference> known_differences();
 
-/// The entry for a case, or nullptr.
-const KnownDifference* find_known_difference(const std::string& name);
+/// The pattern that decides about a case, and its entry; null when there is none.
+struct KnownDifferenceMatch {
+    const KnownDifference* difference = nullptr;
+    const std::string* pattern = nullptr;
+};
+
+KnownDifferenceMatch find_known_difference(const std::string& name);
+
+/// What nginx 1.31 says where the oracle, nginx 1.22, uses other words: the outcome with those
+/// messages reworded.
+Outcome reworded(Outcome outcome);
 
 }  // namespace ngx::test::oracle

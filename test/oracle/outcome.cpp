@@ -10,7 +10,8 @@ namespace ngx::test::oracle {
 
 namespace {
 
-std::string replace_all(std::string text, const std::string& from, const std::string& to) {
+std::string replace_all(std::string text, const std::string& from, const std::string& to)
+{
     for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
         text.replace(at, from.size(), to);
         at += to.size();
@@ -18,7 +19,8 @@ std::string replace_all(std::string text, const std::string& from, const std::st
     return text;
 }
 
-Message read_message(const std::string& line) {
+Message read_message(const std::string& line)
+{
     static const std::regex log_line(R"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] \d+#\d+: ([^]*))");
     static const std::regex own_line(R"((?:nginx|ngxx): (?:\[(\w+)\] )?([^]*))");
 
@@ -32,20 +34,23 @@ Message read_message(const std::string& line) {
     return {"", line};
 }
 
-bool same_meaning(const Message& left, const Message& right) {
+bool same_meaning(const Message& left, const Message& right)
+{
     return left.severity == right.severity && left.place() == right.place() &&
            left.quoted() == right.quoted();
 }
 
 }  // namespace
 
-std::string Message::place() const {
+std::string Message::place() const
+{
     static const std::regex file_and_line(R"(in (\S+:\d+|command line)$)");
     std::smatch match;
     return std::regex_search(text, match, file_and_line) ? match[1].str() : "";
 }
 
-std::vector<std::string> Message::quoted() const {
+std::vector<std::string> Message::quoted() const
+{
     std::vector<std::string> values;
     std::size_t open = text.find('"');
     while (open != std::string::npos) {
@@ -56,14 +61,16 @@ std::vector<std::string> Message::quoted() const {
     return values;
 }
 
-std::ostream& operator<<(std::ostream& out, const Message& message) {
+std::ostream& operator<<(std::ostream& out, const Message& message)
+{
     if (!message.severity.empty()) {
         out << '[' << message.severity << "] ";
     }
     return out << message.text;
 }
 
-Outcome read_outcome(const RunResult& result, const std::filesystem::path& dir) {
+Outcome read_outcome(const RunResult& result, const std::filesystem::path& dir)
+{
     Outcome outcome{result.status, {}, replace_all(result.out, dir, "DIR")};
     std::istringstream lines(replace_all(result.err, dir, "DIR"));
     for (std::string line; std::getline(lines, line);) {
@@ -74,7 +81,8 @@ Outcome read_outcome(const RunResult& result, const std::filesystem::path& dir) 
     return outcome;
 }
 
-std::ostream& operator<<(std::ostream& out, Agreement agreement) {
+std::ostream& operator<<(std::ostream& out, Agreement agreement)
+{
     switch (agreement) {
     case Agreement::none:
         return out << "none";
@@ -88,7 +96,8 @@ std::ostream& operator<<(std::ostream& out, Agreement agreement) {
     return out << "full";
 }
 
-Agreement compare(const Outcome& left, const Outcome& right) {
+Agreement compare(const Outcome& left, const Outcome& right)
+{
     if (left.status != right.status || !left.status.code) {
         return Agreement::none;
     }

@@ -1,7 +1,9 @@
 #include "test/support/cycle.hpp"
 
+#include <fcntl.h>
 #include <filesystem>
 #include <stdexcept>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "core/module.hpp"
@@ -20,6 +22,19 @@ void collect(Log& log, unsigned, char* buf, std::size_t len)
 {
     static_cast<std::string*>(log.wdata)->append(buf, len);
 }
+
+/// init_cycle() points descriptor 2 at the error log. What the test framework and the sanitizers
+/// write there has to be seen, and must not be taken for a log line.
+class KeptStderr {
+public:
+    KeptStderr() : saved_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) {}
+    KeptStderr(const KeptStderr&) = delete;
+    KeptStderr& operator=(const KeptStderr&) = delete;
+    ~KeptStderr() { ::dup2(saved_.get(), STDERR_FILENO); }
+
+private:
+    Fd saved_;
+};
 
 /// What the program does once, before its first cycle.
 void start_once(Log* log)
@@ -48,6 +63,9 @@ void init_process(Cycle& cycle)
 /// Frees the slots of a cycle whose connections the test has left open.
 void close_connections(Cycle& cycle)
 {
+    if (!cycle.connections) {
+        return;  // it was only configured
+    }
     for (Connection& c : std::span{cycle.connections.get(), cycle.connection_n}) {
         if (c.fd == invalid_socket || c.read->accept) {
             continue;
@@ -77,7 +95,10 @@ TestCycle::TestCycle(std::string_view conf, Start start) : start_(start)
     before->conf_file = (dir_ / "nginx.conf").string();
     before->error_log = "error.log";
 
-    cycle_ = init_cycle(before);
+    {
+        const KeptStderr kept;
+        cycle_ = init_cycle(before);
+    }
     if (!cycle_) {
         destroy_cycle_pools(before);
         ngx_cycle = nullptr;
@@ -94,6 +115,11 @@ TestCycle::~TestCycle()
     if (!cycle_) {
         return;
     }
+    // The handler of timer_resolution's signal writes to the cycle's log.
+    constexpr itimerval none{};
+    ::setitimer(ITIMER_REAL, &none, nullptr);
+    event_timer_alarm = 0;
+
     close_connections(*cycle_);
     for (Cycle* old : old_cycles) {
         close_connections(*old);
@@ -127,6 +153,7 @@ std::string TestCycle::log() const
 bool TestCycle::reload(std::string_view conf)
 {
     write_conf(conf);
+    const KeptStderr kept;
     Cycle* cycle = init_cycle(cycle_);
     if (!cycle) {
         return false;

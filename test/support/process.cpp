@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <ostream>
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -30,11 +31,13 @@ namespace ngx::test {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& what, int error = errno) {
+[[noreturn]] void fail(const std::string& what, int error = errno)
+{
     throw std::system_error(error, std::generic_category(), what);
 }
 
-int checked(int result, const std::string& what) {
+int checked(int result, const std::string& what)
+{
     if (result == -1) {
         fail(what);
     }
@@ -42,18 +45,23 @@ int checked(int result, const std::string& what) {
 }
 
 /// What is left until the deadline, as poll() wants it: rounded up, never negative.
-int poll_timeout(Deadline deadline) {
+int poll_timeout(Deadline deadline)
+{
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, INT_MAX));
 }
 
-/// Whether the descriptor becomes readable before the deadline.
-bool wait_readable(int fd, Deadline deadline) {
-    pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+/// Whether one of the descriptors becomes readable before the deadline; -1 never does.
+bool wait_readable(std::span<const int> fds, Deadline deadline)
+{
+    std::vector<pollfd> entries;
+    for (const int fd : fds) {
+        entries.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    }
     for (;;) {
-        const int ready = ::poll(&entry, 1, poll_timeout(deadline));
+        const int ready = ::poll(entries.data(), entries.size(), poll_timeout(deadline));
         if (ready != -1) {
-            return ready == 1;
+            return ready > 0;
         }
         if (errno != EINTR) {
             fail("poll()");
@@ -61,17 +69,30 @@ bool wait_readable(int fd, Deadline deadline) {
     }
 }
 
+/// How often the text occurs.
+std::size_t occurrences(std::string_view in, std::string_view text)
+{
+    std::size_t n = 0;
+    for (std::size_t at = in.find(text); at != in.npos; at = in.find(text, at + text.size())) {
+        n++;
+    }
+    return n;
+}
+
 /// The system call itself: the header of glibc 2.36 declares pidfd_open() for C only.
-Fd open_pidfd(pid_t pid) {
+Fd open_pidfd(pid_t pid)
+{
     return Fd(checked(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "pidfd_open()"));
 }
 
-Fd open_file(const std::filesystem::path& path, int flags) {
+Fd open_file(const std::filesystem::path& path, int flags)
+{
     return Fd(checked(::open(path.c_str(), flags | O_CLOEXEC, 0600), path.string()));
 }
 
 /// Our environment with the wanted variables in place of those of the same name.
-std::vector<std::string> merged_environment(const std::map<std::string, std::string>& wanted) {
+std::vector<std::string> merged_environment(const std::map<std::string, std::string>& wanted)
+{
     std::vector<std::string> merged;
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text(*entry);
@@ -86,7 +107,8 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
     return merged;
 }
 
-std::vector<char*> pointers(std::vector<std::string>& strings) {
+std::vector<char*> pointers(std::vector<std::string>& strings)
+{
     std::vector<char*> result;
     result.reserve(strings.size() + 1);
     for (std::string& string : strings) {
@@ -111,7 +133,8 @@ struct Launch {
 };
 
 /// Runs in the new process. Returns only when something failed, errno telling what.
-void become(const Launch& launch) {
+void become(const Launch& launch)
+{
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == -1) {
         return;
     }
@@ -137,7 +160,8 @@ void become(const Launch& launch) {
 /// Starts the program. Not with fork(), for copying the page tables of a test built with the
 /// address sanitizer takes longer than what most tests run: the new process shares our memory, on
 /// a stack of its own, and we wait until it has executed or failed.
-pid_t start(Launch& launch) {
+pid_t start(Launch& launch)
+{
     std::vector<char> stack(64 * 1024);
     const auto entry = [](void* argument) {
         Launch& mine = *static_cast<Launch*>(argument);
@@ -155,7 +179,8 @@ pid_t start(Launch& launch) {
     return pid;
 }
 
-sockaddr_in loopback(std::uint16_t port) {
+sockaddr_in loopback(std::uint16_t port)
+{
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -163,13 +188,15 @@ sockaddr_in loopback(std::uint16_t port) {
     return address;
 }
 
-bool bind_ipv4(int socket, std::uint16_t port) {
+bool bind_ipv4(int socket, std::uint16_t port)
+{
     const sockaddr_in address = loopback(port);
     return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
 /// Whether the port is free on ::1 as well; a machine without IPv6 has nothing that could be busy.
-bool free_on_ipv6(std::uint16_t port) {
+bool free_on_ipv6(std::uint16_t port)
+{
     const Fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!probe.is_open()) {
         return true;
@@ -185,13 +212,15 @@ bool free_on_ipv6(std::uint16_t port) {
 
 }  // namespace
 
-Deadline deadline_in(std::chrono::milliseconds delay) {
+Deadline deadline_in(std::chrono::milliseconds delay)
+{
     return Clock::now() + delay;
 }
 
 Fd::Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
-Fd& Fd::operator=(Fd&& other) noexcept {
+Fd& Fd::operator=(Fd&& other) noexcept
+{
     if (this != &other) {
         close();
         fd_ = std::exchange(other.fd_, -1);
@@ -199,17 +228,20 @@ Fd& Fd::operator=(Fd&& other) noexcept {
     return *this;
 }
 
-Fd::~Fd() {
+Fd::~Fd()
+{
     close();
 }
 
-void Fd::close() {
+void Fd::close()
+{
     if (fd_ != -1) {
         ::close(std::exchange(fd_, -1));
     }
 }
 
-TempDir::TempDir() {
+TempDir::TempDir()
+{
     std::string name = std::filesystem::temp_directory_path() / "ngxx-test-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) {
         fail("mkdtemp(" + name + ")");
@@ -217,12 +249,14 @@ TempDir::TempDir() {
     path_ = name;
 }
 
-TempDir::~TempDir() {
+TempDir::~TempDir()
+{
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
 }
 
-std::string read_file(const std::filesystem::path& path) {
+std::string read_file(const std::filesystem::path& path)
+{
     std::ifstream file(path, std::ios::binary);
     if (!file) {
         fail("cannot read " + path.string());
@@ -232,7 +266,8 @@ std::string read_file(const std::filesystem::path& path) {
     return text.str();
 }
 
-void write_file(const std::filesystem::path& path, std::string_view text) {
+void write_file(const std::filesystem::path& path, std::string_view text)
+{
     std::filesystem::create_directories(path.parent_path());
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
     file.write(text.data(), static_cast<std::streamsize>(text.size()));
@@ -241,29 +276,8 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
     }
 }
 
-void wait_for_text(const std::filesystem::path& path, std::string_view text, Deadline deadline) {
-    // The directory is watched, not the file, which may be yet to be made or be replaced.
-    const Fd watch(checked(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1()"));
-    const std::string directory = path.parent_path();
-    checked(
-        ::inotify_add_watch(watch.get(), directory.c_str(), IN_CREATE | IN_MODIFY | IN_MOVED_TO),
-        "inotify_add_watch(" + directory + ")");
-
-    for (;;) {
-        const std::string found = std::filesystem::exists(path) ? read_file(path) : std::string();
-        if (found.find(text) != std::string::npos) {
-            return;
-        }
-        if (!wait_readable(watch.get(), deadline)) {
-            throw std::runtime_error("no \"" + std::string(text) + "\" in " + path.string() +
-                                     ", which holds:\n" + found);
-        }
-        std::array<char, 4096> events{};
-        while (::read(watch.get(), events.data(), events.size()) > 0) {}
-    }
-}
-
-std::ostream& operator<<(std::ostream& out, const ExitStatus& status) {
+std::ostream& operator<<(std::ostream& out, const ExitStatus& status)
+{
     if (status.timed_out) {
         return out << "timed out";
     }
@@ -273,7 +287,8 @@ std::ostream& operator<<(std::ostream& out, const ExitStatus& status) {
     return out << "exited with " << status.code.value_or(-1);
 }
 
-Child::Child(std::vector<std::string> argv, const ProcessOptions& options) {
+Child::Child(std::vector<std::string> argv, const ProcessOptions& options)
+{
     write_file(files_ / "in", options.input);
     constexpr int append = O_WRONLY | O_CREAT | O_APPEND;
 
@@ -289,24 +304,28 @@ Child::Child(std::vector<std::string> argv, const ProcessOptions& options) {
     pidfd_ = open_pidfd(pid_);
 }
 
-Child::~Child() {
+Child::~Child()
+{
     if (!status_) {
         ::kill(pid_, SIGKILL);
         ::waitpid(pid_, nullptr, 0);
     }
 }
 
-bool Child::running() {
+bool Child::running()
+{
     return !wait_for_exit(Clock::now());
 }
 
-void Child::signal(int number) {
+void Child::signal(int number)
+{
     if (!status_) {
         checked(::kill(pid_, number), "kill()");
     }
 }
 
-ExitStatus Child::wait(Deadline deadline) {
+ExitStatus Child::wait(Deadline deadline)
+{
     if (!wait_for_exit(deadline)) {
         signal(SIGKILL);
         reap();
@@ -315,14 +334,17 @@ ExitStatus Child::wait(Deadline deadline) {
     return *status_;
 }
 
-bool Child::wait_for_exit(Deadline deadline) {
-    if (!status_ && wait_readable(pidfd_.get(), deadline)) {
+bool Child::wait_for_exit(Deadline deadline)
+{
+    const std::array<int, 1> fds = {pidfd_.get()};
+    if (!status_ && wait_readable(fds, deadline)) {
         reap();
     }
     return status_.has_value();
 }
 
-void Child::reap() {
+void Child::reap()
+{
     int status = 0;
     while (::waitpid(pid_, &status, 0) == -1) {
         if (errno != EINTR) {
@@ -337,14 +359,44 @@ void Child::reap() {
     }
 }
 
+void wait_for_text(const std::filesystem::path& path, std::string_view text, Deadline deadline,
+                   std::size_t times, Child* writer)
+{
+    // The directory is watched, not the file, which may be yet to be made or be replaced.
+    const Fd watch(checked(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1()"));
+    const std::string directory = path.parent_path();
+    checked(
+        ::inotify_add_watch(watch.get(), directory.c_str(), IN_CREATE | IN_MODIFY | IN_MOVED_TO),
+        "inotify_add_watch(" + directory + ")");
+    const std::array<int, 2> fds = {watch.get(), writer != nullptr ? writer->pidfd() : -1};
+
+    for (bool last = false;;) {
+        const std::string found = std::filesystem::exists(path) ? read_file(path) : std::string();
+        if (occurrences(found, text) >= times) {
+            return;
+        }
+        if (last || !wait_readable(fds, deadline)) {
+            throw std::runtime_error("no \"" + std::string(text) + "\" in " + path.string() +
+                                     (last ? ", whose writer has ended" : "") + ", which holds:\n" +
+                                     found);
+        }
+        std::array<char, 4096> events{};
+        while (::read(watch.get(), events.data(), events.size()) > 0) {}
+        // What it wrote before its end is to be seen.
+        last = writer != nullptr && !writer->running();
+    }
+}
+
 RunResult run(std::vector<std::string> argv, const ProcessOptions& options,
-              std::chrono::milliseconds timeout) {
+              std::chrono::milliseconds timeout)
+{
     Child child(std::move(argv), options);
     const ExitStatus status = child.wait(deadline_in(timeout));
     return {status, child.out(), child.err()};
 }
 
-std::uint16_t free_port() {
+std::uint16_t free_port()
+{
     for (;;) {
         const Fd probe(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket()"));
         sockaddr_in address{};
@@ -361,7 +413,8 @@ std::uint16_t free_port() {
     }
 }
 
-Fd connect_retry(std::uint16_t port, Deadline deadline, Child* server) {
+Fd connect_retry(std::uint16_t port, Deadline deadline, Child* server)
+{
     const sockaddr_in address = loopback(port);
     for (;;) {
         Fd socket(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket()"));

@@ -53,7 +53,8 @@ public:
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
     /// The path of a name in the directory.
-    [[nodiscard]] std::filesystem::path operator/(std::string_view name) const {
+    [[nodiscard]] std::filesystem::path operator/(std::string_view name) const
+    {
         return path_ / name;
     }
 
@@ -66,10 +67,6 @@ std::string read_file(const std::filesystem::path& path);
 
 /// Makes a file hold exactly the text; missing directories on the way are made.
 void write_file(const std::filesystem::path& path, std::string_view text);
-
-/// Returns once the file holds the text, whether or not the file exists yet (its directory must);
-/// throws with what the file holds when the deadline passes.
-void wait_for_text(const std::filesystem::path& path, std::string_view text, Deadline deadline);
 
 /// How a process ended: one of the three is set.
 struct ExitStatus {
@@ -111,6 +108,9 @@ public:
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] bool running();
 
+    /// Is readable when it has ended.
+    [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+
     /// What it wrote so far.
     [[nodiscard]] std::string out() const { return read_file(out_path()); }
     [[nodiscard]] std::string err() const { return read_file(err_path()); }
@@ -134,6 +134,12 @@ private:
     Fd pidfd_;
     std::optional<ExitStatus> status_;
 };
+
+/// Returns once the file holds the text, so many times if need be, whether or not the file exists
+/// yet (its directory must). Throws with what the file holds when the deadline passes or, when the
+/// writer is given, as soon as it has ended.
+void wait_for_text(const std::filesystem::path& path, std::string_view text, Deadline deadline,
+                   std::size_t times = 1, Child* writer = nullptr);
 
 /// What a program that ran to its end left behind.
 struct RunResult {

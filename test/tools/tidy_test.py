@@ -156,6 +156,11 @@ class Columns(CheckTest):
             self.write(name, "#" * 101 + "\n")
         self.assertEqual(self.findings("columns"), [".ci/run:1", "meson.build:1", "tools/x:1"])
 
+    def test_a_configuration_that_a_test_reads_may_be_wide(self) -> None:
+        for name in ("conf/a.conf", "test/a.conf"):
+            self.write(name, "#" * 101 + "\n")
+        self.assertEqual(self.findings("columns"), ["conf/a.conf:1"])
+
     def test_only_the_files_asked_for(self) -> None:
         for name in ("core/a.cpp", "core/b.cpp"):
             self.write(name, "/" * 101 + "\n")
@@ -167,6 +172,10 @@ class LeftOver(CheckTest):
         for mark in ("TO" "DO", "FIX" "ME", "X" "XX"):
             self.write("core/a.cpp", f"int x;  // {mark}: later\n")
             self.assertEqual(self.findings("left-over"), ["core/a.cpp:1"], mark)
+
+    def test_a_string_is_no_mark(self) -> None:
+        self.write("core/a.cpp", 'set_zone("' + "X" "XX" + '-3");  // a zone\n')
+        self.assertEqual(self.findings("left-over"), [])
 
     def test_a_part_of_a_word_is_no_mark(self) -> None:
         self.write("tools/x", "mktemp -d /tmp/ngxx-XXXXXX\n")
@@ -193,6 +202,12 @@ class Meson(CheckTest):
         self.write("core/meson.build", "core_sources = files('a.cpp')\n# 'b.cpp'\n")
         self.write("meson.build", "headers = files('core/a.hpp')\n")
         self.assertEqual(self.findings("meson"), ["core/b.cpp:1", "test/x.cpp:1"])
+
+    def test_a_directory_of_add_module_needs_no_meson_file(self) -> None:
+        self.write("test/hello/hello_module.cpp", "")
+        self.assertEqual(self.findings("meson"), ["test/hello/hello_module.cpp:1"])
+        self.write("test/hello/modules", "hello_module\n")
+        self.assertEqual(self.findings("meson"), [])
 
     def test_a_name_may_be_put_together_from_two_words(self) -> None:
         for name in ("epoll_module.cpp", "poll_module.cpp", "run_test.cpp", "rtsig_module.cpp"):

@@ -1,0 +1,127 @@
+#include "core/buf.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include "test/core/fixture.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+/// A chain of buffers with so many bytes each; -1 stands for a buffer that is only a mark.
+struct Buffers {
+    explicit Buffers(const std::vector<int>& sizes) : bufs(sizes.size()), chains(sizes.size())
+    {
+        for (std::size_t i = 0; i < sizes.size(); i++) {
+            bufs[i].pos = memory.data();
+            bufs[i].last = memory.data() + std::max(sizes[i], 0);
+            bufs[i].memory = sizes[i] >= 0;
+            bufs[i].flush = sizes[i] < 0;
+            chains[i] = {&bufs[i], i + 1 < sizes.size() ? &chains[i + 1] : nullptr};
+        }
+    }
+
+    /// Sends so many bytes: the index of the link that comes back, or of the end.
+    std::size_t send(std::size_t sent)
+    {
+        const Chain* rest = chain_update_sent(chains.data(), sent);
+        return rest ? static_cast<std::size_t>(rest - chains.data()) : chains.size();
+    }
+
+    /// What is left in each buffer: "0 3 5".
+    [[nodiscard]] std::string left() const
+    {
+        std::string text;
+        for (const Buf& b : bufs) {
+            text.append(text.empty() ? "" : " ").append(std::to_string(buf_size(b)));
+        }
+        return text;
+    }
+
+    std::string memory = std::string(64, 'x');
+    std::vector<Buf> bufs;
+    std::vector<Chain> chains;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(buf)
+
+BOOST_AUTO_TEST_CASE(sent_bytes_leave_the_buffers_in_their_order)
+{
+    Buffers buffers({3, 4, 5});
+    BOOST_TEST(buffers.send(2) == 0U);
+    BOOST_TEST(buffers.left() == "1 4 5");
+    BOOST_TEST(buffers.send(1) == 1U);
+    BOOST_TEST(buffers.left() == "0 4 5");
+    BOOST_TEST(buffers.send(6) == 2U);
+    BOOST_TEST(buffers.left() == "0 0 3");
+    BOOST_TEST(buffers.send(3) == 3U);
+    BOOST_TEST(buffers.left() == "0 0 0");
+}
+
+BOOST_AUTO_TEST_CASE(nothing_sent_moves_nothing)
+{
+    Buffers buffers({3, 4});
+    BOOST_TEST(buffers.send(0) == 0U);
+    BOOST_TEST(buffers.left() == "3 4");
+    BOOST_TEST(chain_update_sent(nullptr, 0) == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(marks_between_buffers_are_passed)
+{
+    Buffers buffers({-1, 3, -1, -1, 4, -1});
+    BOOST_TEST(buffers.send(0) == 1U);
+    BOOST_TEST(buffers.send(3) == 4U);
+    BOOST_TEST(buffers.left() == "0 0 0 0 4 0");
+    BOOST_TEST(buffers.send(4) == 6U);
+}
+
+BOOST_AUTO_TEST_CASE(a_mark_at_the_end_counts_as_sent_and_so_does_an_empty_buffer)
+{
+    Buffers buffers({2, 0, -1});
+    BOOST_TEST(buffers.send(2) == 3U);
+    Buffers marks({-1, -1});
+    BOOST_TEST(marks.send(0) == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_buffer_is_special_when_it_has_a_flag_and_no_memory)
+{
+    Buf b;
+    BOOST_TEST(!buf_special(b));
+    BOOST_TEST(!buf_in_memory(b));
+    b.last_buf = 1;
+    BOOST_TEST(buf_special(b));
+    b.last_buf = 0;
+    b.sync = 1;
+    BOOST_TEST(buf_special(b));
+    b.temporary = 1;
+    BOOST_TEST(buf_in_memory(b));
+    BOOST_TEST(!buf_special(b));
+    b.temporary = 0;
+    b.memory = 1;
+    b.flush = 1;
+    BOOST_TEST(!buf_special(b));
+}
+
+BOOST_AUTO_TEST_CASE(a_temporary_buffer_is_empty_with_all_its_room_free)
+{
+    TestLog log(log_debug_all);
+    Pool* const pool = create_pool(256, &log.log);
+    const Buf* const b = create_temp_buf(*pool, 1000);
+    BOOST_TEST(b->temporary == 1U);
+    BOOST_TEST((b->pos == b->start && b->last == b->start));
+    BOOST_TEST(b->end - b->start == 1000);
+    BOOST_TEST(buf_size(*b) == 0U);
+    std::fill(b->start, b->end, 'x');
+    destroy_pool(pool);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test

@@ -1,0 +1,517 @@
+#include "core/log.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <functional>
+#include <list>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "test/core/fixture.hpp"
+#include "test/support/cycle.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+/// A clock that stands still, and a process of number 42.
+struct Still {
+    Still()
+    {
+        cached_time = &now;
+        cached_err_log_time = "2026/01/02 03:04:05";
+        log_pid = 42;
+        use_stderr = false;
+    }
+    Still(const Still&) = delete;
+    Still& operator=(const Still&) = delete;
+
+    ~Still()
+    {
+        log_pid = ::getpid();
+        time_force_update();
+        time_update();
+    }
+
+    Time now{.sec = 1000, .msec = 0, .gmtoff = 0};
+};
+
+constexpr std::string_view line_start = "2026/01/02 03:04:05 [error] 42#42: ";
+
+std::string repeat(std::size_t n)
+{
+    return std::string(n, 'x');
+}
+
+char* append_context(Log& log, char* buf, std::size_t len)
+{
+    return slprintf(buf, buf + len, ", {}", static_cast<const char*>(log.data));
+}
+
+/// Logs of given levels as one chain.
+struct Chain : Still {
+    explicit Chain(const std::vector<unsigned>& levels)
+    {
+        for (const unsigned level : levels) {
+            Log* const last = texts.empty() ? nullptr : &texts.back().log;
+            Log& added = texts.emplace_back(level).log;
+            if (last) {
+                last->next = &added;
+            }
+        }
+    }
+
+    /// Which logs get a line of this level: "02".
+    std::string reached(unsigned level)
+    {
+        log_error_core(level, &texts.front().log, 0, "x", {});
+        std::string result;
+        int i = 0;
+        for (TestLog& log : texts) {
+            result += log.text.empty() ? "" : std::to_string(i);
+            log.text.clear();
+            i++;
+        }
+        return result;
+    }
+
+    std::list<TestLog> texts{};
+};
+
+/// A log that writes to a file.
+struct FileLog : Still {
+    FileLog() { open((dir / "log").string()); }
+    ~FileLog() { ::close(file.fd); }
+
+    void open(const std::string& name)
+    {
+        if (file.fd != invalid_file) {
+            ::close(file.fd);
+        }
+        file.fd = ::open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+        BOOST_TEST_REQUIRE(file.fd != invalid_file);
+    }
+
+    [[nodiscard]] std::string text() const { return read_file(dir / "log"); }
+
+    TempDir dir{};
+    OpenFile file{};
+    Log log{.log_level = log_info, .file = &file};
+};
+
+/// What a function writes to descriptor 2, in a process of its own.
+std::string stderr_of(const std::function<void()>& function)
+{
+    const TempDir dir;
+    const std::string name = dir / "stderr";
+    const std::string ended = answer_of_child([&]() -> std::string {
+        const int fd = ::open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT, 0600);
+        ::dup2(fd, STDERR_FILENO);
+        function();
+        return "";
+    });
+    BOOST_TEST(ended == "");
+    return read_file(name);
+}
+
+/// The chain of logs that a configuration makes: "a.log:4 stderr:4".
+std::string chain_of(const Cycle& cycle)
+{
+    std::string text;
+    for (const Log* log = &cycle.new_log; log; log = log->next) {
+        std::string name = log->file ? log->file->name : "writer";
+        name = name.empty() ? "stderr" : name.substr(name.rfind('/') + 1);
+        text += fmt::format("{}{}:{:x}", text.empty() ? "" : " ", name, log->log_level);
+    }
+    return text;
+}
+
+std::string chain_of(std::string_view conf)
+{
+    TestCycle cycle(std::string(conf) + " events {}", Start::conf);
+    BOOST_TEST_REQUIRE(cycle.ok(), cycle.log());
+    return chain_of(*cycle);
+}
+
+std::string refusal(std::string_view conf)
+{
+    Reader reader({&errlog_module});
+    return reader.parse(conf) ? "not refused" : reader.said();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(log)
+
+BOOST_FIXTURE_TEST_CASE(a_line_has_time_level_process_connection_message_and_errno, FileLog)
+{
+    log_error(log_err, &log, 0, "plain {} and {:02x}", 1, 10);
+    log.connection = 7;
+    log_error(log_emerg, &log, ENOENT, "open() \"{}\" failed", "a");
+    log.connection = 0;
+    log_error(log_info, &log, 0, "");
+    BOOST_TEST(text() == std::string(line_start) +
+                             "plain 1 and 0a\n"
+                             "2026/01/02 03:04:05 [emerg] 42#42: *7 open() \"a\" failed "
+                             "(2: No such file or directory)\n"
+                             "2026/01/02 03:04:05 [info] 42#42: \n");
+}
+
+BOOST_FIXTURE_TEST_CASE(each_level_has_its_word, Still)
+{
+    TestLog all(log_debug_all);
+    for (unsigned level = log_emerg; level <= log_debug_level; level++) {
+        log_error_core(level, &all.log, 0, "x", {});
+    }
+    std::string words;
+    for (std::size_t at = 0; (at = all.text.find('[', at)) != all.text.npos; at++) {
+        words += all.text.substr(at, all.text.find(']', at) + 1 - at);
+    }
+    BOOST_TEST(words == "[emerg][alert][crit][error][warn][notice][info][debug]");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_level_above_the_logs_is_not_logged, FileLog)
+{
+    for (unsigned level = log_emerg; level <= log_info; level++) {
+        log.log_level = level - 1;
+        log_error(level, &log, 0, "not {}", level);
+        log.log_level = level;
+        log_error(level, &log, 0, "this {}", level);
+    }
+    BOOST_TEST(messages(text()) == "[emerg] this 1\n[alert] this 2\n[crit] this 3\n[error] this 4\n"
+                                   "[warn] this 5\n[notice] this 6\n[info] this 7\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(debug_lines_go_by_mask_and_only_where_they_are_built_in, FileLog)
+{
+    log.log_level = log_debug_event | log_debug_stream;
+    log_debug(log_debug_event, &log, 0, "event");
+    log_debug(log_debug_core, &log, 0, "core");
+    log_debug(log_debug_stream, &log, ENOENT, "stream");
+    const std::string lines = "2026/01/02 03:04:05 [debug] 42#42: event\n"
+                              "2026/01/02 03:04:05 [debug] 42#42: stream "
+                              "(2: No such file or directory)\n";
+    BOOST_TEST(text() == (have_debug ? lines : ""));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_owner_of_a_log_adds_what_it_is_doing_but_not_to_debug_lines, FileLog)
+{
+    log.log_level = log_debug_all;
+    log.handler = append_context;
+    log.data = const_cast<char*>("client: 1.2.3.4");
+    log_error(log_err, &log, EPIPE, "send() failed");
+    log_error_core(log_debug_level, &log, 0, "detail", {});
+    BOOST_TEST(text() == std::string(line_start) +
+                             "send() failed (32: Broken pipe), client: 1.2.3.4\n"
+                             "2026/01/02 03:04:05 [debug] 42#42: detail\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_is_walked_until_the_first_log_that_does_not_want_the_line)
+{
+    Chain falling({log_info, log_warn, log_crit});
+    BOOST_TEST(falling.reached(log_info) == "0");
+    BOOST_TEST(falling.reached(log_notice) == "0");
+    BOOST_TEST(falling.reached(log_warn) == "01");
+    BOOST_TEST(falling.reached(log_crit) == "012");
+    BOOST_TEST(falling.reached(log_emerg) == "012");
+    BOOST_TEST(falling.reached(log_debug_level) == "");
+
+    Chain rising({log_warn, log_crit, log_info});
+    BOOST_TEST(rising.reached(log_warn) == "0");
+    BOOST_TEST(rising.reached(log_crit) == "012");
+}
+
+BOOST_AUTO_TEST_CASE(debug_connection_sends_all_lines_to_the_whole_chain)
+{
+    Chain chain({log_debug_connection | log_debug_all, log_crit, log_emerg});
+    BOOST_TEST(chain.reached(log_info) == "012");
+    BOOST_TEST(chain.reached(log_debug_level) == "012");
+
+    Chain not_at_head({log_err, log_debug_connection | log_debug_all});
+    BOOST_TEST(not_at_head.reached(log_err) == "01");
+    BOOST_TEST(not_at_head.reached(log_info) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_line_is_cut_to_2048_bytes_with_its_line_feed, FileLog)
+{
+    log.handler = append_context;
+    log.data = const_cast<char*>("context");
+    log_error(log_err, &log, 0, "{}", repeat(5000));
+    BOOST_TEST(text() == std::string(line_start) + repeat(2047 - line_start.size()) + "\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_line_that_just_fits_is_whole_and_a_handler_gets_what_is_left, FileLog)
+{
+    const std::string fits = repeat(2047 - line_start.size() - std::strlen(", cont"));
+    log.handler = append_context;
+    log.data = const_cast<char*>("context");
+    log_error(log_err, &log, 0, "{}", fits);
+    BOOST_TEST(text() == std::string(line_start) + fits + ", cont\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_long_message_gives_way_to_its_errno, FileLog)
+{
+    log_error(log_err, &log, ENOENT, "{}", repeat(5000));
+    const std::string line = text();
+    BOOST_TEST(line.ends_with("xxx... (2: No such file or directory)\n"));
+    BOOST_TEST(line.size() == 2047U - 50 + std::strlen("... (2: No such file or directory)\n"));
+}
+
+BOOST_AUTO_TEST_CASE(an_errno_has_its_number_and_text_and_is_cut_with_the_room)
+{
+    const auto text = [](std::size_t used, std::size_t size, Err err) {
+        std::string buf(size, '#');
+        std::fill_n(buf.begin(), used, 'x');
+        char* const last = buf.data() + size;
+        const char* const end = log_errno(buf.data() + used, last, err);
+        BOOST_TEST_REQUIRE((end >= buf.data() && end <= last));
+        return buf.substr(0, static_cast<std::size_t>(end - buf.data()));
+    };
+    BOOST_TEST(text(0, 100, ENOENT) == " (2: No such file or directory)");
+    BOOST_TEST(text(3, 53, EPERM) == "xxx (1: Operation not permitted)");
+    BOOST_TEST(text(4, 53, EPERM) == "xxx... (1: Operation not permitted)");
+    BOOST_TEST(text(60, 60, EPERM) == repeat(10) + "... (1: Operation not permitted)");
+    BOOST_TEST(text(0, 100, 9999) == " (9999: Unknown error)");
+    BOOST_TEST(text(50, 50, EILSEQ) == "... (84: Invalid or incomplete multibyte or wide c");
+}
+
+BOOST_FIXTURE_TEST_CASE(errno_stays_what_it_was, FileLog)
+{
+    errno = EDOM;
+    log_error(log_err, &log, ENOENT, "x");
+    BOOST_TEST(errno == EDOM);
+    ::close(file.fd);
+    file.fd = invalid_file;
+    log_error(log_err, &log, ENOENT, "x");
+    BOOST_TEST(errno == EDOM);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_full_disk_is_left_alone_for_the_rest_of_the_second, FileLog)
+{
+    const std::string name = dir / "log";
+    open("/dev/full");
+    log_error(log_err, &log, 0, "lost");
+    BOOST_TEST(log.disk_full_time == now.sec);
+
+    open(name);
+    log_error(log_err, &log, 0, "not written");
+    BOOST_TEST(text() == "");
+    now.sec++;
+    log_error(log_err, &log, 0, "written");
+    BOOST_TEST(text() == std::string(line_start) + "written\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(another_failure_to_write_does_not_stop_the_next_line, FileLog)
+{
+    const std::string name = dir / "log";
+    file.fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    log_error(log_err, &log, 0, "lost");
+    BOOST_TEST(log.disk_full_time == 0);
+    open(name);
+    log_error(log_err, &log, 0, "written");
+    BOOST_TEST(messages(text()) == "[error] written\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(at_first_warnings_and_worse_go_to_stderr_as_well, FileLog)
+{
+    const std::string copy = stderr_of([&] {
+        use_stderr = true;
+        log.connection = 3;
+        log_error(log_warn, &log, 0, "warning");
+        log_error(log_emerg, &log, ENOENT, "error");
+        log_error(log_notice, &log, 0, "notice");
+        use_stderr = false;
+        log_error(log_emerg, &log, 0, "later");
+    });
+    BOOST_TEST(copy == "ngxx: [warn] warning\n"
+                       "ngxx: [emerg] error (2: No such file or directory)\n");
+    BOOST_TEST(messages(text(), "notice") == "[notice] *3 notice\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_line_that_stderr_got_as_a_log_is_not_copied_there)
+{
+    const std::string copy = stderr_of([] {
+        const Still still;
+        use_stderr = true;
+        OpenFile file{.fd = STDERR_FILENO};
+        Log log{.log_level = log_info, .file = &file};
+        log_error(log_emerg, &log, 0, "once");
+    });
+    BOOST_TEST(copy == "2026/01/02 03:04:05 [emerg] 42#42: once\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_message_for_stderr_has_the_servers_name_and_an_errno)
+{
+    const std::string text = stderr_of([] {
+        log_stderr(0, "plain {}", 1);
+        log_stderr(ENOENT, "open() failed");
+        log_stderr(0, "{}", repeat(5000));
+    });
+    BOOST_TEST(text == "ngxx: plain 1\n"
+                       "ngxx: open() failed (2: No such file or directory)\n"
+                       "ngxx: " +
+                           repeat(2047 - std::strlen("ngxx: ")) + "\n");
+}
+
+BOOST_AUTO_TEST_CASE(the_first_log_is_a_file_behind_the_prefix_or_stderr)
+{
+    const TempDir dir;
+    const auto first_line = [&](const char* prefix, const char* name) {
+        Log* const log = log_init(prefix, name);
+        BOOST_TEST(log->log_level == log_notice);
+        log_error(log_notice, log, 0, "line of {}", name);
+        ::close(log->file->fd);
+    };
+    first_line((dir.path().string() + "/").c_str(), "a.log");
+    first_line(dir.path().c_str(), "b.log");
+    first_line("/none", (dir / "c.log").c_str());
+    BOOST_TEST(messages(read_file(dir / "a.log")) == "[notice] line of a.log\n");
+    BOOST_TEST(messages(read_file(dir / "b.log")) == "[notice] line of b.log\n");
+    BOOST_TEST(messages(read_file(dir / "c.log")).starts_with("[notice] line of /"));
+
+    BOOST_TEST(log_init(nullptr, "")->file->fd == STDERR_FILENO);
+}
+
+BOOST_AUTO_TEST_CASE(a_first_log_that_cannot_be_opened_is_said_and_stderr_takes_its_place)
+{
+    const std::string text = stderr_of([] {
+        const Log* const log = log_init("/none", "a.log");
+        ::_exit(log->file->fd == STDERR_FILENO ? 0 : 1);
+    });
+    BOOST_TEST(text == "ngxx: [alert] could not open error log file: open() \"/none/a.log\" "
+                       "failed (2: No such file or directory)\n");
+}
+
+BOOST_AUTO_TEST_SUITE(the_error_log_directive)
+
+BOOST_AUTO_TEST_CASE(the_level_is_error_unless_it_is_named)
+{
+    BOOST_TEST(chain_of("error_log a;") == "a:4");
+    const std::vector<std::string> words = {"emerg", "alert",  "crit", "error",
+                                            "warn",  "notice", "info"};
+    for (std::size_t i = 0; i < words.size(); i++) {
+        BOOST_TEST(chain_of("error_log a " + words[i] + ";") == "a:" + std::to_string(i + 1));
+    }
+    BOOST_TEST(chain_of("error_log a debug;") == "a:7ffffff0");
+}
+
+BOOST_AUTO_TEST_CASE(debug_masks_add_up)
+{
+    BOOST_TEST(chain_of("error_log a debug_core;") == "a:10");
+    BOOST_TEST(chain_of("error_log a debug_alloc debug_mutex;") == "a:60");
+    BOOST_TEST(chain_of("error_log a debug_event debug_http debug_mail debug_stream;") == "a:780");
+}
+
+BOOST_AUTO_TEST_CASE(a_level_cannot_be_named_twice_nor_be_unknown)
+{
+    const std::string in = " in nginx.conf:1\n";
+    BOOST_TEST(refusal("error_log a info info;") == "[emerg] duplicate log level \"info\"" + in);
+    BOOST_TEST(refusal("error_log a info warn;") == "[emerg] duplicate log level \"warn\"" + in);
+    BOOST_TEST(refusal("error_log a debug_core info;") ==
+               "[emerg] duplicate log level \"info\"" + in);
+    BOOST_TEST(refusal("error_log a info debug_core;") ==
+               "[emerg] invalid log level \"debug_core\"" + in);
+    BOOST_TEST(refusal("error_log a debug debug_core;") ==
+               "[emerg] invalid log level \"debug_core\"" + in);
+    for (const std::string word : {"none", "Info", "debug_none", "err", "\"\"", "4", "stderr"}) {
+        const std::string bare = word == "\"\"" ? "" : word;
+        BOOST_TEST(refusal("error_log a " + word + ";") ==
+                   "[emerg] invalid log level \"" + bare + "\"" + in);
+    }
+    BOOST_TEST(refusal("error_log;") ==
+               "[emerg] invalid number of arguments in \"error_log\" directive" + in);
+}
+
+BOOST_AUTO_TEST_CASE(logs_stand_in_the_order_of_their_levels_whatever_that_of_the_file)
+{
+    BOOST_TEST(chain_of("error_log a crit; error_log b info; error_log c warn;") == "b:7 c:5 a:3");
+    BOOST_TEST(chain_of("error_log a info; error_log b info; error_log c info;") == "a:7 b:7 c:7");
+    BOOST_TEST(chain_of("error_log a; error_log b debug; error_log c;") == "b:7ffffff0 a:4 c:4");
+    BOOST_TEST(chain_of("error_log a; error_log a info;") == "a:7 a:4");
+}
+
+BOOST_AUTO_TEST_CASE(the_head_keeps_its_address_when_a_log_goes_before_it)
+{
+    Reader reader({&errlog_module});
+    Log* const head = &reader.cycle->new_log;
+    BOOST_TEST_REQUIRE(reader.parse("error_log a;"));
+    BOOST_TEST(head->file->name.ends_with("/a"));
+    BOOST_TEST_REQUIRE(reader.parse("error_log b info;"));
+    BOOST_TEST(head->file->name.ends_with("/b"));
+    BOOST_TEST(head->next->file->name.ends_with("/a"));
+    BOOST_TEST(head->next->next == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_log_of_another_level_starts_a_chain_of_its_own)
+{
+    Reader reader({&errlog_module});
+    Log* head = nullptr;
+    reader.cf.args = {"error_log", "a", "warn"};
+    BOOST_TEST(log_set_log(reader.cf, head) == conf_ok);
+    BOOST_TEST_REQUIRE(head != nullptr);
+    BOOST_TEST(head->log_level == log_warn);
+
+    const Log* const first = head;
+    reader.cf.args = {"error_log", "b", "info"};
+    BOOST_TEST(log_set_log(reader.cf, head) == conf_ok);
+    BOOST_TEST(head == first);
+    BOOST_TEST(head->log_level == log_info);
+    BOOST_TEST(head->next->log_level == log_warn);
+    BOOST_TEST(reader.cycle->new_log.log_level == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_file_the_built_in_one_is_added)
+{
+    BOOST_TEST(chain_of("include /dev/null; # error_log\n") == "error.log:4");
+    BOOST_TEST(chain_of("error_log stderr crit;") == "stderr:3");
+    BOOST_TEST(chain_of("error_log syslog:server=unix:/none crit;") == "error.log:4 writer:3");
+    BOOST_TEST(chain_of("error_log syslog:server=unix:/none info;") == "writer:7 error.log:4");
+}
+
+BOOST_AUTO_TEST_CASE(a_log_in_memory_is_refused_by_name)
+{
+    BOOST_TEST(refusal("error_log memory:32m debug;") ==
+               "[emerg] \"memory:\" logs are not supported in \"memory:32m\" in nginx.conf:1\n");
+    BOOST_TEST(chain_of("error_log memory;") == "memory:4");
+}
+
+BOOST_AUTO_TEST_CASE(the_first_log_that_is_a_file_is_found)
+{
+    OpenFile file;
+    Log last{};
+    Log middle{.file = &file, .next = &last};
+    Log head{.next = &middle};
+    BOOST_TEST(log_get_file_log(&head) == &middle);
+    BOOST_TEST(log_get_file_log(&last) == nullptr);
+    BOOST_TEST(log_get_file_log(nullptr) == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(descriptor_2_is_pointed_at_the_file_unless_stderr_is_a_log)
+{
+    const auto write_through = [](const std::string& conf) {
+        TestCycle cycle(conf + " events {}", Start::conf);
+        BOOST_TEST_REQUIRE(cycle.ok());
+        const std::string ended = answer_of_child([&] {
+            const bool done = log_redirect_stderr(*cycle) == Rc::ok;
+            return std::string(done && ::write(STDERR_FILENO, "", 1) == 1 ? "done" : "failed");
+        });
+        BOOST_TEST(ended == "done");
+        return cycle.log().find('\0') != std::string::npos;
+    };
+    BOOST_TEST(write_through("error_log error.log;"));
+    BOOST_TEST(!write_through("error_log error.log; error_log stderr;"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test

@@ -1,0 +1,224 @@
+#include "core/shmtx.hpp"
+
+#include <array>
+#include <cstdint>
+#include <new>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "os/unix/process.hpp"
+#include "test/core/fixture.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+constexpr pid_t somebody_else = 1;
+
+/// What processes share.
+struct Shared {
+    ShmtxSh mutex{};
+    Atomic inside{};
+    long counter = 0;  // not atomic: the mutex has to do
+};
+
+/// A mutex in shared memory, and a cycle whose log it may write to.
+struct Mutex {
+    explicit Mutex(std::size_t spin = 0) : cycle(create_cycle(&log.log))
+    {
+        ngx_cycle = cycle;
+        ngx::pid = ::getpid();
+        void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                              MAP_ANONYMOUS | MAP_SHARED, -1, 0);
+        BOOST_TEST_REQUIRE(memory != MAP_FAILED);
+        shared = ::new (memory) Shared{};
+        mtx.spin = spin;
+        BOOST_TEST_REQUIRE((shmtx_create(mtx, shared->mutex) == Rc::ok));
+    }
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
+
+    ~Mutex()
+    {
+        ngx::pid = ::getpid();
+        ::munmap(shared, sizeof(Shared));
+        ngx_cycle = nullptr;
+        destroy_cycle_pools(cycle);
+    }
+
+    [[nodiscard]] std::int64_t holder() const { return mtx.lock->load(); }
+
+    TestLog log{log_debug_all};
+    Cycle* cycle;
+    Shared* shared = nullptr;
+    Shmtx mtx{};
+};
+
+struct TryMutex : Mutex {
+    TryMutex() : Mutex(shmtx_only_try) {}
+};
+
+/// Starts a process that runs the function; it has a minute at the most.
+template <typename Function>
+pid_t start(Function function)
+{
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        ngx::pid = ::getpid();
+        function();
+        ::_exit(0);
+    }
+    return child;
+}
+
+bool ended_well(pid_t child)
+{
+    int status = 0;
+    return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/// A lock held for a while by many at once: each adds to a number that is not atomic.
+void contend(Mutex& m, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        shmtx_lock(m.mtx);
+        if (m.shared->inside.fetch_add(1) != 0) {
+            ::_exit(1);
+        }
+        m.shared->counter++;
+        m.shared->inside.fetch_sub(1);
+        shmtx_unlock(m.mtx);
+    }
+}
+
+void check_contention(Mutex& m)
+{
+    constexpr int rounds = 5000;
+    std::array<pid_t, 4> children;
+    for (pid_t& child : children) {
+        child = start([&] { contend(m, rounds); });
+    }
+    for (const pid_t child : children) {
+        BOOST_TEST(ended_well(child));
+    }
+    BOOST_TEST(m.shared->counter == rounds * static_cast<long>(children.size()));
+    BOOST_TEST(m.holder() == 0);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(shmtx)
+
+BOOST_FIXTURE_TEST_CASE(a_free_mutex_is_taken_and_a_held_one_is_not, TryMutex)
+{
+    BOOST_TEST(shmtx_trylock(mtx));
+    BOOST_TEST(holder() == ngx::pid);
+    BOOST_TEST(!shmtx_trylock(mtx));
+    shmtx_unlock(mtx);
+    BOOST_TEST(holder() == 0);
+    BOOST_TEST(shmtx_trylock(mtx));
+}
+
+BOOST_FIXTURE_TEST_CASE(only_the_process_that_holds_it_unlocks_it, TryMutex)
+{
+    mtx.lock->store(somebody_else);
+    BOOST_TEST(!shmtx_trylock(mtx));
+    shmtx_unlock(mtx);
+    BOOST_TEST(holder() == somebody_else);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_dead_holders_mutex_is_released_by_its_process_id, TryMutex)
+{
+    mtx.lock->store(somebody_else);
+    BOOST_TEST(!shmtx_force_unlock(mtx, ngx::pid));
+    BOOST_TEST(holder() == somebody_else);
+    BOOST_TEST(shmtx_force_unlock(mtx, somebody_else));
+    BOOST_TEST(holder() == 0);
+    BOOST_TEST(!shmtx_force_unlock(mtx, somebody_else));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_mutex_that_nobody_waits_for_has_no_semaphore, TryMutex)
+{
+    BOOST_TEST(mtx.sem == nullptr);
+    BOOST_TEST(mtx.wait == nullptr);
+    shmtx_destroy(mtx);
+    BOOST_TEST(mtx.lock == nullptr);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_held_mutex_is_seen_from_another_process, TryMutex)
+{
+    BOOST_TEST(shmtx_trylock(mtx));
+    const pid_t child = start([&] {
+        if (shmtx_trylock(mtx)) {
+            ::_exit(1);
+        }
+        shmtx_unlock(mtx);
+    });
+    BOOST_TEST(ended_well(child));
+    BOOST_TEST(holder() == ngx::pid);
+}
+
+BOOST_FIXTURE_TEST_CASE(of_many_that_contend_one_at_a_time_is_inside, Mutex)
+{
+    BOOST_TEST(mtx.sem != nullptr);
+    check_contention(*this);
+    BOOST_TEST(mtx.wait->load() == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(without_spinning_it_is_the_same, Mutex)
+{
+    mtx.spin = 0;
+    check_contention(*this);
+}
+
+BOOST_FIXTURE_TEST_CASE(without_a_semaphore_those_who_wait_yield, Mutex)
+{
+    mtx.sem = nullptr;
+    check_contention(*this);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_unlock_wakes_one_that_sleeps, Mutex)
+{
+    shmtx_lock(mtx);
+    const pid_t child = start([&] {
+        shmtx_lock(mtx);
+        shared->counter = 1;
+        shmtx_unlock(mtx);
+    });
+    // It counts itself among those who wait before it sleeps; nothing else tells.
+    while (mtx.wait->load() == 0 && ::waitpid(child, nullptr, WNOHANG) == 0) {
+        ::sched_yield();
+    }
+    BOOST_TEST(shared->counter == 0);
+    BOOST_TEST(mtx.wait->load() == 1);
+
+    shmtx_unlock(mtx);
+    BOOST_TEST(ended_well(child));
+    BOOST_TEST(shared->counter == 1);
+    BOOST_TEST(mtx.wait->load() == 0);
+    BOOST_TEST(holder() == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(releasing_a_dead_holders_mutex_wakes_one_that_sleeps, Mutex)
+{
+    const pid_t dead = start([&] { shmtx_lock(mtx); });
+    BOOST_TEST(ended_well(dead));
+    BOOST_TEST(holder() == dead);
+
+    const pid_t child = start([&] { shmtx_lock(mtx); });
+    while (mtx.wait->load() == 0 && ::waitpid(child, nullptr, WNOHANG) == 0) {
+        ::sched_yield();
+    }
+    BOOST_TEST(shmtx_force_unlock(mtx, dead));
+    BOOST_TEST(ended_well(child));
+    BOOST_TEST(holder() == child);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test

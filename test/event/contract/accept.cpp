@@ -1,0 +1,132 @@
+#include <sys/socket.h>
+
+#include "test/event/contract/bench.hpp"
+
+namespace ngx::contract {
+
+namespace {
+
+/// A listener as the cycle's own are, its handler this promise's.
+Link& open_listener(Bench& b)
+{
+    Link& link = b.open({listener(), test::Fd()});
+    link.read().accept = 1;
+    return link;
+}
+
+/// Takes one connection, as the accept handler does with multi_accept off.
+void accept_one(Link& link)
+{
+    const test::Fd accepted(::accept4(link.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+    link.read().ready = 0;
+}
+
+void a_waiting_connection_is_reported_to_its_listener(Bench& b)
+{
+    Link& listening = open_listener(b);
+    b.watch(listening.read(), level_event);
+    b.settle();
+    b.same("reports before a connection came", listening.reads, 0);
+
+    const test::Fd client(connect_to(listening.fd()));
+    b.reported("a connection that waits", listening.reads);
+}
+
+void a_listener_is_reported_until_nothing_waits(Bench& b)
+{
+    Link& listening = open_listener(b);
+    listening.on_read = accept_one;
+    b.watch(listening.read(), level_event);
+
+    const test::Fd clients[] = {
+        test::Fd(connect_to(listening.fd())),
+        test::Fd(connect_to(listening.fd())),
+        test::Fd(connect_to(listening.fd())),
+    };
+    b.reported("connections, each accepted alone", listening.reads, 3);
+    b.settle();
+    b.same("reports", listening.reads, 3);
+}
+
+void a_listener_may_stop_and_go_on(Bench& b)
+{
+    Link& listening = open_listener(b);
+    listening.on_read = accept_one;
+    b.watch(listening.read(), level_event);
+    b.unwatch(listening.read(), disable_event);
+    const test::Fd client(connect_to(listening.fd()));
+    b.settle();
+    b.same("reports after del", listening.reads, 0);
+
+    b.watch(listening.read(), level_event);
+    b.reported("a connection that came meanwhile", listening.reads);
+    b.settle();
+    b.same("reports of one connection", listening.reads, 1);
+}
+
+void a_listener_that_is_not_closed_may_leave(Bench& b)
+{
+    Link& listening = open_listener(b);
+    const test::Fd client(connect_to(listening.fd()));
+    b.watch(listening.read(), level_event);
+    b.unwatch(listening.read(), 0);
+    constexpr Msec timeout = 20;
+    const Wait wait = b.turn(timeout);
+    b.expect(wait.took.count() >= static_cast<std::int64_t>(timeout),
+             "a connection that waits for somebody else does not end the wait");
+    b.same("reports", listening.reads, 0);
+}
+
+void a_listener_with_exclusive_event_is_reported(Bench& b)
+{
+    Link& listening = open_listener(b);
+    listening.on_read = [&](Link& l) {
+        accept_one(l);
+        b.unwatch(l.read(), disable_event);
+        b.watch(l.read(), exclusive_event);
+    };
+    b.watch(listening.read(), exclusive_event);
+    const test::Fd one(connect_to(listening.fd()));
+    const test::Fd two(connect_to(listening.fd()));
+    b.reported("connections, the listener added again after each", listening.reads, 2);
+    b.settle();
+    b.same("reports", listening.reads, 2);
+}
+
+constexpr Promise table[] = {
+    {
+        .name = "a_waiting_connection_is_reported_to_its_listener",
+        .explanation = "The read event of a listener is reported when a connection waits.",
+        .keep = a_waiting_connection_is_reported_to_its_listener,
+    },
+    {
+        .name = "a_listener_is_reported_until_nothing_waits",
+        .explanation = "Added without clear_event, a listener is reported as long as a connection "
+                       "waits, so that a handler may accept one at a time.",
+        .keep = a_listener_is_reported_until_nothing_waits,
+    },
+    {
+        .name = "a_listener_may_stop_and_go_on",
+        .explanation = "del with disable_event stops a listener; a later add reports what waits.",
+        .keep = a_listener_may_stop_and_go_on,
+    },
+    {
+        .name = "a_listener_that_is_not_closed_may_leave",
+        .explanation = "After del without close_event what waits at an open listener does not wake "
+                       "the loop.",
+        .keep = a_listener_that_is_not_closed_may_leave,
+    },
+    {
+        .name = "a_listener_with_exclusive_event_is_reported",
+        .explanation = "exclusive_event changes nothing for a process that is alone, and the "
+                       "handler may move itself to the end of the line.",
+        .keep = a_listener_with_exclusive_event_is_reported,
+        .needs = capability::epoll,
+    },
+};
+
+}  // namespace
+
+constinit const std::span<const Promise> accept_promises = table;
+
+}  // namespace ngx::contract

@@ -1,0 +1,106 @@
+#include "test/event/contract/promise.hpp"
+
+#include <array>
+#include <exception>
+
+#include "event/event.hpp"
+#include "test/event/contract/bench.hpp"
+
+namespace ngx::contract {
+
+namespace {
+
+struct CapabilityName {
+    unsigned capability;
+    std::string_view text;
+};
+
+constexpr std::array capability_texts = {
+    CapabilityName{capability::clear, "edges (use_clear_event)"},
+    CapabilityName{capability::level, "levels (use_level_event)"},
+    CapabilityName{capability::oneshot, "one-shot events (use_oneshot_event)"},
+    CapabilityName{capability::epoll, "epoll (use_epoll_event)"},
+    CapabilityName{capability::rdhup, "the peer's end of data (use_epoll_rdhup)"},
+    CapabilityName{capability::enable, "enable and disable"},
+    CapabilityName{capability::add_conn, "add_conn and del_conn"},
+    CapabilityName{capability::notify, "notify"},
+};
+
+/// Of the event module that is initialised.
+unsigned declared_now() noexcept
+{
+    const auto when = [](bool condition, unsigned capability) {
+        return condition ? capability : 0U;
+    };
+    const auto flag = [&](unsigned use, unsigned capability) {
+        return when((event_flags & use) != 0, capability);
+    };
+    return flag(use_clear_event, capability::clear) | flag(use_level_event, capability::level) |
+           flag(use_oneshot_event, capability::oneshot) | flag(use_epoll_event, capability::epoll) |
+           (use_epoll_rdhup ? flag(use_epoll_event, capability::rdhup) : 0U) |
+           when(event_actions.enable && event_actions.disable, capability::enable) |
+           when(event_actions.add_conn && event_actions.del_conn, capability::add_conn) |
+           when(event_actions.notify != nullptr, capability::notify);
+}
+
+}  // namespace
+
+std::span<const Chapter> chapters()
+{
+    static const std::array table = {
+        Chapter{"lifecycle", lifecycle_promises},
+        Chapter{"readiness", readiness_promises},
+        Chapter{"edge", edge_promises},
+        Chapter{"level", level_promises},
+        Chapter{"oneshot", oneshot_promises},
+        Chapter{"interest", interest_promises},
+        Chapter{"connection", connection_promises},
+        Chapter{"accept", accept_promises},
+        Chapter{"posting", posting_promises},
+        Chapter{"batch", batch_promises},
+        Chapter{"ending", ending_promises},
+        Chapter{"timing", timing_promises},
+        Chapter{"signal", signal_promises},
+        Chapter{"notify", notify_promises},
+        Chapter{"capacity", capacity_promises},
+    };
+    return table;
+}
+
+unsigned declared(const Subject& subject)
+{
+    constexpr Promise nothing{};
+    Verdict verdict;
+    const Bench bench(subject, nothing, verdict);
+    return declared_now();
+}
+
+std::string capability_names(unsigned capabilities)
+{
+    std::string names;
+    for (const CapabilityName& name : capability_texts) {
+        if ((capabilities & name.capability) != 0) {
+            names.append(names.empty() ? "" : ", ").append(name.text);
+        }
+    }
+    return names;
+}
+
+Verdict run(const Promise& promise, const Subject& subject)
+{
+    Verdict verdict;
+    try {
+        Bench bench(subject, promise, verdict);
+        if (const unsigned missing = promise.needs & ~declared_now(); missing != 0) {
+            verdict.not_declared(capability_names(missing));
+            return verdict;
+        }
+        promise.keep(bench);
+        bench.finish();
+    } catch (const std::exception& e) {
+        verdict.expect(false, std::string("nothing is thrown; seen: ") + e.what());
+    }
+    return verdict;
+}
+
+}  // namespace ngx::contract

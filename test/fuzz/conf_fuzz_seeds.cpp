@@ -1,0 +1,74 @@
+/// \file
+/// Runs the fuzz target once over each seed, in every build.
+///
+///     conf_fuzz_seeds DIRECTORY
+///
+/// A seed that is called good_... must be taken, one that is called bad_... refused; one whose name
+/// ends in _stream.conf says so only to a build with the stream block.
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "core/module.hpp"
+#include "test/fuzz/conf_fuzz.hpp"
+#include "test/support/process.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+bool has_stream()
+{
+    for (const std::string_view* name = module_names; !name->empty(); name++) {
+        if (*name == "ngx_stream_module") {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Whether what became of the seed is what its name says.
+bool run_seed(const std::filesystem::path& path)
+{
+    const std::string text = read_file(path);
+    LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+
+    const std::string name = path.filename();
+    if (name.ends_with("_stream.conf") && !has_stream()) {
+        return true;
+    }
+    const bool taken = reads(text);
+    if (taken == name.starts_with("good_")) {
+        return true;
+    }
+    std::cerr << name << " was " << (taken ? "taken" : "refused") << '\n';
+    return false;
+}
+
+int run_seeds(const std::filesystem::path& directory)
+{
+    std::vector<std::filesystem::path> seeds;
+    std::ranges::copy(std::filesystem::directory_iterator(directory), std::back_inserter(seeds));
+    std::ranges::sort(seeds);
+
+    const auto failed =
+        std::ranges::count_if(seeds, [](const auto& seed) { return !run_seed(seed); });
+    std::cout << seeds.size() << " seeds, " << failed << " failed\n";
+    return seeds.empty() || failed != 0 ? 1 : 0;
+}
+
+}  // namespace
+
+}  // namespace ngx::test
+
+int main(int argc, char** argv)
+{
+    if (argc != 2) {
+        std::cerr << "conf_fuzz_seeds DIRECTORY\n";
+        return 2;
+    }
+    return ngx::test::run_seeds(argv[1]);
+}

@@ -1,0 +1,55 @@
+#include "test/process/precondition.hpp"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "test/process/client.hpp"
+#include "test/process/server.hpp"
+
+namespace ngx::test::process {
+
+namespace {
+
+assertion_result holds(bool condition, const char* otherwise)
+{
+    assertion_result result(condition);
+    result.message() << otherwise;
+    return result;
+}
+
+}  // namespace
+
+assertion_result ipv6_is_there(test_unit_id)
+{
+    return holds(has_ipv6(), "there is no ::1 here");
+}
+
+assertion_result curl_is_there(test_unit_id)
+{
+    return holds(std::filesystem::exists("/usr/bin/curl"), "there is no curl here");
+}
+
+assertion_result descriptors_can_be_seen(test_unit_id)
+{
+    const Child child({"sleep", "60"});
+    return holds(steal_descriptor(child, STDERR_FILENO).is_open(), "pidfd_getfd() does not work");
+}
+
+assertion_result methods_can_be_changed(test_unit_id)
+{
+    return holds(setup().methods.size() > 1, "the binary has one event method only");
+}
+
+assertion_result method_is_select(test_unit_id)
+{
+    return holds(setup().method == "select", "this is about select only");
+}
+
+Fd steal_descriptor(const Child& child, int fd)
+{
+    return Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, child.pidfd(), fd, 0)));
+}
+
+}  // namespace ngx::test::process

@@ -1,0 +1,32 @@
+#pragma once
+
+/// \file
+/// What some cases need of the machine. Without it they are skipped, and the report says so.
+
+#include <boost/test/unit_test.hpp>
+
+#include "test/support/process.hpp"
+
+namespace ngx::test::process {
+
+using boost::test_tools::assertion_result;
+using boost::unit_test::precondition;
+using boost::unit_test::test_unit_id;
+
+/// A socket can be bound to ::1.
+assertion_result ipv6_is_there(test_unit_id);
+
+assertion_result curl_is_there(test_unit_id);
+
+/// The kernel gives us the descriptors of our children.
+assertion_result descriptors_can_be_seen(test_unit_id);
+
+/// The binary has a second event method.
+assertion_result methods_can_be_changed(test_unit_id);
+
+assertion_result method_is_select(test_unit_id);
+
+/// A descriptor of the child's as one of ours.
+Fd steal_descriptor(const Child& child, int fd);
+
+}  // namespace ngx::test::process

@@ -1,0 +1,233 @@
+#include "test/process/server.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+namespace ngx::test::process {
+
+namespace {
+
+/// How an error line of the server's can be told, and what a sanitizer has to say.
+constexpr std::array<std::string_view, 5> error_marks = {"[alert]", "[crit]", "[emerg]",
+                                                         "runtime error:", "Sanitizer"};
+
+bool contains_any(std::string_view line, const auto& texts)
+{
+    return std::ranges::any_of(texts,
+                               [&](std::string_view text) { return line.find(text) != line.npos; });
+}
+
+/// The error lines of all logs in the directory.
+std::string error_lines(const std::filesystem::path& dir, const std::vector<std::string>& allowed)
+{
+    std::string found;
+    for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+        if (entry.path().filename().string().find(".log") == std::string::npos) {
+            continue;
+        }
+        for (const std::string& line : lines_of(read_file(entry.path()))) {
+            if (contains_any(line, error_marks) && !contains_any(line, allowed)) {
+                found += line + "\n";
+            }
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+Setup& setup()
+{
+    static Setup setup;
+    return setup;
+}
+
+Deadline patience()
+{
+    return deadline_in(std::chrono::seconds(60));
+}
+
+void fail(const std::string& what)
+{
+    throw std::runtime_error(what);
+}
+
+std::string ServerConf::text() const
+{
+    return fmt::format("daemon off;\n"
+                       "master_process off;\n"
+                       "pid {};\n"
+                       "error_log {} {};\n"
+                       "{}\n"
+                       "events {{\n"
+                       "    use {};\n"
+                       "    {}\n"
+                       "}}\n"
+                       "stream {{\n"
+                       "{}"
+                       "}}\n",
+                       pid_file, log_file, log_level, main, method, events, stream);
+}
+
+Server::Server(ServerConf conf, std::size_t open_files)
+    : conf_(std::move(conf))
+    , child_(prepare(), {.cwd = dir(), .open_files = open_files})
+{
+    // The pid is written when the listeners are open and signals are obeyed.
+    try {
+        wait_for_text(pid_path(), "\n", patience(), 1, &child_);
+    } catch (const std::runtime_error&) {
+        fail("the server has not started: " + child_.err());
+    }
+    const std::string method = fmt::format("using the \"{}\" event method\n", conf_.method);
+    BOOST_TEST_REQUIRE(count(log(), method) == 1U, log());
+}
+
+std::vector<std::string> Server::prepare() const
+{
+    write_conf(conf_);
+    std::filesystem::create_directories(log_path().parent_path());
+    return command();
+}
+
+Server::~Server()
+{
+    const ExitStatus status = stop(SIGTERM);
+    BOOST_CHECK_MESSAGE(status.exited_with(0), "the server " << status << ": " << log());
+    BOOST_CHECK_MESSAGE(!std::filesystem::exists(pid_path()), "the pid file is left");
+    const std::string errors = error_lines(dir(), allowed_);
+    BOOST_CHECK_MESSAGE(errors.empty(), "in the log:\n" << errors);
+}
+
+void Server::wait_for_log(std::string_view text, std::size_t times)
+{
+    wait_for_text(log_path(), text, patience(), times, &child_);
+}
+
+void Server::settle()
+{
+    // Signals are obeyed in the order of their urgency, and reopening is the last of them.
+    const std::string done = fmt::format("{0}#{0}: reopening logs\n", pid());
+    const std::size_t before = count(log(), done);
+    signal(SIGUSR1);
+    wait_for_log(done, before + 1);
+}
+
+void Server::reload(const ServerConf& conf)
+{
+    const bool same_log = conf.log_file == conf_.log_file;
+    const std::string done = fmt::format("using the \"{}\" event method\n", conf.method);
+    const std::size_t before = same_log ? count(log(), done) : 0;
+    write_conf(conf);
+    signal(SIGHUP);
+    conf_ = conf;
+    wait_for_log(done, before + 1);
+    settle();
+}
+
+void Server::reload_refused(const std::string& conf_text, std::string_view message)
+{
+    allow(std::string(message.substr(0, message.find('\n'))));
+    const std::size_t before = count(log(), message);
+    write_file(conf_path(), conf_text);
+    signal(SIGHUP);
+    wait_for_log(message, before + 1);
+    settle();
+}
+
+ExitStatus Server::stop(int number)
+{
+    child_.signal(number);
+    return child_.wait(patience());
+}
+
+void Server::pause()
+{
+    // One that stands still already stops no second time, and the wait would not end.
+    if (std::exchange(paused_, true)) {
+        return;
+    }
+    signal(SIGSTOP);
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(pid()), &info, WSTOPPED) == -1) {
+        fail("waitid()");
+    }
+}
+
+std::filesystem::path Server::proc(std::string_view name) const
+{
+    return fmt::format("/proc/{}/{}", pid(), name);
+}
+
+std::size_t Server::descriptors() const
+{
+    const std::filesystem::directory_iterator fds(proc("fd"));
+    return static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
+}
+
+void Server::wait_for_descriptors(std::size_t wanted)
+{
+    for (const Deadline deadline = patience(); descriptors() != wanted; settle()) {
+        if (Clock::now() > deadline) {
+            fail(fmt::format("{} descriptors are open, not {}", descriptors(), wanted));
+        }
+    }
+}
+
+std::chrono::milliseconds Server::cpu_time() const
+{
+    // Behind the name of the program, which may hold anything, the fields 3 and following.
+    const std::string stat = read_file(proc("stat"));
+    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+    std::string skipped;
+    for (int field = 3; field < 14; ++field) {
+        fields >> skipped;
+    }
+    long utime = 0;
+    long stime = 0;
+    fields >> utime >> stime;
+    return std::chrono::milliseconds((utime + stime) * 1000 / ::sysconf(_SC_CLK_TCK));
+}
+
+std::size_t Server::waits() const
+{
+    constexpr std::string_view name = "\nvoluntary_ctxt_switches:";
+    const std::string status = read_file(proc("status"));
+    return std::stoul(status.substr(status.find(name) + name.size()));
+}
+
+std::vector<std::string> Server::command(std::vector<std::string> more) const
+{
+    std::vector<std::string> argv = {setup().binary, "-p", dir(), "-c", conf_path()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return argv;
+}
+
+std::vector<std::string> lines_of(const std::string& text)
+{
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+        lines.push_back(line);
+    }
+    return lines;
+}
+
+std::size_t count(std::string_view text, std::string_view part)
+{
+    std::size_t n = 0;
+    for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) {
+        n++;
+    }
+    return n;
+}
+
+}  // namespace ngx::test::process

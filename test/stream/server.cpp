@@ -1,0 +1,336 @@
+#include "test/stream/server.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <system_error>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/channel.hpp"
+#include "test/stream/hooks_module.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+constexpr int seconds = 10;  // until a wait is given up
+
+long checked(long result, const char* what)
+{
+    if (result == -1) {
+        throw std::system_error(errno, std::generic_category(), what);
+    }
+    return result;
+}
+
+void replace_all(std::string& text, std::string_view from, std::string_view to)
+{
+    for (std::size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size())) {
+        text.replace(at, from.size(), to);
+    }
+}
+
+bool is_free(std::uint16_t port)
+{
+    const Fd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in sa{};
+    sa.sin_family = AF_INET;
+    sa.sin_port = htons(port);
+    return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) == 0;
+}
+
+/// A free port whose successor is free, too.
+std::uint16_t two_free_ports()
+{
+    for (;;) {
+        const std::uint16_t port = free_port();
+        if (port < 65535 && is_free(static_cast<std::uint16_t>(port + 1))) {
+            return port;
+        }
+    }
+}
+
+/// A timer that ends the wait of a turn when nothing else does.
+class Patience {
+public:
+    explicit Patience(Log* log)
+    {
+        late_.data = &nobody_;
+        late_.log = log;
+        late_.handler = [](Event&) noexcept {};
+        add_timer(late_, Msec{seconds} * 1000);
+    }
+    Patience(const Patience&) = delete;
+    Patience& operator=(const Patience&) = delete;
+    ~Patience()
+    {
+        if (late_.timer_set()) {
+            del_timer(late_);
+        }
+    }
+
+    [[nodiscard]] bool is_over() const { return late_.timedout; }
+
+private:
+    Connection nobody_;
+    Event late_;
+};
+
+std::string conf_text(const ServerConf& conf)
+{
+    const auto& suite = boost::unit_test::framework::master_test_suite();
+    const std::string use = suite.argc > 1 ? "use " + std::string(suite.argv[1]) + ";" : "";
+
+    std::string text(conf.main);
+    text.append(" events { ").append(use).append(conf.events).append(" }\n");
+    return text.append("stream {").append(conf.stream).append("}\n");
+}
+
+}  // namespace
+
+Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf)
+    : fd_(::socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0))
+{
+    const timeval timeout{.tv_sec = seconds, .tv_usec = 0};
+    for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+        checked(::setsockopt(fd(), SOL_SOCKET, name, &timeout, sizeof(timeout)), "setsockopt()");
+    }
+    if (rcvbuf != 0) {
+        checked(::setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)), "setsockopt()");
+    }
+    checked(::connect(fd(), sa, len), "connect()");
+}
+
+void Client::send(std::string_view text) const
+{
+    while (!text.empty()) {
+        const long n =
+            ::syscall(SYS_sendto, fd(), text.data(), text.size(), MSG_NOSIGNAL, nullptr, 0);
+        text.remove_prefix(static_cast<std::size_t>(checked(n, "send()")));
+    }
+}
+
+std::size_t Client::flood(std::string_view text, std::size_t already) const
+{
+    std::size_t sent = 0;
+    for (;;) {
+        const std::string_view rest = text.substr((already + sent) % text.size());
+        const long n = ::syscall(SYS_sendto, fd(), rest.data(), rest.size(),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
+        if (n == -1 && errno == EAGAIN) {
+            return sent;
+        }
+        sent += static_cast<std::size_t>(checked(n, "send()"));
+    }
+}
+
+std::string Client::receive(std::size_t n) const
+{
+    std::string text(n, '\0');
+    std::size_t got = 0;
+    while (got < n) {
+        const long more = checked(::read(fd(), text.data() + got, n - got), "read()");
+        if (more == 0) {
+            break;
+        }
+        got += static_cast<std::size_t>(more);
+    }
+    text.resize(got);
+    return text;
+}
+
+std::string Client::receive_all() const
+{
+    constexpr std::size_t piece = 65'536;
+    std::string text;
+    for (;;) {
+        const std::string more = receive(piece);
+        text += more;
+        if (more.size() < piece) {
+            return text;
+        }
+    }
+}
+
+void Client::end() const
+{
+    checked(::shutdown(fd(), SHUT_WR), "shutdown()");
+}
+
+void Client::reset()
+{
+    const linger no_linger{.l_onoff = 1, .l_linger = 0};
+    checked(::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger)),
+            "setsockopt()");
+    close();
+}
+
+Server::Server(const ServerConf& conf)
+    : port(two_free_ports())
+    , cycle(expand(conf_text(conf)), conf.start)
+{}
+
+Server::~Server()
+{
+    hooks = {};
+}
+
+bool Server::reload(std::string_view stream)
+{
+    return cycle.reload(expand(conf_text({.stream = stream})));
+}
+
+std::string Server::expand(std::string_view text) const
+{
+    std::string expanded(text);
+    replace_all(expanded, "DIR", dir.path().string());
+    replace_all(expanded, "PORT2", std::to_string(port + 1));
+    replace_all(expanded, "PORT", std::to_string(port));
+    return expanded;
+}
+
+std::string Server::shorten(std::string_view text) const
+{
+    std::string shortened(text);
+    replace_all(shortened, dir.path().string(), "DIR");
+    replace_all(shortened, std::to_string(port + 1), "PORT2");
+    replace_all(shortened, std::to_string(port), "PORT");
+    return shortened;
+}
+
+Client Server::connect(std::size_t i, int rcvbuf) const
+{
+    const Listening& ls = listening(i);
+    return {&ls.sockaddr.any, ls.socklen, rcvbuf};
+}
+
+Client Server::connect_to(std::string_view address) const
+{
+    Addr addr;
+    if (parse_addr(addr, address) != Rc::ok) {
+        throw std::invalid_argument("no address");
+    }
+    inet_set_port(&addr.sockaddr.any, port);
+    return {&addr.sockaddr.any, addr.socklen};
+}
+
+void Server::turn_until(const std::function<bool()>& done) const
+{
+    Patience patience(cycle->log);
+    while (!done()) {
+        if (patience.is_over()) {
+            throw std::runtime_error("it did not come to that");
+        }
+        process_events_and_timers(*cycle);
+    }
+}
+
+void Server::accept() const
+{
+    const auto before = stat_handled->load();
+    turn_until([&] { return stat_handled->load() > before; });
+}
+
+void Server::finish() const
+{
+    turn_until([this] { return connections().empty(); });
+}
+
+Connection& Server::accepted() const
+{
+    accept();
+    if (connections().size() != 1) {
+        throw std::runtime_error("not one connection is open");
+    }
+    return *connections().front();
+}
+
+void Server::pass(Msec time)
+{
+    current_msec += time;
+    event_expire_timers();
+}
+
+std::vector<Connection*> Server::connections() const
+{
+    std::vector<Connection*> open;
+    for (Connection& c : std::span{cycle->connections.get(), cycle->connection_n}) {
+        if (c.fd != invalid_socket && !c.read->accept && !c.read->channel) {
+            open.push_back(&c);
+        }
+    }
+    return open;
+}
+
+Server::Bell::Bell(Cycle& cycle)
+{
+    const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    const auto hear = [](Event& rev) noexcept {
+        Connection& c = *static_cast<Connection*>(rev.data);
+        std::uint64_t rings = 0;
+        static_cast<Bell*>(c.data)->rang = ::read(c.fd, &rings, sizeof(rings)) > 0;
+    };
+    if (add_channel_event(cycle, fd, read_event, hear) != Rc::ok) {
+        throw std::runtime_error("add_channel_event() failed");
+    }
+    for (Connection& c : std::span{cycle.connections.get(), cycle.connection_n}) {
+        if (c.fd == fd) {
+            c_ = &c;
+            c_->data = this;
+        }
+    }
+}
+
+Server::Bell::~Bell()
+{
+    close_connection(*c_);
+}
+
+void Server::Bell::ring() const
+{
+    constexpr std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = ::write(c_->fd, &one, sizeof(one));
+}
+
+OnlyTested::OnlyTested()
+{
+    test_config = true;
+    quiet_mode = true;
+}
+
+OnlyTested::~OnlyTested()
+{
+    test_config = false;
+    quiet_mode = false;
+}
+
+bool has_ipv6(boost::unit_test::test_unit_id)
+{
+    const Fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 sa{};
+    sa.sin6_family = AF_INET6;
+    sa.sin6_addr = in6addr_loopback;
+    return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) == 0;
+}
+
+std::string answer(const Server& server, std::size_t i)
+{
+    const Client client = server.connect(i);
+    server.accept();
+    server.finish();
+    return client.receive_all();
+}
+
+std::string refusal(std::string_view stream)
+{
+    const Server server({.stream = stream, .start = Start::conf});
+    return server.cycle.ok() ? "it was accepted" : server.shorten(server.log());
+}
+
+}  // namespace ngx::test

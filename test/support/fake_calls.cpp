@@ -1,0 +1,138 @@
+#include "test/support/fake_calls.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+namespace ngx::test {
+
+namespace {
+
+std::array<FakeCall*, 8> fakes;
+
+FakeCall*& fake_of(Call call)
+{
+    return fakes.at(static_cast<std::size_t>(call));
+}
+
+/// Makes a call: by the answer that is due, else with as many bytes as the caller wants.
+/// `make(n)` goes to the kernel with up to n bytes.
+template <typename Make>
+long faked(Call call, int fd, Make make, int pieces = 1)
+{
+    FakeCall* const fake = fd > STDERR_FILENO ? fake_of(call) : nullptr;
+    const Answer* const answer = fake ? fake->next(pieces) : nullptr;
+    if (!answer) {
+        return make(Answer{}.at_most);
+    }
+    if (answer->err != 0) {
+        errno = answer->err;
+        return -1;
+    }
+    return answer->result ? *answer->result : make(answer->at_most);
+}
+
+/// A call on many pieces of memory. Under a limit it is made on the beginning of the first.
+long vector_call(long number, int fd, const iovec* iov, int count, std::size_t at_most)
+{
+    if (at_most == Answer{}.at_most || count == 0) {
+        return ::syscall(number, fd, iov, count);
+    }
+    iovec first = *iov;
+    first.iov_len = std::min(first.iov_len, at_most);
+    return ::syscall(number, fd, &first, 1);
+}
+
+}  // namespace
+
+FakeCall::FakeCall(Call call, Answer answer, int times)
+    : call_(call)
+    , answer_(answer)
+    , times_(times)
+{
+    fake_of(call_) = this;
+}
+
+FakeCall::~FakeCall()
+{
+    fake_of(call_) = nullptr;
+}
+
+const Answer* FakeCall::next(int pieces)
+{
+    pieces_ = pieces;
+    return calls_++ < times_ ? &answer_ : nullptr;
+}
+
+}  // namespace ngx::test
+
+using ngx::test::Call;
+using ngx::test::faked;
+
+extern "C" {
+
+int accept(int fd, sockaddr* addr, socklen_t* len)
+{
+    return static_cast<int>(
+        faked(Call::accept, fd, [&](std::size_t) { return ::syscall(SYS_accept, fd, addr, len); }));
+}
+
+int accept4(int fd, sockaddr* addr, socklen_t* len, int flags)
+{
+    return static_cast<int>(faked(Call::accept4, fd, [&](std::size_t) {
+        return ::syscall(SYS_accept4, fd, addr, len, flags);
+    }));
+}
+
+int ioctl(int fd, unsigned long request, ...) noexcept
+{
+    va_list args;
+    va_start(args, request);
+    void* const argument = va_arg(args, void*);
+    va_end(args);
+    return static_cast<int>(faked(
+        Call::ioctl, fd, [&](std::size_t) { return ::syscall(SYS_ioctl, fd, request, argument); }));
+}
+
+ssize_t readv(int fd, const iovec* iov, int count)
+{
+    const auto make = [&](std::size_t at_most) {
+        return ngx::test::vector_call(SYS_readv, fd, iov, count, at_most);
+    };
+    return faked(Call::readv, fd, make, count);
+}
+
+ssize_t recv(int fd, void* buf, std::size_t size, int flags)
+{
+    return faked(Call::recv, fd, [&](std::size_t at_most) {
+        return ::syscall(SYS_recvfrom, fd, buf, std::min(size, at_most), flags, nullptr, nullptr);
+    });
+}
+
+ssize_t send(int fd, const void* buf, std::size_t size, int flags)
+{
+    return faked(Call::send, fd, [&](std::size_t at_most) {
+        return ::syscall(SYS_sendto, fd, buf, std::min(size, at_most), flags, nullptr, 0);
+    });
+}
+
+int setsockopt(int fd, int level, int name, const void* value, socklen_t len) noexcept
+{
+    return static_cast<int>(faked(Call::setsockopt, fd, [&](std::size_t) {
+        return ::syscall(SYS_setsockopt, fd, level, name, value, len);
+    }));
+}
+
+ssize_t writev(int fd, const iovec* iov, int count)
+{
+    const auto make = [&](std::size_t at_most) {
+        return ngx::test::vector_call(SYS_writev, fd, iov, count, at_most);
+    };
+    return faked(Call::writev, fd, make, count);
+}
+}

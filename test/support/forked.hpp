@@ -1,0 +1,101 @@
+#pragma once
+
+/// \file
+/// A piece of a test that has to run in a process of its own: it exits, it takes signals, or it
+/// leaves something behind that cannot be undone.
+
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <poll.h>
+#include <stdexcept>
+#include <string>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace ngx::test {
+
+/// How a child ended, as waitpid() tells, and what it had to say.
+struct Forked {
+    int status = 0;
+    std::string text{};
+
+    [[nodiscard]] bool exited_with(int code) const
+    {
+        return WIFEXITED(status) && WEXITSTATUS(status) == code;
+    }
+    [[nodiscard]] bool killed_by(int signo) const
+    {
+        return WIFSIGNALED(status) && WTERMSIG(status) == signo;
+    }
+};
+
+/// In the child: sends a text back, all of it or what a full pipe takes.
+inline void say(int fd, const std::string& text)
+{
+    [[maybe_unused]] const ssize_t n = ::write(fd, text.data(), text.size());
+}
+
+/// In the parent: what comes through the pipe until the child ends. A child that has not ended
+/// after ten seconds is killed.
+inline Forked listen_to(pid_t child, int fd)
+{
+    constexpr int wait_ms = 10'000;
+    Forked result;
+    pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+    char buf[4096];
+    for (;;) {
+        if (::poll(&entry, 1, wait_ms) != 1) {
+            ::kill(child, SIGKILL);
+            break;
+        }
+        const ssize_t n = ::read(fd, buf, sizeof(buf));
+        if (n <= 0) {
+            break;
+        }
+        result.text.append(buf, static_cast<std::size_t>(n));
+    }
+    ::close(fd);
+    if (::waitpid(child, &result.status, 0) != child) {
+        throw std::runtime_error("waitpid() failed");
+    }
+    return result;
+}
+
+/// Calls `body(fd)` in a child, with a pipe to say() something back, and waits for its end.
+/// A body that returns ends the child with status 0, one that throws with 70 and what it threw.
+template <typename Body>
+Forked in_child(Body body)
+{
+    int ends[2];
+    if (::pipe(ends) == -1) {
+        throw std::runtime_error("pipe() failed");
+    }
+    std::cout.flush();  // or a child that exits would write it again
+    const pid_t child = ::fork();
+    if (child == -1) {
+        throw std::runtime_error("fork() failed");
+    }
+    if (child != 0) {
+        ::close(ends[1]);
+        return listen_to(child, ends[0]);
+    }
+
+    ::close(ends[0]);
+    // The test framework catches signals that are to end this process.
+    for (const int signo : {SIGABRT, SIGALRM, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGSEGV, SIGTERM}) {
+        ::signal(signo, SIG_DFL);
+    }
+    const rlimit no_core{};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    try {
+        body(ends[1]);
+        ::_exit(0);
+    } catch (const std::exception& e) {
+        say(ends[1], e.what());
+        ::_exit(70);
+    }
+}
+
+}  // namespace ngx::test

@@ -1,0 +1,279 @@
+"""Tests of tools/bench: what it reads out of strace and callgrind, what it refuses, how it ends
+what it started, and a short count of system calls. NGXX names the server to count."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from unittest import mock
+
+BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench"
+
+
+def load_bench() -> ModuleType:
+    sys.dont_write_bytecode = True
+    loader = SourceFileLoader("bench", str(BENCH))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
+    sys.modules["bench"] = module
+    loader.exec_module(module)
+    return module
+
+
+bench = load_bench()
+
+SERVER = bench.Server("ngxx 1", "/bin/ngxx", "epoll")
+
+
+def run_bench(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    if path is not None:
+        environment["PATH"] = path
+    return subprocess.run(
+        [sys.executable, str(BENCH), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class Arguments(unittest.TestCase):
+    def refused(self, *arguments: str) -> str:
+        result = run_bench(*arguments)
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        return result.stderr
+
+    def test_by_default_all_is_measured_of_the_binary_in_the_build_folder(self) -> None:
+        options = bench.parse_arguments([])
+        self.assertEqual(options.binary, BENCH.parent.parent / "build" / "ngxx")
+        self.assertEqual(options.only, ["syscalls", "instructions", "pairs"])
+        self.assertIsNone(options.use)
+
+    def test_counts_only_leaves_the_pairs_out(self) -> None:
+        options = bench.parse_arguments(["--counts-only"])
+        self.assertEqual(options.only, ["syscalls", "instructions"])
+
+    def test_only_may_be_repeated(self) -> None:
+        options = bench.parse_arguments(["--only", "pairs", "--only", "syscalls"])
+        self.assertEqual(options.only, ["pairs", "syscalls"])
+
+    def test_help_explains_the_limits(self) -> None:
+        result = run_bench("--help")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("--max-syscalls N", result.stdout)
+        self.assertIn("--max-instructions N", result.stdout)
+
+    def test_what_excludes_each_other_is_refused(self) -> None:
+        self.assertIn("exclude each other", self.refused("--counts-only", "--only", "pairs"))
+
+    def test_a_limit_of_what_is_not_counted_is_refused(self) -> None:
+        self.assertIn("--max-syscalls needs", self.refused("--only", "pairs", "--max-syscalls=5"))
+        text = self.refused("--only", "syscalls", "--max-instructions", "4000")
+        self.assertIn("--max-instructions needs", text)
+
+    def test_bad_numbers_are_refused(self) -> None:
+        for option in ("--connections", "--pairs", "--pair-connections"):
+            self.assertIn(option, self.refused(option, "0"))
+            self.assertIn(option, self.refused(option, "many"))
+        self.assertIn("--pairs 2 or more", self.refused("--pairs", "1"))
+
+    def test_unknown_words_are_refused(self) -> None:
+        self.assertIn("--only", self.refused("--only", "luck"))
+        self.assertIn("fast", self.refused("fast"))
+
+    def test_a_binary_that_is_not_there_is_named(self) -> None:
+        text = self.refused("--binary", "/nowhere/ngxx")
+        self.assertEqual(
+            text,
+            "tools/bench: /nowhere/ngxx is not there: build it with tools/run, or name --binary\n",
+        )
+
+    def test_a_binary_that_is_no_program_is_named(self) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            self.assertIn(file.name, self.refused("--binary", file.name))
+
+
+class Parsing(unittest.TestCase):
+    TABLE = """\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 45.00    0.000900           9       101           accept4
+ 35.00    0.000700           7       100         3 epoll_wait
+ 20.00    0.000400           4       100           writev
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.002000          19       301         3 total
+"""
+
+    def test_the_calls_of_strace_are_read_with_and_without_errors(self) -> None:
+        self.assertEqual(
+            bench.parse_strace(self.TABLE), {"accept4": 101, "epoll_wait": 100, "writev": 100}
+        )
+
+    def test_no_table_has_no_calls(self) -> None:
+        self.assertEqual(bench.parse_strace("strace: PTRACE_TRACEME: not permitted\n"), {})
+
+    def test_the_totals_of_callgrind_are_read(self) -> None:
+        self.assertEqual(bench.parse_callgrind("events: Ir\nsummary: 5\n\ntotals: 1234\n"), 1234)
+        self.assertEqual(bench.parse_callgrind(""), 0)
+
+    def test_the_spread_is_that_of_the_ratios(self) -> None:
+        text = bench.spread([0.9, 1.0, 1.1, 1.2, 2.0])
+        self.assertEqual(text, "1.10  (half of them 0.95 to 1.60, all 0.90 to 2.00)")
+
+
+class Counting(unittest.TestCase):
+    def test_what_a_server_does_once_counts_for_no_connection(self) -> None:
+        counts = {
+            bench.WARM_UP: {"openat": 7, "writev": 100},
+            bench.WARM_UP + 10: {"openat": 7, "writev": 110, "close": 5},
+        }
+        with mock.patch.object(bench, "require"), mock.patch.object(
+            bench, "calls_of", lambda server, load, count: counts[count]
+        ):
+            calls = bench.syscalls_of(SERVER, bench.returns, 10)
+        self.assertEqual(calls, {"writev": 1.0, "close": 0.5})
+
+    def over_limits(self, syscalls: float, instructions: float, *arguments: str) -> list[str]:
+        row = bench.Row(SERVER)
+        row.counts["return", "syscalls"] = {"writev": 1, "close": syscalls - 1}
+        row.counts["return", "instructions"] = {"instructions": instructions}
+        row.counts["echo", "syscalls"] = {"recvfrom": 1000}
+        theirs = bench.Row(bench.Server("nginx 1", "/bin/nginx", "epoll"))
+        theirs.counts["return", "syscalls"] = {"writev": 1000}
+        return bench.over_limits([row, theirs], bench.parse_arguments(list(arguments)))
+
+    def test_without_a_limit_nothing_is_over_it(self) -> None:
+        self.assertEqual(self.over_limits(100, 100_000), [])
+
+    def test_up_to_the_limit_is_good(self) -> None:
+        limits = ("--max-syscalls", "5", "--max-instructions", "4000")
+        self.assertEqual(self.over_limits(5, 4000, *limits), [])
+
+    def test_more_is_said_with_both_numbers(self) -> None:
+        limits = ("--max-syscalls", "5.1", "--max-instructions", "4000")
+        self.assertEqual(
+            self.over_limits(6, 4001, *limits),
+            [
+                "epoll needs 6.00 syscalls for a connection, 5.1 are the limit",
+                "epoll needs 4001 instructions for a connection, 4000 are the limit",
+            ],
+        )
+
+    def test_what_was_not_counted_is_a_dash(self) -> None:
+        self.assertEqual(bench.cell(bench.Row(SERVER).total("return", "syscalls"), 2), "-")
+
+
+class Servers(unittest.TestCase):
+    def test_nginx_loads_its_module_and_has_no_echo(self) -> None:
+        conf = bench.Server("nginx 1", "/bin/nginx", "epoll", "/m.so").conf(80)
+        self.assertTrue(conf.startswith("load_module /m.so;\n"))
+        self.assertNotIn("echo", conf)
+
+    def test_ngxx_echoes_on_the_next_port(self) -> None:
+        conf = SERVER.conf(80)
+        self.assertIn("listen 127.0.0.1:80; return", conf)
+        self.assertIn("listen 127.0.0.1:81; echo", conf)
+        self.assertIn("use epoll;", conf)
+
+
+class Ending(unittest.TestCase):
+    """How a server is ended, with a program in its place."""
+
+    def start(self, script: str) -> bench.Running:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name)
+        command = [sys.executable, "-c", script]
+        process = subprocess.Popen(command, cwd=path, start_new_session=True)
+        run = bench.Running(path, 0, process)
+        self.addCleanup(run.stop)
+        deadline = time.monotonic() + 10
+        while not (path / "server.pid").exists():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        return run
+
+    READY = "import os; os.rename('pid', 'server.pid')\n"
+    PROLOGUE = "import os, signal, time\nopen('pid', 'w').write(str(os.getpid()))\n"
+
+    def test_a_signal_that_is_lost_is_sent_again(self) -> None:
+        run = self.start(
+            self.PROLOGUE
+            + "signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, end))\n"
+            + "def end(*_): os._exit(7)\n"
+            + self.READY
+            + "while True: time.sleep(60)\n"
+        )
+        run.stop()
+        self.assertEqual(run.process.returncode, 7)
+
+    def test_a_server_that_does_not_listen_is_killed(self) -> None:
+        run = self.start(
+            self.PROLOGUE
+            + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            + self.READY
+            + "time.sleep(60)\n"
+        )
+        with mock.patch.object(bench, "STOP_SECONDS", 0.1):
+            run.stop()
+        self.assertEqual(run.process.returncode, -signal.SIGKILL)
+
+    def test_a_server_that_has_ended_says_why(self) -> None:
+        run = self.start(
+            self.PROLOGUE + "open('output', 'w').write('no such directive')\n" + self.READY
+        )
+        run.process.wait(10)
+        run.port = bench.two_free_ports()
+        with self.assertRaisesRegex(bench.CannotMeasure, "has ended\nno such directive"):
+            run.wait_until_it_answers()
+
+
+class Real(unittest.TestCase):
+    """With the server that was built."""
+
+    def setUp(self) -> None:
+        self.binary = os.environ.get("NGXX", "")
+        if not self.binary:
+            self.skipTest("NGXX does not name a server")
+
+    def skip_without_strace(self) -> None:
+        try:
+            subprocess.run(["strace", "-c", "-o", os.devnull, "true"], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.skipTest(f"strace cannot be used: {error}")
+
+    def test_a_package_that_is_missing_is_named(self) -> None:
+        for measure, package in (("syscalls", "strace"), ("instructions", "valgrind")):
+            result = run_bench("--binary", self.binary, "--only", measure, path="/nowhere")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(f"{package} is not installed: apt-get install {package}", result.stderr)
+
+    def test_a_method_that_is_not_there_is_the_server_s_to_refuse(self) -> None:
+        self.skip_without_strace()
+        result = run_bench(
+            "--binary", self.binary, "--only", "syscalls", "--use", "kqueue", "--without-nginx"
+        )
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('invalid event type "kqueue"', result.stderr)
+
+    def test_a_connection_takes_five_calls(self) -> None:
+        self.skip_without_strace()
+        few = ("--only", "syscalls", "--connections", "50", "--without-nginx")
+        for limit, status in (("5.1", 0), ("4.9", 1)):
+            result = run_bench("--binary", self.binary, *few, "--max-syscalls", limit)
+            self.assertEqual(result.returncode, status, result.stderr)
+        self.assertRegex(result.stdout, r"return: accept4 1\.00, close 1\.00, ")
+        self.assertIn("needs 5.00 syscalls for a connection, 4.9 are the limit", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
