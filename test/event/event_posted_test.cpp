@@ -59,7 +59,7 @@ BOOST_FIXTURE_TEST_SUITE(event_posted, Posted)
 
 BOOST_AUTO_TEST_CASE(events_run_in_the_order_in_which_they_were_posted)
 {
-    for (const std::size_t i : {2, 0, 3, 1}) {
+    for (const std::size_t i : {2UL, 0UL, 3UL, 1UL}) {
         post_event(events[i], posted_events);
     }
     event_process_posted(cycle, posted_events);
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(events_for_this_turn_come_as_ready_behind_those_already_pos
     event_move_posted_next(cycle);
     BOOST_TEST(posted_next_events.empty());
 
-    for (const std::size_t i : {2, 0}) {
+    for (const std::size_t i : {2UL, 0UL}) {
         BOOST_CHECK(events[i].ready);
         BOOST_TEST(events[i].available == -1);
         BOOST_TEST(events[i].posted());

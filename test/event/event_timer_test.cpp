@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(timers_run_in_the_order_of_their_times)
 
 BOOST_AUTO_TEST_CASE(equal_times_run_in_the_order_in_which_they_were_set)
 {
-    for (const std::size_t i : {3, 1, 4, 0, 2}) {
+    for (const std::size_t i : {3UL, 1UL, 4UL, 0UL, 2UL}) {
         add_timer(events[i], 100);
     }
     expire_at(now + 100);

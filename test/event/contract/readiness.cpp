@@ -153,7 +153,9 @@ void a_conversation_loses_nothing(Bench& b)
     ends.peer.close();
 
     Talker talkers[2] = {{text}, {text}};
-    for (auto [link, talker] : {std::pair{&one, &talkers[0]}, {&other, &talkers[1]}}) {
+    for (const auto& pair : {std::pair{&one, &talkers[0]}, {&other, &talkers[1]}}) {
+        Link* const link = pair.first;
+        Talker* const talker = pair.second;
         link->on_read = link->on_write = [&b, talker](Link& l) { talker->go(b, l); };
         talker->go(b, *link);
     }

@@ -153,7 +153,9 @@ BOOST_AUTO_TEST_CASE(each_name_of_the_command_line_sends_its_signal)
 {
     const std::array names{std::pair{"stop", "t"}, std::pair{"quit", "q"}, std::pair{"reload", "c"},
                            std::pair{"reopen", "o"}};
-    for (const auto& [name, flag] : names) {
+    for (const auto& pair : names) {
+        const char* const name = pair.first;
+        const char* const flag = pair.second;
         const Forked child = with_signals([&](Cycle& cycle) {
             const int rc = os_signal_process(cycle, name, ::getpid());
             log_error(log_notice, cycle.log, 0, "status: {}, flags: {}", rc, flags());
