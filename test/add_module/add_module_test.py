@@ -12,11 +12,13 @@ NGXX = sys.argv.pop(1)
 
 class AddModule(unittest.TestCase):
     def run_ngxx(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([NGXX, *args], capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run([NGXX, *args], capture_output=True, text=True, timeout=30,
+                              check=False)
 
     def check_conf(self, text: str) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as prefix:
-            pathlib.Path(prefix, "nginx.conf").write_text(f"pid pid; error_log stderr notice; {text}")
+            conf = f"pid pid; error_log stderr notice; {text}"
+            pathlib.Path(prefix, "nginx.conf").write_text(conf)
             return self.run_ngxx("-p", prefix, "-c", "nginx.conf", "-t")
 
     def test_the_module_stands_last_in_the_table(self) -> None:

@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(files_are_made_for_their_owner_and_opened_to_append)
     for (const OpenFile& file : cycle->open_files) {
         struct stat info {};
         BOOST_TEST(::fstat(file.fd, &info) == 0);
-        BOOST_TEST((info.st_mode & 0777 & ~0644) == 0U);
+        BOOST_TEST((info.st_mode & 0777U & ~0644U) == 0U);
         BOOST_TEST((::fcntl(file.fd, F_GETFL) & O_APPEND) != 0);
         BOOST_TEST(::fcntl(file.fd, F_GETFD) == FD_CLOEXEC);
     }

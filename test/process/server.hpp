@@ -46,8 +46,8 @@ struct ServerConf {
 };
 
 /// A server that serves when the constructor returns, in a directory of its own, which is its
-/// prefix and where it runs. The destructor stops it, if need be, and checks that it ended well and that no log has
-/// an error line that the test has not allowed.
+/// prefix and where it runs. The destructor stops it, if need be, and checks that it ended well and
+/// that no log has an error line that the test has not allowed.
 class Server {
 public:
     explicit Server(ServerConf conf, std::size_t open_files = 1024);
