@@ -20,6 +20,7 @@
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
+#include "os/unix/process_cycle.hpp"
 
 namespace ngx {
 
@@ -90,11 +91,45 @@ void share_unix_socket(const Listening& ls, Log* log) noexcept
     }
 }
 
+/// Whether the address is the file of a unix socket on which nobody listens, left behind by a
+/// server that was killed.
+bool is_stale_unix_socket(const Listening& ls) noexcept
+{
+    struct stat info {};
+    if (ls.sockaddr.any.sa_family != AF_UNIX || ::lstat(ls.sockaddr.un.sun_path, &info) == -1 ||
+        !S_ISSOCK(info.st_mode)) {
+        return false;
+    }
+    const int s = ::socket(AF_UNIX, ls.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s == invalid_socket) {
+        return false;
+    }
+    const bool refused = ::connect(s, &ls.sockaddr.any, ls.socklen) == -1 && errno == ECONNREFUSED;
+    ::close(s);
+    return refused;
+}
+
+/// Differs from nginx: the file of a unix socket whose server is gone is removed, with a warning;
+/// there it has to be removed by hand before the server starts again.
+int bind_socket(int s, const Listening& ls, Log* log) noexcept
+{
+    const int rc = ::bind(s, &ls.sockaddr.any, ls.socklen);
+    if (rc == -1 && errno == EADDRINUSE && !test_config) {
+        if (is_stale_unix_socket(ls) && ::unlink(ls.sockaddr.un.sun_path) == 0) {
+            log_error(log_warn, log, 0, "{} was left behind by a server that is gone, removed",
+                      ls.addr_text);
+            return ::bind(s, &ls.sockaddr.any, ls.socklen);
+        }
+        errno = EADDRINUSE;
+    }
+    return rc;
+}
+
 Rc bind_and_listen(int s, Listening& ls, Log* log) noexcept
 {
     log_debug(log_debug_core, log, 0, "bind() {} #{}", ls.addr_text, s);
 
-    if (::bind(s, &ls.sockaddr.any, ls.socklen) == -1) {
+    if (bind_socket(s, ls, log) == -1) {
         const Err err = errno;
         if (err != EADDRINUSE || !test_config) {
             log_error(log_emerg, log, err, "bind() to {} failed", ls.addr_text);
@@ -298,6 +333,87 @@ bool is_peer_error(Err err) noexcept
 
 }  // namespace
 
+namespace {
+
+/// The file of a unix socket is deleted by the last server that listens on it: not by a worker, not
+/// by a master whose new binary goes on, nor by a new binary whose master is still there.
+bool owns_unix_socket(const Listening& ls) noexcept
+{
+    return ls.sockaddr.any.sa_family == AF_UNIX && !ls.activated && process <= Process::master &&
+           new_binary == 0 && (!inherited || ::getppid() != parent);
+}
+
+/// What the socket is bound to, and that as text.
+Rc inherit_address(Cycle& cycle, Listening& ls)
+{
+    ls.socklen = sizeof(ls.sockaddr);
+    if (::getsockname(ls.fd, &ls.sockaddr.any, &ls.socklen) == -1) {
+        log_error(log_crit, cycle.log, errno, "getsockname() of the inherited socket #{} failed",
+                  ls.fd);
+        return Rc::declined;
+    }
+    ls.socklen = std::min<socklen_t>(ls.socklen, sizeof(ls.sockaddr));
+
+    switch (ls.sockaddr.any.sa_family) {
+    case AF_INET:
+    case AF_INET6:
+    case AF_UNIX:
+        break;
+    default:
+        log_error(log_crit, cycle.log, 0,
+                  "the inherited socket #{} has an unsupported protocol family", ls.fd);
+        return Rc::declined;
+    }
+
+    std::array<char, sockaddr_strlen> text;
+    const std::size_t len = sock_ntop(&ls.sockaddr.any, ls.socklen, text.data(), text.size(), true);
+    ls.addr_text = cycle.pool->pstrdup({text.data(), len});
+    return Rc::ok;
+}
+
+/// Reads an option of an inherited socket; `unknown`, after a log line, if that fails.
+int inherited_option(const Listening& ls, int level, int name, std::string_view text,
+                     std::string_view consequence, int unknown, unsigned log_level, Log* log)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    if (::getsockopt(ls.fd, level, name, &value, &len) == -1) {
+        log_error(log_level, log, errno, "getsockopt({}) {} failed{}", text, ls.addr_text,
+                  consequence);
+        return unknown;
+    }
+    return value;
+}
+
+Rc inherit_socket(Cycle& cycle, Listening& ls)
+{
+    if (inherit_address(cycle, ls) != Rc::ok) {
+        return Rc::declined;
+    }
+
+    Log* const log = cycle.log;
+    const auto option = [&](int level, int name, std::string_view text, int unknown) {
+        return inherited_option(ls, level, name, text, ", ignored", unknown, log_alert, log);
+    };
+    ls.type = inherited_option(ls, SOL_SOCKET, SO_TYPE, "SO_TYPE", "", -1, log_crit, log);
+    if (ls.type == -1) {
+        return Rc::declined;
+    }
+    ls.protocol = option(SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL", 0);
+    ls.protocol = ls.protocol == IPPROTO_TCP ? 0 : ls.protocol;  // as `listen` leaves it
+    ls.rcvbuf = option(SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", -1);
+    ls.sndbuf = option(SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF", -1);
+    ls.reuseport = option(SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", 0) != 0;
+
+    if (ls.type == SOCK_STREAM && ls.sockaddr.any.sa_family != AF_UNIX) {
+        ls.fastopen = option(IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", -1);
+        ls.deferred_accept = option(IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", 0) != 0;
+    }
+    return Rc::ok;
+}
+
+}  // namespace
+
 void set_connection_log(Connection& c, const Log& l) noexcept
 {
     c.log->file = l.file;
@@ -319,6 +435,28 @@ Listening* create_listening(Conf& cf, const sockaddr* sa, socklen_t socklen)
     const std::size_t len = sock_ntop(sa, socklen, text.data(), text.size(), true);
     ls.addr_text = cf.pool->pstrdup({text.data(), len});
     return &ls;
+}
+
+Rc clone_listening(Cycle& cycle, const Listening& ls)
+{
+    if (!ls.reuseport || ls.worker != 0) {
+        return Rc::ok;
+    }
+    const Listening first = ls;  // the vector may move
+    const auto n = static_cast<std::size_t>(*get_conf<CoreConf>(cycle.conf_ctx)->worker_processes);
+    for (std::size_t i = 1; i < n; i++) {
+        cycle.listening.push_back(first);
+        cycle.listening.back().worker = i;
+    }
+    return Rc::ok;
+}
+
+Rc set_inherited_sockets(Cycle& cycle)
+{
+    for (Listening& ls : cycle.listening) {
+        ls.ignore = inherit_socket(cycle, ls) != Rc::ok;
+    }
+    return Rc::ok;
 }
 
 Rc open_listening_sockets(Cycle& cycle)
@@ -364,8 +502,7 @@ void close_listening_sockets(Cycle& cycle)
         log_debug(log_debug_core, cycle.log, 0, "close listening {} #{}", ls.addr_text, ls.fd);
         close_logged(ls.fd, ls, cycle.log);
 
-        if (ls.sockaddr.any.sa_family == AF_UNIX && process <= Process::master &&
-            ::unlink(ls.sockaddr.un.sun_path) == -1) {
+        if (owns_unix_socket(ls) && ::unlink(ls.sockaddr.un.sun_path) == -1) {
             log_error(log_emerg, cycle.log, errno, "unlink() {} failed", ls.sockaddr.un.sun_path);
         }
         ls.fd = invalid_socket;

@@ -49,6 +49,7 @@ struct Listening {
     unsigned remain : 1 = 0;     // taken over by the next cycle
     unsigned ignore : 1 = 0;     // inherited and of no use
     unsigned inherited : 1 = 0;  // from another process
+    unsigned activated : 1 = 0;  // from systemd, which listens on when this server is gone
     unsigned listen : 1 = 0;     // listen() is to be called once more
     unsigned addr_ntop : 1 = 0;  // accepted connections need their address as text
     unsigned wildcard : 1 = 0;
@@ -160,6 +161,18 @@ void set_connection_log(Connection& c, const Log& l) noexcept;
 ///
 /// nginx: ngx_create_listening()
 Listening* create_listening(Conf& cf, const sockaddr* sa, socklen_t socklen);
+
+/// Gives each worker but the first a listener of its own beside a reuseport listener of the first.
+///
+/// nginx: ngx_clone_listening()
+Rc clone_listening(Cycle& cycle, const Listening& ls);
+
+/// Finds out what the sockets are that another process has handed over: the listeners of `cycle`,
+/// of which nothing but the descriptor is known. What is of no use is marked `ignore`, after a log
+/// line.
+///
+/// nginx: ngx_set_inherited_sockets()
+Rc set_inherited_sockets(Cycle& cycle);
 
 /// Opens, binds and listens wherever that is still to be done. An address in use is tried five
 /// times, 500 ms apart.

@@ -14,6 +14,7 @@
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/process.hpp"
+#include "os/unix/process_cycle.hpp"
 
 namespace ngx {
 
@@ -50,6 +51,7 @@ Cycle* clone_cycle(Cycle& old_cycle)
     cycle->error_log = old_cycle.error_log;
     cycle->conf_file = old_cycle.conf_file;
     cycle->conf_param = old_cycle.conf_param;
+    cycle->generation = old_cycle.generation + 1;
     cycle->conf_ctx = cycle->pool->pcalloc<void*>(max_module);
     return cycle;
 }
@@ -154,6 +156,65 @@ Rc open_files(Cycle& cycle)
     return Rc::ok;
 }
 
+/// Whether a zone goes on in the memory that one of the cycle before has.
+bool same_memory(const ShmZone& zone, const ShmZone& old) noexcept
+{
+    return zone.shm.name == old.shm.name && zone.tag == old.tag && zone.shm.size == old.shm.size &&
+           !zone.noreuse && old.shm.addr;
+}
+
+ShmZone* find_same_memory(std::list<ShmZone>& zones, const ShmZone& zone) noexcept
+{
+    const auto found =
+        std::ranges::find_if(zones, [&](const ShmZone& other) { return same_memory(zone, other); });
+    return found == zones.end() ? nullptr : &*found;
+}
+
+/// nginx: ngx_init_zone_pool()
+Rc init_zone_pool(Cycle& cycle, ShmZone& zone)
+{
+    if (zone.shm.size < SlabPool::min_size) {
+        log_error(log_emerg, cycle.log, 0, "{} size shared memory zone \"{}\"",
+                  zone.shm.size == 0 ? "zero" : "too small", zone.shm.name);
+        return Rc::error;
+    }
+    if (shm_alloc(zone.shm) != Rc::ok) {
+        return Rc::error;
+    }
+    zone.pool = SlabPool::create(zone.shm.addr, zone.shm.size);
+    return Rc::ok;
+}
+
+Rc create_shared_memory(Cycle& cycle)
+{
+    for (ShmZone& zone : cycle.shared_memory) {
+        zone.shm.log = cycle.log;
+        void* old_data = nullptr;
+        if (const ShmZone* old = find_same_memory(cycle.old_cycle->shared_memory, zone)) {
+            zone.shm.addr = old->shm.addr;
+            zone.pool = old->pool;
+            old_data = old->data;
+        } else if (init_zone_pool(cycle, zone) != Rc::ok) {
+            return Rc::error;
+        }
+        if (zone.init && zone.init(zone, old_data) != Rc::ok) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+/// Frees the memory of a cycle that `other`, which goes on, does not use.
+void free_shared_memory(Cycle& cycle, Cycle& other)
+{
+    for (ShmZone& zone : cycle.shared_memory) {
+        const auto shares = [&](const ShmZone& kept) { return kept.shm.addr == zone.shm.addr; };
+        if (zone.shm.addr && std::ranges::none_of(other.shared_memory, shares)) {
+            shm_free(zone.shm);
+        }
+    }
+}
+
 void close_files(Cycle& cycle, Log* log)
 {
     for (OpenFile& file : cycle.open_files) {
@@ -183,6 +244,7 @@ void inherit_listening(Listening& nls, Listening& ls) noexcept
         nls.change_protocol = 1;
     } else {
         nls.inherited = ls.inherited;
+        nls.activated = ls.activated;
         ls.remain = 1;
     }
 
@@ -212,7 +274,7 @@ void inherit_listening_sockets(Cycle& cycle) noexcept
 
 void delete_unix_socket(const Listening& ls, Log* log)
 {
-    if (ls.sockaddr.any.sa_family != AF_UNIX) {
+    if (ls.sockaddr.any.sa_family != AF_UNIX || ls.activated) {
         return;
     }
     log_error(log_warn, log, 0, "deleting socket {}", ls.sockaddr.un.sun_path);
@@ -298,6 +360,7 @@ Cycle* roll_back(Cycle* cycle, Log* log)
             }
         }
     }
+    free_shared_memory(*cycle, *cycle->old_cycle);
     destroy_cycle_pools(cycle);
     return nullptr;
 }
@@ -313,6 +376,9 @@ Rc open_cycle(Cycle& cycle)
     cycle.log = &cycle.new_log;
     cycle.pool->log = &cycle.new_log;
 
+    if (create_shared_memory(cycle) != Rc::ok) {
+        return Rc::error;
+    }
     inherit_listening_sockets(cycle);
     return open_listening_sockets(cycle);
 }
@@ -368,6 +434,8 @@ Cycle* init_cycle(Cycle* old_cycle)
 
     close_old_listening_sockets(*cycle);
     if (process == Process::master || is_init_cycle(*old_cycle)) {
+        // Without a master, connections of the old cycle may go on to use its memory: it stays.
+        free_shared_memory(*old_cycle, *cycle);
         cycle->old_cycle = nullptr;
         destroy_cycle_pools(old_cycle);
     } else {
@@ -411,10 +479,44 @@ Rc create_pidfile(std::string_view name, Log* log)
 
 void delete_pidfile(const Cycle& c)
 {
-    const std::string_view name = *get_conf<CoreConf>(c.conf_ctx)->pid;
+    // The file of that name is the new binary's, if there is one.
+    const CoreConf& ccf = *get_conf<CoreConf>(c.conf_ctx);
+    const std::string_view name = new_binary != 0 ? std::string_view(ccf.oldpid) : *ccf.pid;
     if (::unlink(name.data()) == -1) {
         log_error(log_alert, c.log, errno, "unlink() \"{}\" failed", name);
     }
+}
+
+ShmZone* shared_memory_add(Conf& cf, std::string_view name, std::size_t size, const void* tag)
+{
+    for (ShmZone& zone : cf.cycle->shared_memory) {
+        if (zone.shm.name != name) {
+            continue;
+        }
+        if (zone.tag != tag) {
+            conf_log_error(log_emerg, cf, 0,
+                           "the shared memory zone \"{}\" is already declared for a different use",
+                           name);
+            return nullptr;
+        }
+        if (zone.shm.size == 0) {
+            zone.shm.size = size;
+        }
+        if (size != 0 && size != zone.shm.size) {
+            conf_log_error(log_emerg, cf, 0,
+                           "the size {} of shared memory zone \"{}\" conflicts with already "
+                           "declared size {}",
+                           size, name, zone.shm.size);
+            return nullptr;
+        }
+        return &zone;
+    }
+
+    ShmZone& zone = cf.cycle->shared_memory.emplace_back();
+    zone.shm.name = name;
+    zone.shm.size = size;
+    zone.tag = tag;
+    return &zone;
 }
 
 int signal_process(Cycle& c, std::string_view sig)

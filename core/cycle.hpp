@@ -13,9 +13,28 @@
 #include "core/connection.hpp"
 #include "core/log.hpp"
 #include "core/palloc.hpp"
+#include "core/slab.hpp"
 #include "event/event.hpp"
+#include "os/unix/shmem.hpp"
 
 namespace ngx {
+
+/// Memory by a name that all workers share. A reload finds it as it was if the name, the size and
+/// the tag are the same.
+///
+/// nginx: ngx_shm_zone_t
+struct ShmZone {
+    void* data = nullptr;  // the owner's, of this cycle
+    Shm shm{};
+    SlabPool* pool = nullptr;
+
+    /// Called when the memory is there. `old_data` is the `data` of the cycle before, if the memory
+    /// is what that cycle had, else null.
+    Rc (*init)(ShmZone& zone, void* old_data) = nullptr;
+
+    const void* tag = nullptr;  // the module that it is of
+    bool noreuse = false;       // new memory in each cycle
+};
 
 /// One configuration and all that came of it. Each start and each reload makes one in a pool of
 /// its own; a reload takes over from `old_cycle` the sockets that stay.
@@ -49,6 +68,7 @@ struct Cycle {
     std::vector<Listening> listening{};
     std::list<ConfDump> config_dump{};
     std::list<OpenFile> open_files{};
+    std::list<ShmZone> shared_memory{};
 
     std::size_t connection_n = 0;
     std::size_t files_n = 0;
@@ -59,6 +79,8 @@ struct Cycle {
     std::unique_ptr<Connection* []> files_storage {};
 
     Cycle* old_cycle = nullptr;
+
+    std::size_t generation = 0;  // 1 at the start, one more with each reload
 
     std::string conf_file{};
     std::string conf_param{};
@@ -151,6 +173,12 @@ Rc create_pidfile(std::string_view name, Log* log);
 
 /// nginx: ngx_delete_pidfile()
 void delete_pidfile(const Cycle& c);
+
+/// The zone of this name, added to the cycle if it is new; `size` may be 0 where somebody else
+/// states it. Null, after a log line, when two declarations do not agree.
+///
+/// nginx: ngx_shared_memory_add()
+ShmZone* shared_memory_add(Conf& cf, std::string_view name, std::size_t size, const void* tag);
 
 /// Sends the signal that `sig` names to the process of the pid file. Returns the exit status.
 ///

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <grp.h>
@@ -20,9 +22,12 @@
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
+#include "os/unix/cpu_count.hpp"
+#include "os/unix/daemon.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
+#include "os/unix/systemd.hpp"
 
 namespace ngx {
 
@@ -39,6 +44,10 @@ struct Options {
     std::optional<std::string> conf_params{};
     std::optional<std::string> signal{};
 };
+
+/// By this variable a new binary hears of the sockets that it inherits: "6;7;". It is nginx's name,
+/// so that nginx and this server may hand them to each other.
+constexpr std::string_view nginx_var = "NGINX";
 
 struct {
     char** os_environ = nullptr;  // the environment as it was at the start
@@ -130,14 +139,14 @@ Rc take_option(Options& options, char option, const std::string& value)
 /// Says what is wrong with the command line. Single letters may stand together, as in -qt.
 ///
 /// nginx: ngx_get_options()
-Rc get_options(int argc, char** argv, Options& options)
+Rc get_options(int argc, char** words, Options& options)
 {
     using namespace po::command_line_style;
     constexpr int style =
         allow_short | allow_dash_for_short | allow_sticky | short_allow_next | short_allow_adjacent;
     try {
         const auto parsed =
-            po::command_line_parser(argc, argv).options(option_descriptions()).style(style).run();
+            po::command_line_parser(argc, words).options(option_descriptions()).style(style).run();
         for (const po::option& option : parsed.options) {
             if (option.position_key != -1) {
                 log_stderr(0, "invalid option: \"{}\"", option.value.front());
@@ -422,12 +431,11 @@ const char* set_cpu_affinity(Conf& cf, const Command&, void* conf)
             return conf_error;
         }
         ccf.cpu_affinity_auto = true;
+        // Differs from nginx: the processors that this process may use, not the first ones that the
+        // machine has.
         cpu_set_t& all = ccf.cpu_affinity.emplace_back();
         CPU_ZERO(&all);
-        for (std::size_t cpu = 0; cpu < static_cast<std::size_t>(ncpu) && cpu < CPU_SETSIZE;
-             cpu++) {
-            CPU_SET(cpu, &all);
-        }
+        (void)::sched_getaffinity(0, sizeof(all), &all);
         n = 2;
     }
 
@@ -448,7 +456,12 @@ const char* set_worker_processes(Conf& cf, const Command&, void* conf)
         return "is duplicate";
     }
     if (cf.args[1] == "auto") {
-        ccf.worker_processes = ncpu;
+        const CpuCount count = count_cpus();
+        ccf.worker_processes = count.n;
+        if (!count.limited_by.empty()) {
+            conf_log_error(log_notice, cf, 0, "{} of {} processors may be used, because of {}",
+                           count.n, ncpu, count.limited_by);
+        }
         return conf_ok;
     }
     ccf.worker_processes = atoi(cf.args[1]);
@@ -481,16 +494,74 @@ char* find_in_environ(std::string_view name) noexcept
     return nullptr;
 }
 
-/// Until there is a master, this process does the whole work, in the foreground.
-void be_single_process(Cycle& cycle, CoreConf& ccf)
+/// nginx: ngx_save_argv()
+void save_argv(int argc, char** words)
 {
-    if (*ccf.master || *ccf.daemon) {
-        log_error(log_warn, cycle.log, 0,
-                  "\"master_process on\" and \"daemon on\" are not supported yet, "
-                  "running as a single process in the foreground");
+    os_argv = words;
+    argv.assign(words, words + argc);
+}
+
+void add_inherited(Cycle& cycle, int fd)
+{
+    Listening& ls = cycle.listening.emplace_back();
+    ls.fd = fd;
+    ls.inherited = 1;
+}
+
+/// The numbers in the variable, each followed by ; or by :.
+void parse_inherited(Cycle& cycle, std::string_view text)
+{
+    while (!text.empty()) {
+        const std::size_t end = text.find_first_of(":;");
+        const auto fd = atoi(text.substr(0, end));
+        if (end == text.npos) {
+            log_error(log_emerg, cycle.log, 0,
+                      "invalid socket number \"{}\" in {} environment variable, ignoring", text,
+                      nginx_var);
+            return;
+        }
+        if (!fd || *fd > INT_MAX) {
+            log_error(log_emerg, cycle.log, 0,
+                      "invalid socket number \"{}\" in {} environment variable, "
+                      "ignoring the rest of the variable",
+                      text, nginx_var);
+            return;
+        }
+        add_inherited(cycle, static_cast<int>(*fd));
+        text.remove_prefix(end + 1);
     }
-    ccf.master = false;
-    ccf.daemon = false;
+}
+
+/// Sockets from systemd are as whoever wrote the unit wanted them, perhaps blocking.
+void add_activated(Cycle& cycle)
+{
+    const int n = systemd_listen_fds(cycle.log);
+    for (int i = 0; i < n; i++) {
+        const int fd = systemd_first_fd + i;
+        if (nonblocking(fd) == -1) {
+            log_error(log_alert, cycle.log, errno, "ioctl(FIONBIO) of the socket #{} failed", fd);
+        }
+        add_inherited(cycle, fd);
+        cycle.listening.back().activated = 1;
+    }
+    if (n > 0) {
+        log_error(log_notice, cycle.log, 0, "using {} sockets from systemd", n);
+    }
+}
+
+/// Takes the sockets that an older binary, or systemd, hands over. They are the listeners of the
+/// cycle before the first, which takes over what its configuration asks for.
+///
+/// nginx: ngx_add_inherited_sockets()
+Rc add_inherited_sockets(Cycle& cycle)
+{
+    add_activated(cycle);
+    if (const char* text = std::getenv(nginx_var.data())) {
+        log_error(log_notice, cycle.log, 0, "using inherited sockets from \"{}\"", text);
+        parse_inherited(cycle, text);
+        inherited = true;
+    }
+    return set_inherited_sockets(cycle);
 }
 
 /// Everything between a configuration that is good and the loop.
@@ -499,12 +570,21 @@ int run(Cycle* cycle, Log* log)
     os_status(cycle->log);
     ngx_cycle = cycle;
 
-    CoreConf& ccf = *get_conf<CoreConf>(cycle->conf_ctx);
-    be_single_process(*cycle, ccf);
-
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle->conf_ctx);
+    if (*ccf.master && process == Process::single) {
+        process = Process::master;
+    }
     if (init_signals(cycle->log) != Rc::ok) {
         return 1;
     }
+    if (!inherited && *ccf.daemon) {
+        if (daemon(cycle->log) != Rc::ok) {
+            return 1;
+        }
+        daemonized = true;
+    }
+    daemonized = daemonized || inherited;
+
     if (create_pidfile(*ccf.pid, cycle->log) != Rc::ok) {
         return 1;
     }
@@ -516,13 +596,16 @@ int run(Cycle* cycle, Log* log)
     }
     use_stderr = false;
 
-    single_process_cycle(cycle);
+    if (process == Process::single) {
+        single_process_cycle(cycle);
+    }
+    master_process_cycle(cycle);
 }
 
-int start(int argc, char** argv)
+int start(int argc, char** words)
 {
     Options options;
-    if (get_options(argc, argv, options) != Rc::ok) {
+    if (get_options(argc, words, options) != Rc::ok) {
         return 1;
     }
     if (options.show_version) {
@@ -544,8 +627,10 @@ int start(int argc, char** argv)
     Cycle* before = create_cycle(log);
     ngx_cycle = before;
 
+    save_argv(argc, words);
+    systemd_init();
     if (process_options(*before, options) != Rc::ok || os_init(log) != Rc::ok ||
-        preinit_modules() != Rc::ok) {
+        add_inherited_sockets(*before) != Rc::ok || preinit_modules() != Rc::ok) {
         return 1;
     }
 
@@ -671,15 +756,51 @@ constexpr CoreModule core_module_ctx = {
 
 }  // namespace
 
-int main(int argc, char** argv) noexcept
+int main(int argc, char** words) noexcept
 {
     try {
-        return start(argc, argv);
+        return start(argc, words);
     } catch (const std::exception& e) {
         log_stderr(0, "[emerg] {}", e.what());
         return 1;
     }
 }
+
+namespace {
+
+/// The entries that the `env` directives ask for.
+std::vector<char*> make_environment(CoreConf& ccf)
+{
+    // Without TZ the log's times would change with the first worker.
+    const auto is_tz = [](std::string_view var) { return var == "TZ" || var.starts_with("TZ="); };
+    if (std::ranges::none_of(ccf.env, is_tz)) {
+        ccf.env.emplace_back("TZ");
+    }
+
+    std::vector<char*> environment;
+    for (const std::string_view var : ccf.env) {
+        char* const entry =
+            var.find('=') != var.npos ? const_cast<char*>(var.data()) : find_in_environ(var);
+        if (entry) {
+            environment.push_back(entry);
+        }
+    }
+    return environment;
+}
+
+/// The open listeners, as the new binary is to read them.
+std::string inherited_variable(const Cycle& cycle)
+{
+    std::string var = fmt::format("{}=", nginx_var);
+    for (const Listening& ls : cycle.listening) {
+        if (!ls.ignore && ls.fd != invalid_socket) {
+            var += fmt::format("{};", ls.fd);
+        }
+    }
+    return var;
+}
+
+}  // namespace
 
 void set_environment(Cycle& cycle)
 {
@@ -687,22 +808,73 @@ void set_environment(Cycle& cycle)
     if (!ccf.environment.empty()) {
         return;
     }
-
-    // Without TZ the log's times would change with the first worker.
-    const auto is_tz = [](std::string_view var) { return var == "TZ" || var.starts_with("TZ="); };
-    if (std::ranges::none_of(ccf.env, is_tz)) {
-        ccf.env.emplace_back("TZ");
-    }
-
-    for (const std::string_view var : ccf.env) {
-        char* const entry =
-            var.find('=') != var.npos ? const_cast<char*>(var.data()) : find_in_environ(var);
-        if (entry) {
-            ccf.environment.push_back(entry);
-        }
-    }
+    ccf.environment = make_environment(ccf);
     ccf.environment.push_back(nullptr);
     environ = ccf.environment.data();
+}
+
+const cpu_set_t* get_cpu_affinity(const Cycle& cycle, std::size_t n)
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    if (ccf.cpu_affinity.empty()) {
+        return nullptr;
+    }
+    if (!ccf.cpu_affinity_auto) {
+        return &ccf.cpu_affinity[std::min(n, ccf.cpu_affinity.size() - 1)];
+    }
+
+    const cpu_set_t& mask = ccf.cpu_affinity.back();
+    const int cpus = CPU_COUNT(&mask);
+    if (cpus == 0) {
+        return nullptr;
+    }
+    static cpu_set_t result;
+    CPU_ZERO(&result);
+    std::size_t left = n % static_cast<std::size_t>(cpus);
+    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &mask) && left-- == 0) {
+            CPU_SET(cpu, &result);
+            break;
+        }
+    }
+    return &result;
+}
+
+pid_t exec_new_binary(Cycle& cycle)
+{
+    CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+
+    std::string sockets = inherited_variable(cycle);
+    // Room for the titles of the new process.
+    std::string spare = "SPARE=" + std::string(300, 'X');
+
+    ExecCtx ctx{.path = argv[0], .name = "new binary process", .argv = {}, .envp = {}};
+    for (std::string& word : argv) {
+        ctx.argv.push_back(word.data());
+    }
+    ctx.argv.push_back(nullptr);
+    ctx.envp = make_environment(ccf);
+    ctx.envp.push_back(sockets.data());
+    if (const char* variable = systemd_variable()) {
+        ctx.envp.push_back(const_cast<char*>(variable));
+    }
+    ctx.envp.push_back(spare.data());
+    ctx.envp.push_back(nullptr);
+
+    if (::rename(ccf.pid->data(), ccf.oldpid.c_str()) == -1) {
+        log_error(log_alert, cycle.log, errno,
+                  "rename() {} to {} failed before executing new binary process \"{}\"", *ccf.pid,
+                  ccf.oldpid, argv[0]);
+        return invalid_pid;
+    }
+    const pid_t child = execute(cycle, ctx);
+    if (child == invalid_pid && ::rename(ccf.oldpid.c_str(), ccf.pid->data()) == -1) {
+        log_error(log_alert, cycle.log, errno,
+                  "rename() {} back to {} failed after an attempt to execute new binary process "
+                  "\"{}\"",
+                  ccf.oldpid, *ccf.pid, argv[0]);
+    }
+    return child;
 }
 
 constinit Module core_module = {

@@ -16,6 +16,7 @@
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
+#include "os/unix/process_cycle.hpp"
 #include "os/unix/shmem.hpp"
 
 namespace ngx {
@@ -187,6 +188,21 @@ int event_ident(const Event& ev) noexcept
 
 namespace {
 
+/// With a master, each worker has a socket of its own where the file says reuseport.
+Rc clone_listeners(Cycle& cycle)
+{
+    if (test_config || !*get_conf<CoreConf>(cycle.conf_ctx)->master) {
+        return Rc::ok;
+    }
+    const std::size_t listeners = cycle.listening.size();
+    for (std::size_t i = 0; i < listeners; i++) {
+        if (clone_listening(cycle, cycle.listening[i]) != Rc::ok) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
 /// The events block must be there, and leave a connection for each listener and one for the
 /// channel to the master.
 ///
@@ -202,7 +218,7 @@ const char* event_init_conf(Cycle& cycle, void* conf)
                   "{} worker_connections are not enough for {} listening sockets",
                   cycle.connection_n, listeners);
     } else {
-        return conf_ok;
+        return clone_listeners(cycle) == Rc::ok ? conf_ok : conf_error;
     }
     return conf_error;
 }
@@ -454,7 +470,7 @@ Rc event_process_init(Cycle& cycle)
     inherit_reusable_connections(cycle);
 
     for (Listening& ls : cycle.listening) {
-        if (ls.ignore) {
+        if (ls.ignore || (ls.reuseport && ls.worker != ngx_worker)) {
             continue;
         }
         if (init_listening(cycle, ccf, ls) != Rc::ok) {

@@ -7,6 +7,7 @@
 #include "core/times.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
+#include "os/unix/setproctitle.hpp"
 
 namespace ngx {
 
@@ -38,6 +39,9 @@ Rc os_init(Log* log)
         return Rc::error;
     }
 
+    if (os_argv) {
+        init_setproctitle(os_argv);
+    }
     pagesize = static_cast<std::size_t>(::getpagesize());
     ncpu = static_cast<int>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
 

@@ -1,12 +1,19 @@
 #include "os/unix/process.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/cycle.hpp"
 #include "core/log.hpp"
 #include "core/times.hpp"
+#include "event/event.hpp"
+#include "os/unix/channel.hpp"
 #include "os/unix/process_cycle.hpp"
 
 namespace ngx {
@@ -40,8 +47,9 @@ constexpr std::array<Signal, 12> signals = {{
     {SIGPIPE, "SIGPIPE, SIG_IGN", "", nullptr},
 }};
 
-/// Notes what a signal asks of this process; returns what the log line says of it.
-std::string_view note_signal(int signo) noexcept
+/// What a signal asks of a process that is its own master, or the workers' master. Returns what
+/// the log line says of it.
+std::string_view note_for_master(int signo, bool& refused) noexcept
 {
     switch (signo) {
     case SIGQUIT:
@@ -51,17 +59,141 @@ std::string_view note_signal(int signo) noexcept
     case SIGINT:
         terminate = 1;
         return ", exiting";
+    case SIGWINCH:
+        if (!daemonized) {
+            return {};
+        }
+        noaccept = 1;
+        return ", stop accepting connections";
     case SIGHUP:
         reconfigure = 1;
         return ", reconfiguring";
     case SIGUSR1:
         reopen = 1;
         return ", reopening logs";
-    case SIGWINCH:
     case SIGUSR2:
+        // With the process that started this one still there, or with a new one: not a third.
+        if (::getppid() == parent || new_binary > 0) {
+            refused = true;
+            return ", ignoring";
+        }
+        change_binary = 1;
+        return ", changing binary";
+    case SIGALRM:
+        sigalrm = 1;
+        return {};
+    case SIGIO:
+        sigio = 1;
+        return {};
+    case SIGCHLD:
+        reap = 1;
+        return {};
+    default:
+        return {};
+    }
+}
+
+/// What a signal asks of a worker.
+std::string_view note_for_worker(int signo) noexcept
+{
+    switch (signo) {
+    case SIGWINCH:
+        if (!daemonized) {
+            return {};
+        }
+        debug_quit = 1;
+        [[fallthrough]];
+    case SIGQUIT:
+        quit = 1;
+        return ", shutting down";
+    case SIGTERM:
+    case SIGINT:
+        terminate = 1;
+        return ", exiting";
+    case SIGUSR1:
+        reopen = 1;
+        return ", reopening logs";
+    case SIGHUP:
+    case SIGUSR2:
+    case SIGIO:
         return ", ignoring";
     default:
         return {};
+    }
+}
+
+/// A process that died can release nothing any more: the mutexes that it held are released here.
+///
+/// nginx: ngx_unlock_mutexes()
+void unlock_mutexes(pid_t holder) noexcept
+{
+    if (accept_mutex_ptr) {
+        (void)shmtx_force_unlock(accept_mutex, holder);
+    }
+    for (ShmZone& zone : ngx_cycle->shared_memory) {
+        if (zone.pool && shmtx_force_unlock(zone.pool->mutex, holder)) {
+            log_error(log_alert, ngx_cycle->log, 0, "shared memory zone \"{}\" was locked by {}",
+                      zone.shm.name, holder);
+        }
+    }
+}
+
+/// Notes in its slot how a child has ended, and logs it.
+void note_exit(pid_t child, int status) noexcept
+{
+    constexpr int fatal_code = 2;  // it could not start, and would not a second time
+
+    ProcessSlot unknown{.name = "unknown process"};
+    ProcessSlot* slot = &unknown;
+    for (int i = 0; i < last_process; i++) {
+        ProcessSlot& p = processes[static_cast<std::size_t>(i)];
+        slot = p.pid == child ? &p : slot;
+    }
+    slot->status = status;
+    slot->exited = 1;
+
+    if (WIFSIGNALED(status)) {
+        log_error(log_alert, ngx_cycle->log, 0, "{} {} exited on signal {}{}", slot->name, child,
+                  WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
+    } else {
+        log_error(log_notice, ngx_cycle->log, 0, "{} {} exited with code {}", slot->name, child,
+                  WEXITSTATUS(status));
+    }
+    if (WEXITSTATUS(status) == fatal_code && slot->respawn) {
+        log_error(log_alert, ngx_cycle->log, 0,
+                  "{} {} exited with fatal code {} and cannot be respawned", slot->name, child,
+                  WEXITSTATUS(status));
+        slot->respawn = 0;
+    }
+    unlock_mutexes(child);
+}
+
+/// Collects every child that has ended: one signal may stand for many of them.
+///
+/// nginx: ngx_process_get_status()
+void process_get_status() noexcept
+{
+    bool one = false;
+    for (;;) {
+        int status = 0;
+        const pid_t child = ::waitpid(-1, &status, WNOHANG);
+        if (child == 0) {
+            return;
+        }
+        if (child == -1) {
+            const Err err = errno;
+            if (err == EINTR) {
+                continue;
+            }
+            // The children of the signals to come may have been collected already.
+            if (err != ECHILD || !one) {
+                log_error(err == ECHILD ? log_info : log_alert, ngx_cycle->log, err,
+                          "waitpid() failed");
+            }
+            return;
+        }
+        one = true;
+        note_exit(child, status);
     }
 }
 
@@ -78,7 +210,9 @@ void signal_handler(int signo, siginfo_t* siginfo, void*)
     }
 
     time_sigsafe_update();
-    const std::string_view action = note_signal(signo);
+    bool refused = false;
+    const std::string_view action =
+        process <= Process::master ? note_for_master(signo, refused) : note_for_worker(signo);
     wake_up();
 
     if (siginfo && siginfo->si_pid != 0) {
@@ -87,6 +221,14 @@ void signal_handler(int signo, siginfo_t* siginfo, void*)
     } else {
         log_error(log_notice, ngx_cycle->log, 0, "signal {} ({}) received{}", signo, signame,
                   action);
+    }
+    if (refused) {
+        log_error(log_crit, ngx_cycle->log, 0,
+                  "the changing binary signal is ignored: the old or the new process of the change "
+                  "before has to end first");
+    }
+    if (signo == SIGCHLD) {
+        process_get_status();
     }
     errno = err;
 }
@@ -108,6 +250,137 @@ int install(const Signal& sig) noexcept
 Process process = Process::single;
 pid_t pid;
 pid_t parent;
+
+std::vector<std::string> argv;
+char** os_argv;
+
+std::array<ProcessSlot, max_processes> processes;
+int process_slot;
+int channel = -1;
+int last_process;
+
+namespace {
+
+ProcessSlot& slot_at(int i) noexcept
+{
+    return processes[static_cast<std::size_t>(i)];
+}
+
+/// A socket pair between the new child and everybody else. The master hears by SIGIO that a child
+/// has closed its end.
+Rc open_channel(ProcessSlot& slot, const char* name, Log* log) noexcept
+{
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, slot.channel) == -1) {
+        log_error(log_alert, log, errno, "socketpair() failed while spawning \"{}\"", name);
+        return Rc::error;
+    }
+    log_debug(log_debug_core, log, 0, "channel {}:{}", slot.channel[0], slot.channel[1]);
+
+    int on = 1;
+    if (::ioctl(slot.channel[0], FIOASYNC, &on) == -1) {
+        log_error(log_alert, log, errno, "ioctl(FIOASYNC) failed while spawning \"{}\"", name);
+    } else if (::fcntl(slot.channel[0], F_SETOWN, pid) == -1) {
+        log_error(log_alert, log, errno, "fcntl(F_SETOWN) failed while spawning \"{}\"", name);
+    } else {
+        return Rc::ok;
+    }
+    close_channel(slot.channel, log);
+    return Rc::error;
+}
+
+/// The slot for a child that is not started again in its old one, or -1.
+int free_slot(Log* log) noexcept
+{
+    int s = 0;
+    while (s < last_process && slot_at(s).pid != invalid_pid) {
+        s++;
+    }
+    if (s == max_processes) {
+        log_error(log_alert, log, 0, "no more than {} processes can be spawned", max_processes);
+        return -1;
+    }
+    return s;
+}
+
+void describe(ProcessSlot& slot, int respawn) noexcept
+{
+    slot.exiting = 0;
+    slot.respawn = respawn == process_respawn || respawn == process_just_respawn;
+    slot.just_spawn = respawn == process_just_spawn || respawn == process_just_respawn;
+    slot.detached = respawn == process_detached;
+}
+
+}  // namespace
+
+pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, int respawn)
+{
+    const int s = respawn >= 0 ? respawn : free_slot(cycle.log);
+    if (s == -1) {
+        return invalid_pid;
+    }
+    ProcessSlot& slot = slot_at(s);
+
+    if (respawn == process_detached) {
+        slot.channel[0] = slot.channel[1] = -1;
+    } else if (open_channel(slot, name, cycle.log) != Rc::ok) {
+        return invalid_pid;
+    }
+    channel = slot.channel[1];
+    process_slot = s;
+
+    const pid_t child = ::fork();
+    switch (child) {
+    case -1:
+        log_error(log_alert, cycle.log, errno, "fork() failed while spawning \"{}\"", name);
+        if (respawn != process_detached) {
+            close_channel(slot.channel, cycle.log);
+        }
+        return invalid_pid;
+    case 0:
+        parent = pid;
+        pid = ::getpid();
+        log_pid = pid;
+        proc(cycle, data);
+        break;
+    default:
+        break;
+    }
+
+    log_error(log_notice, cycle.log, 0, "start {} {}", name, child);
+    slot.pid = child;
+    slot.exited = 0;
+    slot.generation = cycle.generation;
+    if (respawn >= 0) {
+        return child;
+    }
+
+    slot.proc = proc;
+    slot.data = data;
+    slot.name = name;
+    describe(slot, respawn);
+    last_process = std::max(last_process, s + 1);
+    return child;
+}
+
+namespace {
+
+/// nginx: ngx_execute_proc()
+[[noreturn]] void execute_proc(Cycle& cycle, void* data)
+{
+    const auto& ctx = *static_cast<ExecCtx*>(data);
+    ::execve(ctx.path.c_str(), ctx.argv.data(), ctx.envp.data());
+    log_error(log_alert, cycle.log, errno, "execve() failed while executing {} \"{}\"", ctx.name,
+              ctx.path);
+    // Not exit(): what is to be done at the end is the master's.
+    ::_exit(1);
+}
+
+}  // namespace
+
+pid_t execute(Cycle& cycle, ExecCtx& ctx)
+{
+    return spawn_process(cycle, execute_proc, &ctx, ctx.name, process_detached);
+}
 
 Rc init_signals(Log* log)
 {

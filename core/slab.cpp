@@ -1,0 +1,34 @@
+#include "core/slab.hpp"
+
+#include <new>
+
+namespace ngx {
+
+SlabPool* SlabPool::create(void* addr, std::size_t size)
+{
+    // The blocks begin behind the pool, where any object may lie.
+    constexpr std::size_t align = Blocks::Alignment;
+    constexpr std::size_t offset = (sizeof(SlabPool) + align - 1) / align * align;
+
+    auto* const pool = ::new (addr) SlabPool;
+    (void)shmtx_create(pool->mutex, pool->lock_);
+    pool->blocks_ = ::new (static_cast<char*>(addr) + offset) Blocks(size - offset, 0);
+    return pool;
+}
+
+void* SlabPool::alloc(std::size_t size) noexcept
+{
+    shmtx_lock(mutex);
+    void* const p = alloc_locked(size);
+    shmtx_unlock(mutex);
+    return p;
+}
+
+void SlabPool::free(void* p) noexcept
+{
+    shmtx_lock(mutex);
+    free_locked(p);
+    shmtx_unlock(mutex);
+}
+
+}  // namespace ngx

@@ -1,0 +1,62 @@
+#include "os/unix/setproctitle.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include "core/log.hpp"
+#include "core/string.hpp"
+
+namespace ngx {
+
+namespace {
+
+struct {
+    char** argv = nullptr;
+    char* begin = nullptr;  // of the room for titles
+    char* end = nullptr;
+    std::vector<std::string> environment{};
+} state;
+
+}  // namespace
+
+void init_setproctitle(char** argv)
+{
+    char* end = argv[0];
+    const auto extend = [&end](char* word) {
+        // The kernel puts all words side by side; what was moved away does not count.
+        if (word == end) {
+            end += std::strlen(word) + 1;
+        }
+    };
+    for (char** arg = argv; *arg; arg++) {
+        extend(*arg);
+    }
+    for (char** var = environ; *var; var++) {
+        extend(*var);
+        state.environment.emplace_back(*var);
+    }
+    for (std::size_t i = 0; i < state.environment.size(); i++) {
+        environ[i] = state.environment[i].data();
+    }
+
+    state.argv = argv;
+    state.begin = argv[0];
+    state.end = end;
+}
+
+void setproctitle(std::string_view title, Log* log) noexcept
+{
+    if (!state.argv) {
+        return;
+    }
+    state.argv[1] = nullptr;
+    char* const last = state.end - 1;
+    char* const p = slprintf(state.begin, last, "{}: {}", server_name, title);
+    std::fill(p, state.end, '\0');
+    log_debug(log_debug_core, log, 0, "setproctitle: \"{}\"", state.begin);
+}
+
+}  // namespace ngx

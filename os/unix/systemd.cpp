@@ -1,0 +1,111 @@
+#include "os/unix/systemd.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstddef>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/log.hpp"
+#include "core/string.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+namespace {
+
+constexpr std::string_view notify_socket = "NOTIFY_SOCKET=";
+
+struct {
+    std::string variable{};  // NOTIFY_SOCKET=PATH
+} state;
+
+/// The number that a variable is, or -1.
+int number_of(const char* name) noexcept
+{
+    const char* const text = std::getenv(name);
+    const auto number = text ? atoi(text) : std::nullopt;
+    return number && *number <= INT_MAX ? static_cast<int>(*number) : -1;
+}
+
+/// A path; or with @ in front a name that is in no directory, where a zero byte is in its place.
+socklen_t address_of(std::string_view path, sockaddr_un& sun) noexcept
+{
+    sun.sun_family = AF_UNIX;
+    const std::size_t len = std::min(path.size(), sizeof(sun.sun_path) - 1);
+    std::copy_n(path.begin(), len, sun.sun_path);
+    if (sun.sun_path[0] == '@') {
+        sun.sun_path[0] = '\0';
+    }
+    return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + len);
+}
+
+}  // namespace
+
+void systemd_init()
+{
+    if (const char* path = std::getenv("NOTIFY_SOCKET"); path && *path) {
+        state.variable = std::string(notify_socket) + path;
+    }
+}
+
+int systemd_listen_fds(Log* log)
+{
+    const bool mine = number_of("LISTEN_PID") == ::getpid();
+    const int n = mine ? number_of("LISTEN_FDS") : 0;
+    if (n == -1 || n > INT_MAX - systemd_first_fd) {
+        log_error(log_emerg, log, 0, "invalid LISTEN_FDS \"{}\", ignored",
+                  std::getenv("LISTEN_FDS") ? std::getenv("LISTEN_FDS") : "");
+    }
+    for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
+        ::unsetenv(name);
+    }
+    return std::max(n, 0);
+}
+
+const char* systemd_variable() noexcept
+{
+    return state.variable.empty() ? nullptr : state.variable.c_str();
+}
+
+void systemd_notify(std::string_view text, Log* log)
+{
+    if (state.variable.empty()) {
+        return;
+    }
+    sockaddr_un sun{};
+    const socklen_t len =
+        address_of(std::string_view(state.variable).substr(notify_socket.size()), sun);
+
+    const int s = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (s == -1) {
+        log_error(log_alert, log, errno, "socket() for {} failed", state.variable);
+        return;
+    }
+    if (::sendto(s, text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&sun),
+                 len) == -1) {
+        log_error(log_alert, log, errno, "sendto() {} failed", state.variable);
+    }
+    ::close(s);
+}
+
+void systemd_notify_ready(Log* log)
+{
+    systemd_notify(fmt::format("READY=1\nMAINPID={}", pid), log);
+}
+
+void systemd_notify_reloading(Log* log)
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    systemd_notify(
+        fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000 + now.tv_nsec / 1000),
+        log);
+}
+
+}  // namespace ngx
