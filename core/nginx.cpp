@@ -22,7 +22,7 @@
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
-#include "os/unix/cpu_count.hpp"
+#include "os/unix/cgroup.hpp"
 #include "os/unix/daemon.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
@@ -456,11 +456,11 @@ const char* set_worker_processes(Conf& cf, const Command&, void* conf)
         return "is duplicate";
     }
     if (cf.args[1] == "auto") {
-        const CpuCount count = count_cpus();
-        ccf.worker_processes = count.n;
-        if (!count.limited_by.empty()) {
-            conf_log_error(log_notice, cf, 0, "{} of {} processors may be used, because of {}",
-                           count.n, ncpu, count.limited_by);
+        const Share share = processor_share();
+        ccf.worker_processes = share.n;
+        if (!share.limited_by.empty()) {
+            conf_log_error(log_notice, cf, 0, "{} of {} processors may be used: {}", share.n, ncpu,
+                           share.limited_by);
         }
         return conf_ok;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -11,9 +12,11 @@
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/inet.hpp"
+#include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/cgroup.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
@@ -282,6 +285,36 @@ void check_file_limit(const Cycle& cycle, const CoreConf& ccf, const EventConf& 
     }
 }
 
+/// How many files the system opens for all processes; 0 if it does not say.
+std::uint64_t system_file_limit()
+{
+    std::uint64_t n = 0;
+    std::ifstream("/proc/sys/fs/file-max") >> n;
+    return n;
+}
+
+/// Says at the start what would otherwise show on the day when all connections are in use: that
+/// the system has not the files, or not the memory. nginx has no such check.
+void check_totals(const Cycle& cycle, const CoreConf& ccf, const EventConf& ecf)
+{
+    constexpr std::uint64_t size = sizeof(Connection) + 2 * sizeof(Event) + connection_pool_size;
+    constexpr std::uint64_t mega = 1024 * 1024;
+
+    const auto workers = static_cast<std::uint64_t>(*ccf.master ? *ccf.worker_processes : 1);
+    const std::uint64_t connections = workers * static_cast<std::uint64_t>(*ecf.connections);
+    const std::uint64_t files = system_file_limit();
+    const Share memory = memory_share();
+    const auto bytes = static_cast<std::uint64_t>(memory.n);
+
+    if ((files != 0 && connections > files) || connections > bytes / size) {
+        log_error(log_warn, cycle.log, 0,
+                  "{} worker processes with {} worker_connections each may need {} files of {} and "
+                  "{} MB memory of {}{}{}",
+                  workers, *ecf.connections, connections, files, connections * size / mega,
+                  bytes / mega, memory.limited_by.empty() ? "" : ", which is ", memory.limited_by);
+    }
+}
+
 /// nginx: ngx_event_module_init()
 Rc event_module_init(Cycle& cycle)
 {
@@ -293,6 +326,9 @@ Rc event_module_init(Cycle& cycle)
     }
     state.timer_resolution = *ccf.timer_resolution;
     check_file_limit(cycle, ccf, ecf);
+    if (!test_config) {
+        check_totals(cycle, ccf, ecf);
+    }
 
     if (!*ccf.master || accept_mutex_ptr) {
         return Rc::ok;

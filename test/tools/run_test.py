@@ -64,7 +64,7 @@ class Arguments(unittest.TestCase):
                 "-p": f"{self.root}/build/run/",
                 "-c": f"{self.root}/conf/nginx.conf",
                 "-e": "stderr",
-                "-g": "daemon off; master_process off; ",
+                "-g": "daemon off; ",
             },
         )
         self.assertEqual(rest, [])
@@ -73,15 +73,15 @@ class Arguments(unittest.TestCase):
 
     def test_the_users_directives_are_added(self) -> None:
         options, _, _ = self.run_with("-g", "user nobody;")
-        self.assertEqual(options["-g"], "daemon off; master_process off; user nobody;")
+        self.assertEqual(options["-g"], "daemon off; user nobody;")
 
     def test_the_last_of_the_users_directives_counts(self) -> None:
         options, _, _ = self.run_with("-g", "pid a;", "-gpid b;")
-        self.assertEqual(options["-g"], "daemon off; master_process off; pid b;")
+        self.assertEqual(options["-g"], "daemon off; pid b;")
 
     def test_a_directive_that_the_user_sets_is_not_given_twice(self) -> None:
-        options, _, _ = self.run_with("-g", "pid a;master_process on;")
-        self.assertEqual(options["-g"], "daemon off; pid a;master_process on;")
+        options, _, _ = self.run_with("-g", "pid a;daemon on;")
+        self.assertEqual(options["-g"], "pid a;daemon on;")
 
     def test_flags_pass_and_nothing_is_suggested(self) -> None:
         for given, passed in ((["-t"], ["-t"]), (["-qt"], ["-q", "-t"]), (["-V"], ["-V"])):
