@@ -236,15 +236,6 @@ void Client::reset()
     socket_.close();
 }
 
-void leave_unix_socket(const std::filesystem::path& path)
-{
-    const Fd socket = make_socket(AF_UNIX);
-    const sockaddr_un address = local(path);
-    if (::bind(socket.get(), any(address), sizeof(address)) == -1) {
-        fail_errno("bind() to " + path.string());
-    }
-}
-
 Fd begin_connect(std::uint16_t port)
 {
     Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

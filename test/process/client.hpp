@@ -74,9 +74,6 @@ private:
     Fd socket_;
 };
 
-/// Leaves the file of a socket that nobody listens on.
-void leave_unix_socket(const std::filesystem::path& path);
-
 /// A connection that is not waited for.
 Fd begin_connect(std::uint16_t port);
 

@@ -339,19 +339,33 @@ BOOST_AUTO_TEST_CASE(a_second_server_tries_five_times_for_the_port)
     BOOST_TEST(ask(prefix.port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_that_a_killed_server_left_is_in_the_way)
+BOOST_AUTO_TEST_CASE(a_unix_socket_that_a_killed_server_left_is_removed)
 {
+    const std::string stream = "server { listen unix:socket; return hello; }\n";
+    Server killed({.stream = stream});
+    killed.kill();
+    const Server server({.stream = "server { listen unix:" + (killed.dir() / "socket").string() +
+                                   "; return hello; }\n"});
+    BOOST_TEST(Client(killed.dir() / "socket").receive_all() == "hello");
+    BOOST_TEST(count(server.log(), fmt::format("[warn] {0}#{0}: unix:{1}/socket was left behind by "
+                                               "a server that is gone, removed\n",
+                                               server.pid(), killed.dir().string())) == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_unix_socket_on_which_somebody_listens_is_in_the_way)
+{
+    const Server other({.stream = "server { listen unix:socket; return hello; }\n"});
     Prefix prefix;
-    prefix.conf.stream = "server { listen unix:" + (prefix.dir / "socket").string() + "; echo; }\n";
+    const std::filesystem::path socket = other.dir() / "socket";
+    prefix.conf.stream = "server { listen unix:" + socket.string() + "; echo; }\n";
     prefix.write(prefix.conf.text());
-    leave_unix_socket(prefix.dir / "socket");
     const RunResult result = run_server(prefix.with({}));
     BOOST_TEST(result.status.exited_with(1));
-    BOOST_TEST(
-        count(result.err, fmt::format("[emerg] bind() to unix:{} failed (98: Address already "
-                                      "in use)\n",
-                                      (prefix.dir / "socket").string())) == 5U);
+    BOOST_TEST(count(result.err, fmt::format("[emerg] bind() to unix:{} failed (98: Address "
+                                             "already in use)\n",
+                                             socket.string())) == 5U);
     BOOST_TEST(count(result.err, "[emerg] still could not bind()\n") == 1U);
+    BOOST_TEST(Client(socket).receive_all() == "hello");
 }
 
 BOOST_AUTO_TEST_CASE(more_connections_than_descriptors_are_warned_of)

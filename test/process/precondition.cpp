@@ -47,6 +47,11 @@ assertion_result method_is_select(test_unit_id)
     return holds(setup().method == "select", "this is about select only");
 }
 
+assertion_result we_are_root(test_unit_id)
+{
+    return holds(::geteuid() == 0, "only root can become somebody else");
+}
+
 Fd steal_descriptor(const Child& child, int fd)
 {
     return Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, child.pidfd(), fd, 0)));

@@ -26,6 +26,8 @@ assertion_result methods_can_be_changed(test_unit_id);
 
 assertion_result method_is_select(test_unit_id);
 
+assertion_result we_are_root(test_unit_id);
+
 /// A descriptor of the child's as one of ours.
 Fd steal_descriptor(const Child& child, int fd);
 

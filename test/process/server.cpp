@@ -2,6 +2,8 @@
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <array>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 namespace ngx::test::process {
@@ -62,8 +65,11 @@ void fail(const std::string& what)
 
 std::string ServerConf::text() const
 {
-    return fmt::format("daemon off;\n"
-                       "master_process off;\n"
+    // The directories of tests are their maker's alone.
+    const char* const user = workers > 0 && ::geteuid() == 0 ? "user root;\n" : "";
+    return fmt::format("daemon {};\n"
+                       "{}"
+                       "{}"
                        "pid {};\n"
                        "error_log {} {};\n"
                        "{}\n"
@@ -74,16 +80,23 @@ std::string ServerConf::text() const
                        "stream {{\n"
                        "{}"
                        "}}\n",
-                       pid_file, log_file, log_level, main, method, events, stream);
+                       daemon ? "on" : "off",
+                       workers > 0 ? fmt::format("worker_processes {};\n", workers)
+                                   : "master_process off;\n",
+                       main.find("user ") == main.npos ? user : "", pid_file, log_file, log_level,
+                       main, method, events, stream);
 }
 
-Server::Server(ServerConf conf, std::size_t open_files)
+Server::Server(ServerConf conf, std::size_t open_files, std::map<std::string, std::string> env)
     : conf_(std::move(conf))
-    , child_(prepare(), {.cwd = dir(), .open_files = open_files})
+    , child_(prepare(), {.cwd = dir(), .env = std::move(env), .open_files = open_files})
 {
     // The pid is written when the listeners are open and signals are obeyed.
     try {
         wait_for_text(pid_path(), "\n", patience(), 1, &child_);
+        if (conf_.workers > 0) {
+            wait_for_log("start worker process ", static_cast<std::size_t>(conf_.workers));
+        }
     } catch (const std::runtime_error&) {
         fail("the server has not started: " + child_.err());
     }
@@ -98,8 +111,22 @@ std::vector<std::string> Server::prepare() const
     return command();
 }
 
+void Server::kill()
+{
+    killed_ = true;
+    const std::vector<pid_t> children = children_of(pid());
+    (void)stop(SIGKILL);
+    for (const pid_t child : children) {
+        ::kill(child, SIGKILL);
+        wait_for_end(child);
+    }
+}
+
 Server::~Server()
 {
+    if (killed_) {
+        return;
+    }
     const ExitStatus status = stop(SIGTERM);
     BOOST_CHECK_MESSAGE(status.exited_with(0), "the server " << status << ": " << log());
     BOOST_CHECK_MESSAGE(!std::filesystem::exists(pid_path()), "the pid file is left");
@@ -169,8 +196,7 @@ std::filesystem::path Server::proc(std::string_view name) const
 
 std::size_t Server::descriptors() const
 {
-    const std::filesystem::directory_iterator fds(proc("fd"));
-    return static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
+    return descriptors_of(pid());
 }
 
 void Server::wait_for_descriptors(std::size_t wanted)
@@ -209,6 +235,66 @@ std::vector<std::string> Server::command(std::vector<std::string> more) const
     std::vector<std::string> argv = {setup().binary, "-p", dir(), "-c", conf_path()};
     argv.insert(argv.end(), more.begin(), more.end());
     return argv;
+}
+
+std::vector<pid_t> children_of(pid_t pid)
+{
+    std::vector<pid_t> children;
+    std::istringstream in(read_file(fmt::format("/proc/{0}/task/{0}/children", pid)));
+    for (pid_t child = 0; in >> child;) {
+        children.push_back(child);
+    }
+    return children;
+}
+
+std::string title_of(pid_t pid)
+{
+    try {
+        const std::string title = read_file(fmt::format("/proc/{}/cmdline", pid));
+        return title.substr(0, title.find('\0'));
+    } catch (const std::runtime_error&) {
+        return {};
+    }
+}
+
+std::vector<pid_t> workers_of(pid_t master)
+{
+    std::vector<pid_t> workers = children_of(master);
+    std::erase_if(workers, [](pid_t child) {
+        const std::string title = title_of(child);
+        return !title.starts_with("ngxx: worker process") || title.ends_with("shutting down");
+    });
+    return workers;
+}
+
+void wait_for_end(pid_t pid)
+{
+    const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!pidfd.is_open()) {
+        return;  // it is gone already
+    }
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(patience() - Clock::now());
+    pollfd entry{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, static_cast<int>(left.count())) != 1) {
+        fail(fmt::format("the process {} has not ended", pid));
+    }
+}
+
+std::size_t descriptors_of(pid_t pid)
+{
+    const std::filesystem::directory_iterator fds(fmt::format("/proc/{}/fd", pid));
+    return static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
+}
+
+void wait_until(std::string_view what, const std::function<bool()>& yes)
+{
+    for (const Deadline deadline = patience(); !yes();) {
+        if (Clock::now() > deadline) {
+            fail(fmt::format("it did not come about that {}", what));
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
 }
 
 std::vector<std::string> lines_of(const std::string& text)

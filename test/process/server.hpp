@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +34,26 @@ Deadline patience();
 /// What is said of something that does not hold.
 [[noreturn]] void fail(const std::string& what);
 
-/// A configuration file, less what all servers here have: one process, and the event method.
+/// The children of a process.
+std::vector<pid_t> children_of(pid_t pid);
+
+/// What the list of processes shows of one: empty when it is gone.
+std::string title_of(pid_t pid);
+
+/// The workers of a master that were not told to end.
+std::vector<pid_t> workers_of(pid_t master);
+
+/// Waits until a process, which need not be our child, has ended.
+void wait_for_end(pid_t pid);
+
+/// How many descriptors a process has open.
+std::size_t descriptors_of(pid_t pid);
+
+/// Asks again and again until the answer is yes; where there is no event to wait for.
+void wait_until(std::string_view what, const std::function<bool()>& yes);
+
+/// A configuration file, less what all servers here have: they stay in the foreground, and use the
+/// event method.
 struct ServerConf {
     std::string stream{};
     std::string events = "worker_connections 64;";
@@ -41,6 +62,8 @@ struct ServerConf {
     std::string log_level = "info";
     std::string pid_file = "ngxx.pid";
     std::string method = setup().method;
+    int workers = 0;  // of a master; 0 means one process without one
+    bool daemon = false;
 
     [[nodiscard]] std::string text() const;
 };
@@ -50,7 +73,8 @@ struct ServerConf {
 /// that no log has an error line that the test has not allowed.
 class Server {
 public:
-    explicit Server(ServerConf conf, std::size_t open_files = 1024);
+    explicit Server(ServerConf conf, std::size_t open_files = 1024,
+                    std::map<std::string, std::string> env = {});
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     ~Server();
@@ -90,6 +114,9 @@ public:
     /// Sends the signal and waits for the end.
     ExitStatus stop(int number);
 
+    /// Kills it, so that it can put nothing in order. Of a master the workers go, too.
+    void kill();
+
     /// Its file or directory in /proc.
     [[nodiscard]] std::filesystem::path proc(std::string_view name) const;
 
@@ -102,6 +129,9 @@ public:
     /// How often it has gone to sleep by itself.
     [[nodiscard]] std::size_t waits() const;
 
+    /// Its workers that were not told to end, in the order of their numbers.
+    [[nodiscard]] std::vector<pid_t> workers() const { return workers_of(pid()); }
+
     /// The command line that runs the binary on this directory and this configuration.
     [[nodiscard]] std::vector<std::string> command(std::vector<std::string> more = {}) const;
 
@@ -113,6 +143,7 @@ private:
     std::vector<std::string> allowed_;
     Child child_;
     bool paused_ = false;
+    bool killed_ = false;
 };
 
 /// The lines of a text.
