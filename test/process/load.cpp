@@ -12,7 +12,9 @@ Load::Load(std::uint16_t return_port, std::uint16_t echo_port, std::size_t asker
     for (std::size_t i = 0; i < askers; ++i) {
         threads_.emplace_back([=, this] { ask_for_ever(return_port); });
     }
-    threads_.emplace_back([=, this] { echo_for_ever(long_lived, echo_port); });
+    if (long_lived > 0) {
+        threads_.emplace_back([=, this] { echo_for_ever(long_lived, echo_port); });
+    }
 }
 
 void Load::stop()

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <exception>
 #include <filesystem>
 
 #include "test/process/client.hpp"
@@ -50,6 +51,28 @@ assertion_result method_is_select(test_unit_id)
 assertion_result we_are_root(test_unit_id)
 {
     return holds(::geteuid() == 0, "only root can become somebody else");
+}
+
+assertion_result method_is_epoll(test_unit_id)
+{
+    return holds(setup().method == "epoll", "this is about epoll only");
+}
+
+assertion_result nginx_is_there(test_unit_id)
+{
+    return holds(std::filesystem::exists("/usr/sbin/nginx") &&
+                     std::filesystem::exists("/usr/lib/nginx/modules/ngx_stream_module.so"),
+                 "nginx and its stream module are not installed");
+}
+
+assertion_result strace_works(test_unit_id)
+{
+    try {
+        return holds(run({"strace", "-o", "/dev/null", "true"}).status.exited_with(0),
+                     "strace may not trace here");
+    } catch (const std::exception&) {
+        return holds(false, "strace is not installed");
+    }
 }
 
 Fd steal_descriptor(const Child& child, int fd)

@@ -28,6 +28,14 @@ assertion_result method_is_select(test_unit_id);
 
 assertion_result we_are_root(test_unit_id);
 
+assertion_result method_is_epoll(test_unit_id);
+
+/// nginx and its stream module are installed.
+assertion_result nginx_is_there(test_unit_id);
+
+/// strace is installed and may trace our children.
+assertion_result strace_works(test_unit_id);
+
 /// A descriptor of the child's as one of ours.
 Fd steal_descriptor(const Child& child, int fd);
 
