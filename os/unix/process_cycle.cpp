@@ -146,8 +146,18 @@ void init_process(Cycle& cycle)
     master_process_exit(cycle);
 }
 
-/// Differs from nginx: there a process without a master exits at once on QUIT, as on TERM. Here
-/// it does what nginx's worker does: accept no more, and wait until no timer holds a connection.
+/// With a new binary the service goes on.
+void notify_stopping(Log* log)
+{
+    if (new_binary == 0) {
+        systemd_notify("STOPPING=1", log);
+    }
+}
+
+/// A graceful end: accept no more, and wait until no timer holds a connection.
+///
+/// Differs from nginx: there only a worker ends like this; a process without a master exits at once
+/// on QUIT, as on TERM.
 void start_quit(Cycle& cycle)
 {
     quit = 0;
@@ -156,6 +166,9 @@ void start_quit(Cycle& cycle)
         return;
     }
     exiting = true;
+    if (process == Process::single) {
+        notify_stopping(cycle.log);
+    }
     set_shutdown_timer(cycle);
     close_listening_sockets(cycle);
     close_idle_connections(cycle);
@@ -169,9 +182,11 @@ void start_quit(Cycle& cycle)
 Cycle* reload(Cycle* old)
 {
     log_error(log_notice, old->log, 0, "reconfiguring");
+    systemd_notify_reloading(old->log);
 
     Cycle* cycle = init_cycle(old);
     if (!cycle) {
+        systemd_notify_ready(old->log);
         return old;
     }
     ngx_cycle = cycle;
@@ -180,6 +195,7 @@ Cycle* reload(Cycle* old)
     init_signal_channel(*cycle);
     set_environment(*cycle);
     close_idle_connections(*old);
+    systemd_notify_ready(cycle->log);
     return cycle;
 }
 
@@ -212,6 +228,7 @@ void single_process_cycle(Cycle* cycle)
         process_events_and_timers(*cycle);
 
         if (terminate) {
+            notify_stopping(cycle->log);
             single_process_exit(*cycle);
         }
         if (quit) {
@@ -790,14 +807,6 @@ void master_wait(Cycle& cycle, Msec& delay)
     if (delay == 0 && sigalrm && std::exchange(state.respawn_later, false)) {
         sigalrm = 0;
         reap = 1;
-    }
-}
-
-/// With a new binary the service goes on.
-void notify_stopping(Log* log)
-{
-    if (new_binary == 0) {
-        systemd_notify("STOPPING=1", log);
     }
 }
 

@@ -225,9 +225,7 @@ std::chrono::milliseconds Server::cpu_time() const
 
 std::size_t Server::waits() const
 {
-    constexpr std::string_view name = "\nvoluntary_ctxt_switches:";
-    const std::string status = read_file(proc("status"));
-    return std::stoul(status.substr(status.find(name) + name.size()));
+    return waits_of(pid());
 }
 
 std::vector<std::string> Server::command(std::vector<std::string> more) const
@@ -285,6 +283,13 @@ std::size_t descriptors_of(pid_t pid)
 {
     const std::filesystem::directory_iterator fds(fmt::format("/proc/{}/fd", pid));
     return static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
+}
+
+std::size_t waits_of(pid_t pid)
+{
+    constexpr std::string_view name = "\nvoluntary_ctxt_switches:";
+    const std::string status = read_file(fmt::format("/proc/{}/status", pid));
+    return std::stoul(status.substr(status.find(name) + name.size()));
 }
 
 void wait_until(std::string_view what, const std::function<bool()>& yes)

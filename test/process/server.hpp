@@ -49,6 +49,9 @@ void wait_for_end(pid_t pid);
 /// How many descriptors a process has open.
 std::size_t descriptors_of(pid_t pid);
 
+/// How often a process has gone to sleep by itself.
+std::size_t waits_of(pid_t pid);
+
 /// Asks again and again until the answer is yes; where there is no event to wait for.
 void wait_until(std::string_view what, const std::function<bool()>& yes);
 

@@ -1,0 +1,220 @@
+// System calls that fail, once or for ever: a start is refused or comes about, a reload leaves the
+// server as it was.
+
+#include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <ostream>
+
+#include "test/process/client.hpp"
+#include "test/process/precondition.hpp"
+#include "test/process/server.hpp"
+
+namespace ngx::test::process {
+
+namespace {
+
+/// A fault, and what is logged of it.
+struct Fault {
+    const char* call;
+    int err;
+    const char* when;
+    std::string part;  // of the path that is opened
+    std::string message;
+
+    [[nodiscard]] std::string text() const
+    {
+        return fmt::format("{} {} {} {}\n", call, err, when, part);
+    }
+};
+
+/// The variables that preload the faults; a sanitizer wants to be the first library, but need not.
+std::map<std::string, std::string> preloaded(const std::filesystem::path& file)
+{
+    const char* const options = std::getenv("ASAN_OPTIONS");
+    return {{"LD_PRELOAD", std::getenv("NGXX_FAULT_LIBRARY")},
+            {"NGXX_FAULT", file},
+            {"ASAN_OPTIONS",
+             fmt::format("{}:verify_asan_link_order=0", options ? options : "detect_leaks=1")}};
+}
+
+struct Start {
+    Port port;
+    ServerConf conf{.stream = server_block(port, "return hello;"), .workers = 2};
+    TempDir dir;
+
+    /// Runs a server that is to refuse to start.
+    RunResult run(const Fault& fault) const
+    {
+        write_file(dir / "nginx.conf", conf.text());
+        write_file(dir / "fault", fault.text());
+        return test::run({setup().binary, "-p", dir.path(), "-c", "nginx.conf"},
+                         {.env = preloaded(dir / "fault")}, std::chrono::seconds(30));
+    }
+};
+
+/// A start that the fault is to prevent.
+void refuses(const Fault& fault, std::string_view main = "")
+{
+    Start start;
+    start.conf.main = main;
+    const RunResult result = start.run(fault);
+    BOOST_TEST(result.status.exited_with(1), fault.text() << result.status);
+    std::string log = result.err;
+    if (std::filesystem::exists(start.dir / "error.log")) {
+        log += read_file(start.dir / "error.log");
+    }
+    BOOST_TEST(log.find(fault.message) != log.npos, fault.text() << fault.message << log);
+    BOOST_TEST(!std::filesystem::exists(start.dir / "ngxx.pid"), fault.text());
+    BOOST_TEST(connect_error(start.port) == ECONNREFUSED, fault.text());
+}
+
+/// A running server in which calls can be made to fail.
+struct Faulty {
+    explicit Faulty(ServerConf server_conf)
+        : conf(std::move(server_conf))
+        , server(conf, 1024, preloaded(dir / "fault"))
+    {}
+
+    void arm(const Fault& fault) const { write_file(dir / "fault", fault.text()); }
+    void disarm() const { std::filesystem::remove(dir / "fault"); }
+
+    TempDir dir;
+    ServerConf conf;
+    Server server;
+};
+
+/// A reload that the fault is to prevent; the next one is to come about.
+void keeps_the_old(const Fault& fault)
+{
+    Port port;
+    Port added;
+    ServerConf conf{.stream = server_block(port, "return old;"), .workers = 2};
+    Faulty faulty(conf);
+    Server& server = faulty.server;
+    for (const char* const text : {fault.message.c_str(), "the old ones go on",
+                                   "cannot be respawned", "still could not bind()"}) {
+        server.allow(text);
+    }
+    const std::vector<pid_t> workers = server.workers();
+    faulty.arm(fault);
+    conf.stream = server_block(port, "return new;") + server_block(added, "return added;");
+    conf.main += " working_directory /;";
+    server.write_conf(conf);
+    const std::size_t errors = fault.err == EADDRINUSE ? 5 : 1;
+    server.signal(SIGHUP);
+    server.wait_for_log(fault.message, errors);
+    server.settle();
+    BOOST_TEST(server.workers() == workers, boost::test_tools::per_element());
+    BOOST_TEST(ask(port) == "old", fault.text());
+
+    faulty.disarm();
+    server.reload(conf);
+    BOOST_TEST(ask(port) == "new", fault.text());
+    BOOST_TEST(ask(added) == "added", fault.text());
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(fault)
+
+BOOST_AUTO_TEST_CASE(a_start_without_processes_channels_or_shared_memory_is_refused)
+{
+    for (const char* const when : {"once", "always"}) {
+        refuses({"fork", EAGAIN, when, "", "[alert] "});
+        refuses({"fork", EAGAIN, when, "",
+                 "fork() failed while spawning \"worker process\" (11: Resource temporarily "});
+        refuses(
+            {"socketpair", EMFILE, when, "",
+             "socketpair() failed while spawning \"worker process\" (24: Too many open files)"});
+        refuses({"mmap", ENOMEM, when, "", "(12: Cannot allocate memory)"});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(workers_that_cannot_become_their_user_end_the_start,
+                     *precondition(we_are_root))
+{
+    for (const char* const when : {"once", "always"}) {
+        refuses({"setuid", EAGAIN, when, "", "setuid(65534) failed (11: Resource temporarily "},
+                "user nobody nogroup;");
+        refuses({"setgid", EPERM, when, "", "setgid(65534) failed (1: Operation not permitted)"},
+                "user nobody nogroup;");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(sockets_and_logs_that_cannot_be_opened_end_the_start)
+{
+    for (const char* const when : {"once", "always"}) {
+        refuses({"bind", EACCES, when, "", "failed (13: Permission denied)"});
+        refuses({"listen", EOPNOTSUPP, when, "", "failed (95: Operation not supported)"});
+        refuses({"open", EACCES, when, "second.log", "second.log\" failed (13: Permission denied)"},
+                "error_log second.log;");
+        refuses({"open", EMFILE, when, "ngxx.pid", "ngxx.pid\" failed (24: Too many open files)"});
+    }
+    refuses({"bind", EADDRINUSE, "always", "", "[emerg] still could not bind()"});
+}
+
+BOOST_AUTO_TEST_CASE(an_address_in_use_for_a_moment_is_tried_again)
+{
+    for (const char* const call : {"bind", "listen"}) {
+        Port port;
+        const TempDir dir;
+        write_file(dir / "fault", Fault{call, EADDRINUSE, "once", "", ""}.text());
+        Server server({.stream = server_block(port, "return hello;"), .workers = 2}, 1024,
+                      preloaded(dir / "fault"));
+        server.allow("Address already in use");
+        BOOST_TEST(ask(port) == "hello");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_without_processes_or_channels_leaves_the_old_workers)
+{
+    for (const char* const when : {"once", "always"}) {
+        keeps_the_old({"fork", EAGAIN, when, "", "fork() failed while spawning"});
+        keeps_the_old({"socketpair", EMFILE, when, "", "socketpair() failed while spawning"});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_whose_workers_cannot_become_their_user_leaves_the_old_ones,
+                     *precondition(we_are_root))
+{
+    for (const char* const when : {"once", "always"}) {
+        keeps_the_old({"setuid", EAGAIN, when, "", "setuid(0) failed"});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_without_sockets_or_logs_leaves_all_as_it_was)
+{
+    for (const char* const when : {"once", "always"}) {
+        keeps_the_old({"bind", EACCES, when, "", "failed (13: Permission denied)"});
+        keeps_the_old({"listen", EOPNOTSUPP, when, "", "failed (95: Operation not supported)"});
+        keeps_the_old({"open", EACCES, when, "error.log", "open() "});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_cannot_be_started_again_is_tried_again)
+{
+    Port port;
+    Faulty faulty({.stream = server_block(port, "return hello;"), .workers = 2});
+    Server& server = faulty.server;
+    for (const char* const text :
+         {"exited on signal 9", "fork() failed while spawning", "could not respawn"}) {
+        server.allow(text);
+    }
+    for (const char* const when : {"once", "always"}) {
+        const std::size_t before = count(server.log(), "could not respawn worker process\n");
+        faulty.arm({"fork", EAGAIN, when, "", ""});
+        ::kill(server.workers().front(), SIGKILL);
+        server.wait_for_log("could not respawn worker process\n", before + 1);
+        BOOST_TEST(ask(port) == "hello");
+        faulty.disarm();
+        wait_until("both workers are there", [&] { return server.workers().size() == 2; });
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test::process
