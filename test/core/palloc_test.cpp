@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_copied_text_ends_in_a_zero_byte)
     const std::string_view part = std::string_view("abcdef").substr(1, 3);
     const std::string_view copy = owner.pool->pstrdup(part);
     BOOST_TEST(copy == "bcd");
-    BOOST_TEST(copy.data() != part.data());
+    BOOST_TEST((copy.data() != part.data()));
     BOOST_TEST(copy.data()[3] == '\0');
     BOOST_TEST(owner.pool->pstrdup("").data()[0] == '\0');
     BOOST_TEST(owner.pool->pstrdup(std::string_view("a\0b", 3)).size() == 3U);

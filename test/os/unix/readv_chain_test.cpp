@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(a_read_goes_behind_what_a_buffer_holds_and_leaves_last_to_t
     b.last += 5;
     BOOST_TEST(ngx::readv_chain(c, pieces.chain(), 0) == 10);
     BOOST_TEST(has(0, 6) == ".....a");
-    BOOST_TEST(b.last == text.data() + 5);
+    BOOST_TEST((b.last == text.data() + 5));
 }
 
 BOOST_AUTO_TEST_CASE(a_limit_ends_the_read_within_a_buffer)

@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_chain_is_sent_whole_in_one_call)
     BOOST_TEST(c.sent == 6);
     BOOST_CHECK(wev.ready);
     for (std::size_t i = 0; i < 3; i++) {
-        BOOST_TEST(pieces[i].pos == pieces[i].last);
+        BOOST_TEST((pieces[i].pos == pieces[i].last));
     }
 }
 
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(a_limit_leaves_the_rest_and_the_event_ready)
 {
     Pieces pieces({"abc", "def", "ghi"});
     BOOST_TEST(ngx::writev_chain(c, pieces.chain(), 4) == pieces.link(1));
-    BOOST_TEST(pieces[1].pos == pieces[1].start + 1);
+    BOOST_TEST((pieces[1].pos == pieces[1].start + 1));
     BOOST_CHECK(wev.ready);
     BOOST_TEST(c.sent == 4);
 
@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(a_socket_that_takes_a_part_is_not_ready_any_more)
     const FakeCall writev(Call::writev, {.at_most = 2});
     BOOST_TEST(ngx::writev_chain(c, pieces.chain(), 0) == pieces.chain());
     BOOST_TEST(writev.calls() == 1);
-    BOOST_TEST(pieces[0].pos == pieces[0].start + 2);
+    BOOST_TEST((pieces[0].pos == pieces[0].start + 2));
     BOOST_TEST(c.sent == 2);
     BOOST_CHECK(!wev.ready);
 }
