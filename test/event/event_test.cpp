@@ -27,7 +27,7 @@ struct Named {
     Named(const char* name, Connection& c)
     {
         ev.data = &c;
-        ev.log = c.log;
+        ev.log = ngx_cycle->log;
         names.push_back(name);
         ev.index = names.size() - 1;
         ev.handler = [](Event& e) noexcept { fake.calls.emplace_back(names[e.index]); };
