@@ -105,6 +105,11 @@ TestCycle::TestCycle(std::string_view conf, Start start) : start_(start)
         return;
     }
     ngx_cycle = cycle_;
+    if (process == Process::signaller) {
+        // The cycle before was not replaced.
+        destroy_cycle_pools(before);
+        cycle_->old_cycle = nullptr;
+    }
     if (start == Start::worker) {
         init_process(*cycle_);
     }
