@@ -568,7 +568,6 @@ Rc add_inherited_sockets(Cycle& cycle)
 int run(Cycle* cycle, Log* log)
 {
     os_status(cycle->log);
-    ngx_cycle = cycle;
 
     const CoreConf& ccf = *get_conf<CoreConf>(cycle->conf_ctx);
     if (*ccf.master && process == Process::single) {
@@ -642,6 +641,7 @@ int start(int argc, char** words)
         }
         return 1;
     }
+    ngx_cycle = cycle;
 
     if (test_config) {
         if (!quiet_mode) {
