@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_cannot_be_started_again_is_tried_again)
         server.wait_for_log("could not respawn worker process\n", before + 1);
         BOOST_TEST(ask(port) == "hello");
         faulty.disarm();
-        wait_until("both workers are there", [&] { return server.workers().size() == 2; });
+        server.wait_for_workers(2);
     }
 }
 

@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     std::mt19937 random(1);
     std::set<pid_t> killed;
     for (std::size_t i = 1; i <= 100; ++i) {
-        wait_until("three workers are there", [&] { return server.workers().size() == 3; });
+        server.wait_for_workers(3);
         const pid_t victim = server.workers()[random() % 3];
         ::kill(victim, SIGKILL);
         wait_for_end(victim);
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     }
     server.wait_for_log("exited on signal 9\n", 100);
     server.wait_for_log("start worker process ", 103);
-    wait_until("three workers are there", [&] { return server.workers().size() == 3; });
+    server.wait_for_workers(3);
     BOOST_TEST(children_of(server.pid()).size() == 3U);
     BOOST_TEST(server.descriptors() == before);
     for (const pid_t pid : answering_workers(site.port, 30)) {
@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(fifty_reloads_under_load_lose_nobody)
     BOOST_TEST_MESSAGE(load.answers() << " connections and " << load.messages()
                                       << " messages over 50 reloads, none lost");
     server.wait_for_log("is gone: its last worker ended ", 50);
-    BOOST_TEST(server.workers().size() == 2U);
+    server.wait_for_workers(2);
 }
 
 BOOST_AUTO_TEST_CASE(generations_are_counted_in_titles_and_in_the_log)
@@ -314,6 +314,7 @@ BOOST_AUTO_TEST_CASE(generations_are_counted_in_titles_and_in_the_log)
     const Client old(site.echo);
     BOOST_TEST(old.echo("x") == "x");
     server.reload(site.with("new"));
+    server.wait_for_workers(2);
     for (const pid_t worker : server.workers()) {
         BOOST_TEST(title_of(worker) == "ngxx: worker process #2");
     }
@@ -365,7 +366,7 @@ BOOST_AUTO_TEST_CASE(workers_are_as_many_as_the_new_file_says)
     for (const int workers : {4, 2}) {
         site.conf.workers = workers;
         server.reload(site.conf);
-        BOOST_TEST(server.workers().size() == static_cast<std::size_t>(workers));
+        server.wait_for_workers(static_cast<std::size_t>(workers));
     }
 }
 
@@ -401,8 +402,8 @@ BOOST_AUTO_TEST_CASE(each_worker_has_a_reuseport_socket_of_its_own_over_reloads)
     for (const int workers : {3, 1, 2}) {
         conf.workers = workers;
         server.reload(conf);
+        server.wait_for_workers(static_cast<std::size_t>(workers));
         const std::vector<pid_t> now = server.workers();
-        BOOST_TEST_REQUIRE(now.size() == static_cast<std::size_t>(workers));
         wait_until("all workers answer", [&] {
             return answering_workers(port, 20) == std::set<pid_t>(now.begin(), now.end());
         });

@@ -95,7 +95,8 @@ Server::Server(ServerConf conf, std::size_t open_files, std::map<std::string, st
     try {
         wait_for_text(pid_path(), "\n", patience(), 1, &child_);
         if (conf_.workers > 0) {
-            wait_for_log("start worker process ", static_cast<std::size_t>(conf_.workers));
+            wait_until("the workers serve",
+                       [&] { return workers().size() == static_cast<std::size_t>(conf_.workers); });
         }
     } catch (const std::runtime_error&) {
         fail("the server has not started: " + child_.err());
@@ -226,6 +227,12 @@ std::chrono::milliseconds Server::cpu_time() const
 std::size_t Server::waits() const
 {
     return waits_of(pid());
+}
+
+void Server::wait_for_workers(std::size_t wanted) const
+{
+    wait_until(fmt::format("there are {} workers", wanted),
+               [&] { return workers().size() == wanted; });
 }
 
 std::vector<std::string> Server::command(std::vector<std::string> more) const

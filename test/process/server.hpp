@@ -135,6 +135,9 @@ public:
     /// Its workers that were not told to end, in the order of their numbers.
     [[nodiscard]] std::vector<pid_t> workers() const { return workers_of(pid()); }
 
+    /// Waits until they are so many: new ones serve, old ones have begun to end.
+    void wait_for_workers(std::size_t wanted) const;
+
     /// The command line that runs the binary on this directory and this configuration.
     [[nodiscard]] std::vector<std::string> command(std::vector<std::string> more = {}) const;
 

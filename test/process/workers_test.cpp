@@ -170,9 +170,8 @@ BOOST_AUTO_TEST_CASE(a_mutex_whose_holder_is_killed_goes_to_another_at_once)
                    .workers = 2});
     server.allow("exited on signal 9");
     for (int i = 0; i < 20; ++i) {
-        // The delay is long: nobody but the holder answers, until it is dead.
+        // Whoever waits for the mutex does so for an hour: the one that answers has it.
         const pid_t holder = std::stoi(ask(port));
-        BOOST_TEST_REQUIRE(std::stoi(ask(port)) == holder);
         ::kill(holder, SIGKILL);
         BOOST_TEST_REQUIRE(std::stoi(ask(port)) != holder);
     }
