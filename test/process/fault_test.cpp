@@ -35,7 +35,9 @@ struct Fault {
 std::map<std::string, std::string> preloaded(const std::filesystem::path& file)
 {
     const char* const options = std::getenv("ASAN_OPTIONS");
-    return {{"LD_PRELOAD", std::getenv("NGXX_FAULT_LIBRARY")},
+    // It is built beside this program.
+    const auto program = std::filesystem::read_symlink("/proc/self/exe");
+    return {{"LD_PRELOAD", program.parent_path() / "fault.so"},
             {"NGXX_FAULT", file},
             {"ASAN_OPTIONS",
              fmt::format("{}:verify_asan_link_order=0", options ? options : "detect_leaks=1")}};

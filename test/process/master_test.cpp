@@ -295,6 +295,7 @@ BOOST_AUTO_TEST_CASE(fifty_reloads_under_load_lose_nobody)
     Load load(site.port, site.echo);
     for (int i = 1; i <= 50; ++i) {
         server.reload(site.with(std::to_string(i)));
+        server.wait_for_workers(2);
         BOOST_TEST_REQUIRE(ask(site.port) == std::to_string(i));
         load.wait_for_answers(2);
     }
