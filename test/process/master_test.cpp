@@ -163,6 +163,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     site.with("$pid").events = "worker_connections 64; accept_mutex on; accept_mutex_delay 5ms;";
     Server server(site.conf);
     server.allow("exited on signal 9");
+    server.settle();  // and so done with the start
     const std::size_t before = server.descriptors();
     std::mt19937 random(1);
     std::set<pid_t> killed;
@@ -179,6 +180,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     server.wait_for_log("exited on signal 9\n", 100);
     server.wait_for_log("start worker process ", 103);
     server.wait_for_workers(3);
+    server.settle();
     BOOST_TEST(children_of(server.pid()).size() == 3U);
     BOOST_TEST(server.descriptors() == before);
     for (const pid_t pid : answering_workers(site.port, 30)) {
