@@ -30,31 +30,28 @@ struct {
     ::_exit(n == 1 ? 0 : 1);
 }
 
-Rc redirect(int to, int from, const char* what, Log* log) noexcept
+Rc failed(const char* what, Log* log) noexcept
 {
-    if (::dup2(from, to) == -1) {
-        log_error(log_emerg, log, errno, "dup2({}) failed", what);
-        return Rc::error;
-    }
-    return Rc::ok;
+    log_error(log_emerg, log, errno, "{} failed", what);
+    return Rc::error;
 }
 
 Rc redirect_to_null(Log* log) noexcept
 {
-    const int fd = ::open("/dev/null", O_RDWR);
-    if (fd == -1) {
-        log_error(log_emerg, log, errno, "open(\"/dev/null\") failed");
-        return Rc::error;
+    const int null = ::open("/dev/null", O_RDWR);
+    if (null == -1) {
+        return failed("open(\"/dev/null\")", log);
     }
-    Rc rc = redirect(STDIN_FILENO, fd, "STDIN", log);
-    if (rc == Rc::ok) {
-        rc = redirect(STDOUT_FILENO, fd, "STDOUT", log);
+    if (::dup2(null, STDIN_FILENO) == -1) {
+        return failed("dup2(STDIN)", log);
     }
-    if (fd > STDERR_FILENO && ::close(fd) == -1) {
-        log_error(log_emerg, log, errno, "close() failed");
-        return Rc::error;
+    if (::dup2(null, STDOUT_FILENO) == -1) {
+        return failed("dup2(STDOUT)", log);
     }
-    return rc;
+    if (null > STDERR_FILENO && ::close(null) == -1) {
+        return failed("close()", log);
+    }
+    return Rc::ok;
 }
 
 }  // namespace
@@ -63,30 +60,24 @@ Rc daemon(Log* log)
 {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) == -1) {
-        log_error(log_emerg, log, errno, "pipe2() failed");
-        return Rc::error;
+        return failed("pipe2()", log);
     }
 
-    switch (::fork()) {
-    case -1:
-        log_error(log_emerg, log, errno, "fork() failed");
-        return Rc::error;
-    case 0:
-        break;
-    default:
+    const pid_t child = ::fork();
+    if (child == -1) {
+        return failed("fork()", log);
+    }
+    if (child != 0) {
         ::close(ends[1]);
         wait_for_daemon(ends[0]);
     }
     ::close(ends[0]);
     state.ready_fd = ends[1];
 
-    parent = pid;
-    pid = ::getpid();
+    parent = std::exchange(pid, ::getpid());
     log_pid = pid;
-
     if (::setsid() == -1) {
-        log_error(log_emerg, log, errno, "setsid() failed");
-        return Rc::error;
+        return failed("setsid()", log);
     }
     ::umask(0);
     return redirect_to_null(log);

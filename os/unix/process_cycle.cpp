@@ -51,6 +51,7 @@ std::size_t ngx_worker;
 namespace {
 
 constexpr int exit_fatal = 2;  // a master would not start such a worker again
+constexpr uid_t no_user = static_cast<uid_t>(-1);
 
 struct {
     int signal_fd = -1;  // written by a signal handler, read by the loop
@@ -144,6 +145,14 @@ void init_process(Cycle& cycle)
         }
     }
     master_process_exit(cycle);
+}
+
+/// `user`, unless it is no_user, becomes the owner of the logs.
+void reopen_logs(Cycle& cycle, uid_t user)
+{
+    reopen = 0;
+    log_error(log_notice, cycle.log, 0, "reopening logs");
+    reopen_files(cycle, user);
 }
 
 /// With a new binary the service goes on.
@@ -241,12 +250,10 @@ void single_process_cycle(Cycle* cycle)
             }
         }
         if (reopen) {
-            reopen = 0;
-            log_error(log_notice, cycle->log, 0, "reopening logs");
             for (Cycle* old : old_cycles) {
-                reopen_files(*old, static_cast<uid_t>(-1));
+                reopen_files(*old, no_user);
             }
-            reopen_files(*cycle, static_cast<uid_t>(-1));
+            reopen_logs(*cycle, no_user);
         }
     }
 }
@@ -278,6 +285,35 @@ void set_master_title(const Cycle& cycle)
     setproctitle(title, cycle.log);
 }
 
+/// There is a new process, and this is how to reach it; or one is gone. Each worker knows of all.
+void know_channel(const Channel& ch, Log* log) noexcept
+{
+    ProcessSlot& other = slot_at(ch.slot);
+    log_debug(log_debug_core, log, 0, "channel s:{} pid:{} fd:{}, ours: pid:{} fd:{}", ch.slot,
+              ch.pid, ch.fd, other.pid, other.channel[0]);
+
+    if (ch.command == cmd_open_channel) {
+        other.pid = ch.pid;
+        other.channel[0] = ch.fd;
+    } else if (::close(std::exchange(other.channel[0], -1)) == -1) {
+        log_error(log_alert, log, errno, "close() channel failed");
+    }
+}
+
+/// What the master says, the loop sees at the end of its turn, as it sees a signal.
+void obey(const Channel& ch, Log* log) noexcept
+{
+    log_debug(log_debug_core, log, 0, "channel command: {}", ch.command);
+
+    if (ch.command == cmd_open_channel || ch.command == cmd_close_channel) {
+        know_channel(ch, log);
+        return;
+    }
+    quit = quit || ch.command == cmd_quit;
+    terminate = terminate || ch.command == cmd_terminate;
+    reopen = reopen || ch.command == cmd_reopen;
+}
+
 /// nginx: ngx_channel_handler()
 void channel_handler(Event& ev) noexcept
 {
@@ -304,33 +340,7 @@ void channel_handler(Event& ev) noexcept
             close_connection(c);
             return;
         }
-        log_debug(log_debug_core, ev.log, 0, "channel command: {}", ch.command);
-
-        switch (ch.command) {
-        case cmd_quit:
-            quit = 1;
-            break;
-        case cmd_terminate:
-            terminate = 1;
-            break;
-        case cmd_reopen:
-            reopen = 1;
-            break;
-        case cmd_open_channel:
-            log_debug(log_debug_core, ev.log, 0, "get channel s:{} pid:{} fd:{}", ch.slot, ch.pid,
-                      ch.fd);
-            slot_at(ch.slot).pid = ch.pid;
-            slot_at(ch.slot).channel[0] = ch.fd;
-            break;
-        case cmd_close_channel:
-            log_debug(log_debug_core, ev.log, 0, "close channel s:{} pid:{} our:{} fd:{}", ch.slot,
-                      ch.pid, slot_at(ch.slot).pid, slot_at(ch.slot).channel[0]);
-            if (::close(slot_at(ch.slot).channel[0]) == -1) {
-                log_error(log_alert, ev.log, errno, "close() channel failed");
-            }
-            slot_at(ch.slot).channel[0] = -1;
-            break;
-        }
+        obey(ch, ev.log);
     }
 }
 
@@ -488,29 +498,23 @@ void report_open_sockets(Cycle& cycle)
     worker_process_init(cycle);
     setproctitle(process_title("worker process", cycle), cycle.log);
 
-    for (;;) {
-        if (exiting && event_no_timers_left() == Rc::ok) {
-            log_error(log_notice, cycle.log, 0, "exiting");
-            worker_process_exit(cycle);
-        }
-
+    while (!exiting || event_no_timers_left() != Rc::ok) {
         log_debug(log_debug_event, cycle.log, 0, "worker cycle");
         process_events_and_timers(cycle);
 
         if (terminate) {
-            log_error(log_notice, cycle.log, 0, "exiting");
-            worker_process_exit(cycle);
+            break;
         }
         if (quit) {
             setproctitle(process_title("worker process", cycle) + " is shutting down", cycle.log);
             start_quit(cycle);
         }
         if (reopen) {
-            reopen = 0;
-            log_error(log_notice, cycle.log, 0, "reopening logs");
-            reopen_files(cycle, static_cast<uid_t>(-1));
+            reopen_logs(cycle, no_user);
         }
     }
+    log_error(log_notice, cycle.log, 0, "exiting");
+    worker_process_exit(cycle);
 }
 
 /// Sends a message to every child but those to be skipped.
@@ -897,9 +901,7 @@ Cycle* master_obey(Cycle* cycle, bool& live)
         live = true;
     }
     if (reopen) {
-        reopen = 0;
-        log_error(log_notice, cycle->log, 0, "reopening logs");
-        reopen_files(*cycle, ccf.user.value_or(static_cast<uid_t>(-1)));
+        reopen_logs(*cycle, ccf.user.value_or(no_user));
         signal_worker_processes(*cycle, SIGUSR1);
     }
     if (change_binary) {
