@@ -45,6 +45,12 @@ std::set<pid_t> answering_workers(const Port& port, std::size_t asked)
     return pids;
 }
 
+/// How many pieces of memory a process has that it shares with those it forks.
+std::size_t shared_memory_of(pid_t pid)
+{
+    return count(read_file(fmt::format("/proc/{}/maps", pid)), "/dev/zero (deleted)");
+}
+
 /// The numbers behind a name in /proc/PID/status.
 std::string status_field(pid_t pid, std::string_view name)
 {
@@ -165,6 +171,8 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     server.allow("exited on signal 9");
     server.settle();  // and so done with the start
     const std::size_t before = server.descriptors();
+    const std::size_t memory = shared_memory_of(server.pid());
+    BOOST_TEST(memory == 1U);
     std::mt19937 random(1);
     std::set<pid_t> killed;
     for (std::size_t i = 1; i <= 100; ++i) {
@@ -183,6 +191,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     server.settle();
     BOOST_TEST(children_of(server.pid()).size() == 3U);
     BOOST_TEST(server.descriptors() == before);
+    BOOST_TEST(shared_memory_of(server.pid()) == memory);
     for (const pid_t pid : answering_workers(site.port, 30)) {
         BOOST_TEST(killed.count(pid) == 0U);
     }
