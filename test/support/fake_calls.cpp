@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdarg>
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -13,12 +16,27 @@ namespace ngx::test {
 
 namespace {
 
-std::array<FakeCall*, 8> fakes;
+std::array<FakeCall*, 10> fakes;
+
+constexpr int no_fd = INT_MAX;  // a call that is about no descriptor
 
 FakeCall*& fake_of(Call call)
 {
     return fakes.at(static_cast<std::size_t>(call));
 }
+
+/// Whoever started the test may have closed these: what the test opens must not get their numbers,
+/// whose calls are not answered.
+const struct StandardFiles {
+    StandardFiles()
+    {
+        int fd = 0;
+        do {
+            fd = ::open("/dev/null", O_RDWR);
+        } while (fd != -1 && fd <= STDERR_FILENO);
+        ::close(fd);
+    }
+} standard_files;
 
 /// Makes a call: by the answer that is due, else with as many bytes as the caller wants.
 /// `make(n)` goes to the kernel with up to n bytes.
@@ -89,6 +107,15 @@ int accept4(int fd, sockaddr* addr, socklen_t* len, int flags)
     }));
 }
 
+pid_t fork() noexcept
+{
+    // The C library and the sanitizers have more to do than the kernel.
+    using Fork = pid_t (*)();
+    static const auto real = reinterpret_cast<Fork>(::dlsym(RTLD_NEXT, "fork"));
+    return static_cast<pid_t>(
+        faked(Call::fork, ngx::test::no_fd, [](std::size_t) { return real(); }));
+}
+
 int ioctl(int fd, unsigned long request, ...) noexcept
 {
     va_list args;
@@ -125,6 +152,13 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t len) no
 {
     return static_cast<int>(faked(Call::setsockopt, fd, [&](std::size_t) {
         return ::syscall(SYS_setsockopt, fd, level, name, value, len);
+    }));
+}
+
+int socketpair(int domain, int type, int protocol, int* fds) noexcept
+{
+    return static_cast<int>(faked(Call::socketpair, ngx::test::no_fd, [&](std::size_t) {
+        return ::syscall(SYS_socketpair, domain, type, protocol, fds);
     }));
 }
 

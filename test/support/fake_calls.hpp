@@ -13,7 +13,7 @@
 
 namespace ngx::test {
 
-enum class Call { accept, accept4, ioctl, readv, recv, send, setsockopt, writev };
+enum class Call { accept, accept4, fork, ioctl, readv, recv, send, setsockopt, socketpair, writev };
 
 /// What a call does in place of its work: it fails with `err`, it returns `result`, or it is
 /// given no more than `at_most` bytes.
