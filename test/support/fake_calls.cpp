@@ -7,6 +7,7 @@
 #include <cstdarg>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -16,7 +17,7 @@ namespace ngx::test {
 
 namespace {
 
-std::array<FakeCall*, 10> fakes;
+std::array<FakeCall*, 11> fakes;
 
 constexpr int no_fd = INT_MAX;  // a call that is about no descriptor
 
@@ -139,6 +140,17 @@ ssize_t recv(int fd, void* buf, std::size_t size, int flags)
     return faked(Call::recv, fd, [&](std::size_t at_most) {
         return ::syscall(SYS_recvfrom, fd, buf, std::min(size, at_most), flags, nullptr, nullptr);
     });
+}
+
+int sched_getaffinity(pid_t pid, std::size_t size, cpu_set_t* mask) noexcept
+{
+    const long n = faked(Call::sched_getaffinity, ngx::test::no_fd, [&](std::size_t) {
+        return ::syscall(SYS_sched_getaffinity, pid, size, mask);
+    });
+    if (n >= 0) {  // so many bytes the kernel has written
+        std::fill_n(reinterpret_cast<char*>(mask) + n, size - static_cast<std::size_t>(n), '\0');
+    }
+    return n >= 0 ? 0 : -1;
 }
 
 ssize_t send(int fd, const void* buf, std::size_t size, int flags)

@@ -13,7 +13,19 @@
 
 namespace ngx::test {
 
-enum class Call { accept, accept4, fork, ioctl, readv, recv, send, setsockopt, socketpair, writev };
+enum class Call {
+    accept,
+    accept4,
+    fork,
+    ioctl,
+    readv,
+    recv,
+    sched_getaffinity,
+    send,
+    setsockopt,
+    socketpair,
+    writev
+};
 
 /// What a call does in place of its work: it fails with `err`, it returns `result`, or it is
 /// given no more than `at_most` bytes.
