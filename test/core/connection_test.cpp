@@ -20,6 +20,7 @@
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/process.hpp"
+#include "os/unix/process_cycle.hpp"
 #include "test/core/fixture.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
@@ -65,11 +66,16 @@ bool is_open(int fd)
 
 /// Listeners in a cycle that does nothing else.
 struct Listeners : Reader {
+    using Reader::Reader;
+
     ~Listeners()
     {
+        process = Process::single;
+        new_binary = 0;
+        inherited = false;
+        parent = 0;
         close_listening_sockets(*cycle);
         test_config = false;
-        process = Process::single;
     }
 
     Listening& add(std::string_view text)
@@ -103,7 +109,41 @@ struct Listeners : Reader {
         return "127.0.0.1:" + std::to_string(ntohs(sin.sin_port));
     }
 
+    /// A unix socket of a server that was killed, whose file is still there.
+    std::string leave_behind(int type = SOCK_STREAM)
+    {
+        const std::string path = dir / "stale";
+        const Fd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+        const Addr addr = address("unix:" + path);
+        BOOST_TEST(::bind(fd.get(), &addr.sockaddr.any, addr.socklen) == 0);
+        return path;
+    }
+
+    /// Takes the socket over as one of another process.
+    Listening& inherit(int fd)
+    {
+        Listening& ls = cycle->listening.emplace_back();
+        ls.fd = fd;
+        ls.inherited = 1;
+        BOOST_TEST((set_inherited_sockets(*cycle) == Rc::ok));
+        return ls;
+    }
+
+    /// A socket that is bound to the address.
+    static int bound(std::string_view text, int type = SOCK_STREAM)
+    {
+        const Addr addr = address(text);
+        const int fd = ::socket(addr.sockaddr.any.sa_family, type | SOCK_CLOEXEC, 0);
+        BOOST_TEST(::bind(fd, &addr.sockaddr.any, addr.socklen) == 0);
+        return fd;
+    }
+
     Fd occupied{};
+};
+
+/// Listeners of a configuration that has worker processes.
+struct ListenersOfWorkers : Listeners {
+    ListenersOfWorkers() : Listeners({&core_module}) {}
 };
 
 /// How often the handler of a connection was called, by descriptor; and what it does.
@@ -402,6 +442,192 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_stops_listening_leaves_the_files_to_the_ma
     process = Process::worker;
     close_listening_sockets(*cycle);
     BOOST_TEST(::access(path.c_str(), F_OK) == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_last_server_that_listens_deletes_the_files, Listeners)
+{
+    // Whether the file is gone when the server stops listening.
+    const auto deleted = [this](pid_t new_one, bool is_new, pid_t started_by) {
+        const std::string path = dir / "socket";
+        cycle->listening.clear();
+        add("unix:" + path);
+        BOOST_TEST_REQUIRE(open());
+        process = Process::master;
+        new_binary = new_one;
+        inherited = is_new;
+        parent = started_by;
+        close_listening_sockets(*cycle);
+        BOOST_TEST(messages(log.text) == "");
+        const bool gone = ::access(path.c_str(), F_OK) == -1;
+        ::unlink(path.c_str());
+        return gone;
+    };
+    BOOST_TEST(deleted(0, false, ::getppid()));
+    BOOST_TEST(!deleted(12, false, ::getppid()), "the new binary goes on");
+    BOOST_TEST(!deleted(0, true, ::getppid()), "the old binary is still there");
+    BOOST_TEST(deleted(0, true, 0), "the old binary is gone");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_file_of_a_socket_from_systemd_stays, Listeners)
+{
+    const std::string path = dir / "socket";
+    add("unix:" + path).activated = 1;
+    BOOST_TEST_REQUIRE(open());
+    close_listening_sockets(*cycle);
+    BOOST_TEST(::access(path.c_str(), F_OK) == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_unix_socket_that_was_left_behind_is_removed_with_a_warning, Listeners)
+{
+    for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+        const std::string path = leave_behind(type);
+        Listening& ls = add("unix:" + path);
+        ls.type = type;
+        BOOST_TEST_REQUIRE(open());
+        BOOST_TEST(messages(log.text) == "[warn] unix:" + path +
+                                             " was left behind by a server that is gone, "
+                                             "removed\n");
+        const Addr addr = address("unix:" + path);
+        const Fd client(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+        BOOST_TEST(::connect(client.get(), &addr.sockaddr.any, addr.socklen) == 0);
+        close_listening_sockets(*cycle);
+        cycle->listening.clear();
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(what_somebody_listens_on_or_is_no_socket_is_not_removed, Listeners)
+{
+    const std::string in_use = dir / "socket";
+    const std::string file = dir / "file";
+    const Fd other(bound("unix:" + in_use));
+    BOOST_TEST(::listen(other.get(), 1) == 0);
+    write_file(file, "text");
+
+    for (const std::string& path : {in_use, file}) {
+        add("unix:" + path);
+        add("192.0.2.1:1");  // an address that no host has, so that it is not tried again
+        BOOST_TEST(!open());
+        BOOST_TEST(messages(log.text).starts_with("[emerg] bind() to unix:" + path +
+                                                  " failed (98: Address already in use)\n"));
+        BOOST_TEST(::access(path.c_str(), F_OK) == 0);
+        cycle->listening.clear();
+    }
+    BOOST_TEST(read_file(file) == "text");
+    const Addr addr = address("unix:" + in_use);
+    const Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    BOOST_TEST(::connect(client.get(), &addr.sockaddr.any, addr.socklen) == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_test_of_the_configuration_removes_nothing, Listeners)
+{
+    const std::string path = leave_behind();
+    test_config = true;
+    add("unix:" + path);
+    BOOST_TEST((open_listening_sockets(*cycle) == Rc::ok));
+    BOOST_TEST(::access(path.c_str(), F_OK) == 0);
+    BOOST_TEST(messages(log.text) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(with_reuseport_each_worker_has_a_listener_on_the_same_port,
+                        ListenersOfWorkers)
+{
+    BOOST_TEST_REQUIRE(parse("worker_processes 4;"));
+    const std::string text = "127.0.0.1:" + std::to_string(free_port());
+    Listening& first = add(text);
+    first.reuseport = 1;
+    first.backlog = 5;
+    BOOST_TEST((clone_listening(*cycle, first) == Rc::ok));
+    BOOST_TEST_REQUIRE(cycle->listening.size() == 4U);
+    BOOST_TEST_REQUIRE(open());
+    for (std::size_t i = 0; i < 4; i++) {
+        const Listening& ls = cycle->listening[i];
+        BOOST_TEST(ls.worker == i);
+        BOOST_TEST(ls.addr_text == text);
+        BOOST_TEST(backlog_of(ls.fd) == 5U);
+        BOOST_TEST((i == 0 || ls.fd != cycle->listening[i - 1].fd));
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(other_listeners_and_the_copies_themselves_are_not_copied,
+                        ListenersOfWorkers)
+{
+    BOOST_TEST_REQUIRE(parse("worker_processes 4;"));
+    Listening& ls = add("127.0.0.1:80");
+    BOOST_TEST((clone_listening(*cycle, ls) == Rc::ok));
+    BOOST_TEST(cycle->listening.size() == 1U);
+    ls.reuseport = 1;
+    ls.worker = 1;
+    BOOST_TEST((clone_listening(*cycle, ls) == Rc::ok));
+    BOOST_TEST(cycle->listening.size() == 1U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_socket_of_another_process_is_what_it_says_of_itself, Listeners)
+{
+    Listening& own = add("127.0.0.1");
+    own.add_deferred = own.reuseport = 1;
+    own.fastopen = 7;
+    own.rcvbuf = 16 * 1024;
+    own.sndbuf = 32 * 1024;
+    BOOST_TEST_REQUIRE(open());
+    const int fd = own.fd;
+    cycle->listening.clear();
+
+    const Listening& ls = inherit(fd);
+    BOOST_CHECK(!ls.ignore);
+    BOOST_TEST(ls.addr_text == "127.0.0.1:" + std::to_string(inet_get_port(&ls.sockaddr.any)));
+    BOOST_TEST(ls.socklen == sizeof(sockaddr_in));
+    BOOST_TEST(ls.type == static_cast<int>(SOCK_STREAM));
+    BOOST_TEST(ls.protocol == 0);
+    BOOST_TEST(ls.rcvbuf == 32 * 1024);
+    BOOST_TEST(ls.sndbuf == 64 * 1024);
+    BOOST_TEST(ls.fastopen == 7);
+    BOOST_CHECK(ls.reuseport);
+    BOOST_CHECK(ls.deferred_accept);
+    BOOST_TEST(messages(log.text) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_socket_of_another_process_without_options_has_none, Listeners)
+{
+    const Listening& ls = inherit(bound("127.0.0.1"));
+    BOOST_CHECK(!ls.reuseport);
+    BOOST_CHECK(!ls.deferred_accept);
+    BOOST_TEST(ls.fastopen == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(sockets_of_other_kinds_are_taken_over_too, Listeners)
+{
+    const std::string path = dir / "socket";
+    const Listening& datagram = inherit(bound("127.0.0.1", SOCK_DGRAM));
+    BOOST_TEST(datagram.type == static_cast<int>(SOCK_DGRAM));
+    BOOST_TEST(datagram.protocol == static_cast<int>(IPPROTO_UDP));
+    BOOST_TEST(datagram.fastopen == -1);
+
+    const Listening& local = inherit(bound("unix:" + path));
+    BOOST_CHECK(!local.ignore);
+    BOOST_TEST(local.addr_text == "unix:" + path);
+    BOOST_TEST(local.type == static_cast<int>(SOCK_STREAM));
+    BOOST_TEST(local.fastopen == -1);
+    BOOST_TEST(messages(log.text) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_no_socket_to_listen_on_is_ignored, Listeners)
+{
+    const int file = ::dup(STDIN_FILENO);
+    BOOST_CHECK(inherit(file).ignore);
+    BOOST_TEST(messages(log.text) ==
+               fmt::format("[crit] getsockname() of the inherited socket #{} failed (88: Socket "
+                           "operation on non-socket)\n",
+                           file));
+    cycle->listening.clear();
+    log.text.clear();
+    ::close(file);
+
+    const int other = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+    BOOST_TEST_REQUIRE(other != -1);
+    BOOST_CHECK(inherit(other).ignore);
+    BOOST_TEST(
+        messages(log.text) ==
+        fmt::format("[crit] the inherited socket #{} has an unsupported protocol family\n", other));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_listeners_log_is_the_consumers_with_its_own_handler, Listeners)

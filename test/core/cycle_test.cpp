@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <span>
 #include <string>
 #include <string_view>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,11 +20,14 @@
 #include <boost/test/unit_test.hpp>
 
 #include "core/module.hpp"
+#include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "test/core/fixture.hpp"
 #include "test/support/cycle.hpp"
+#include "test/support/forked.hpp"
 
 namespace ngx::test {
 
@@ -118,6 +123,71 @@ void expire(Msec ms)
 {
     current_msec += ms;
     event_expire_timers();
+}
+
+/// While it lives, configurations may have `test_zone NAME SIZE [other] [noreuse] [fail];`: zones
+/// of one module or of another.
+class Zones {
+public:
+    Zones() : commands_(errlog_module.commands.begin(), errlog_module.commands.end())
+    {
+        commands_.push_back({.name = "test_zone", .type = main_conf | conf_1more, .set = declare});
+        errlog_module.commands = commands_;
+        inits = {};
+    }
+    Zones(const Zones&) = delete;
+    Zones& operator=(const Zones&) = delete;
+    ~Zones() { errlog_module.commands = before_; }
+
+    /// A call of a zone's init.
+    struct Init {
+        const void* addr;
+        const void* old_data;
+        const void* data;
+    };
+    static inline std::vector<Init> inits{};
+
+private:
+    static const char* declare(Conf& cf, const Command&, void*)
+    {
+        static const char tags[2] = {};
+        const auto has = [&](std::string_view word) {
+            return std::ranges::find(cf.args, word) != cf.args.end();
+        };
+        const auto size = static_cast<std::size_t>(*atoi(cf.args[2]));
+        ShmZone* const zone = shared_memory_add(cf, cf.args[1], size, &tags[has("other")]);
+        if (!zone) {
+            return conf_error;
+        }
+        zone->noreuse = has("noreuse");
+        zone->init = has("fail") ? [](ShmZone&, void*) { return Rc::error; } : init;
+        return conf_ok;
+    }
+
+    static Rc init(ShmZone& zone, void* old_data)
+    {
+        zone.data = &zone;
+        inits.push_back({.addr = zone.shm.addr, .old_data = old_data, .data = zone.data});
+        return Rc::ok;
+    }
+
+    std::vector<Command> commands_;
+    std::span<const Command> before_ = errlog_module.commands;
+};
+
+/// A cycle with zones.
+struct Zoned {
+    explicit Zoned(const std::string& conf, Start start = Start::conf) : cycle(conf, start) {}
+
+    [[nodiscard]] const ShmZone& zone() const { return cycle->shared_memory.front(); }
+
+    Zones directive{};
+    Running cycle;
+};
+
+bool is_mapped(const void* page)
+{
+    return ::msync(const_cast<void*>(page), pagesize, MS_ASYNC) == 0;
 }
 
 /// For a test that changes the owner of files.
@@ -733,6 +803,212 @@ BOOST_AUTO_TEST_CASE(without_a_time_there_is_none)
     const Worker cycle;
     set_shutdown_timer(*cycle);
     BOOST_TEST(event_timer_rbtree.empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(shared_memory)
+
+BOOST_FIXTURE_TEST_CASE(a_zone_is_declared_once_and_found_by_its_name, Reader)
+{
+    const char tag = 0;
+    ShmZone* const zone = shared_memory_add(cf, "a", 8192, &tag);
+    BOOST_TEST_REQUIRE(zone);
+    BOOST_TEST(zone->shm.name == "a");
+    BOOST_TEST(zone->shm.size == 8192U);
+    BOOST_TEST(zone->tag == &tag);
+    BOOST_TEST(zone->shm.addr == nullptr);
+    BOOST_TEST(!zone->noreuse);
+
+    BOOST_TEST(shared_memory_add(cf, "a", 8192, &tag) == zone);
+    BOOST_TEST(shared_memory_add(cf, "a", 0, &tag) == zone);
+    BOOST_TEST(shared_memory_add(cf, "b", 8192, &tag) != zone);
+    BOOST_TEST(cycle->shared_memory.size() == 2U);
+    BOOST_TEST(messages(log.text) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_size_of_a_zone_may_be_said_later, Reader)
+{
+    ShmZone* const zone = shared_memory_add(cf, "a", 0, nullptr);
+    BOOST_TEST_REQUIRE(zone);
+    BOOST_TEST(shared_memory_add(cf, "a", 8192, nullptr) == zone);
+    BOOST_TEST(zone->shm.size == 8192U);
+    BOOST_TEST(shared_memory_add(cf, "a", 4096, nullptr) == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(declarations_that_do_not_agree_are_refused)
+{
+    const Zones directive;
+    Reader reader({&errlog_module});
+    BOOST_TEST(!reader.parse("test_zone a 8192; test_zone a 4096;"));
+    BOOST_TEST(reader.said() ==
+               "[emerg] the size 4096 of shared memory zone \"a\" conflicts with already "
+               "declared size 8192 in nginx.conf:1\n");
+    BOOST_TEST(!reader.parse("test_zone b 8192; test_zone b 8192 other;"));
+    BOOST_TEST(reader.said() ==
+               "[emerg] the shared memory zone \"b\" is already declared for a different "
+               "use in nginx.conf:1\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_zone_has_a_pool_in_its_memory_before_it_is_initialised)
+{
+    const Zoned z("test_zone a 65536;");
+    BOOST_TEST(static_cast<void*>(z.zone().pool) == z.zone().shm.addr);
+    BOOST_TEST(z.zone().shm.log == z.cycle->log);
+    BOOST_TEST(z.zone().pool->alloc(1000) != nullptr);
+    BOOST_TEST_REQUIRE(Zones::inits.size() == 1U);
+    BOOST_TEST(Zones::inits[0].addr == z.zone().shm.addr);
+    BOOST_TEST(Zones::inits[0].old_data == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_and_its_parent_have_the_same_zone)
+{
+    const Zoned z("test_zone a 65536;");
+    SlabPool& pool = *z.zone().pool;
+    const Forked child = in_child([&](int) {
+        ngx::pid = ::getpid();
+        pool.data = pool.alloc(100);
+        *static_cast<int*>(pool.data) = 42;
+    });
+    BOOST_TEST(child.exited_with(0));
+    BOOST_TEST_REQUIRE(pool.data);
+    BOOST_TEST(*static_cast<int*>(pool.data) == 42);
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_finds_the_zone_as_it_was)
+{
+    Zoned z("test_zone b 4096; test_zone a 65536;");
+    const ShmZone& a = z.cycle->shared_memory.back();
+    int* const number = static_cast<int*>(a.pool->alloc(sizeof(int)));
+    *number = 42;
+    const void* const addr = a.shm.addr;
+    const void* const old_data = a.data;
+
+    BOOST_TEST_REQUIRE(z.cycle.read("test_zone a 65536; test_zone c 4096;"));
+    BOOST_TEST(z.zone().shm.addr == addr);
+    BOOST_TEST(static_cast<void*>(z.zone().pool) == addr);
+    BOOST_TEST(*number == 42);
+    BOOST_TEST(z.zone().shm.log == z.cycle->log);
+    BOOST_TEST_REQUIRE(Zones::inits.size() == 4U);
+    BOOST_TEST(Zones::inits[2].addr == addr);
+    BOOST_TEST(Zones::inits[2].old_data == old_data);
+    BOOST_TEST(Zones::inits[3].old_data == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(another_size_or_module_or_a_wish_for_it_is_new_memory)
+{
+    for (const std::string changed :
+         {"test_zone a 8192;", "test_zone a 4096 other;", "test_zone a 4096 noreuse;"}) {
+        Zoned z("test_zone a 4096;");
+        const void* const addr = z.zone().shm.addr;
+        BOOST_TEST_REQUIRE(z.cycle.read(changed));
+        BOOST_TEST(z.zone().shm.addr != addr, changed);
+        BOOST_TEST(static_cast<void*>(z.zone().pool) == z.zone().shm.addr);
+        BOOST_TEST_REQUIRE(Zones::inits.size() == 2U);
+        BOOST_TEST(Zones::inits[1].old_data == nullptr);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_zone_that_is_never_used_again_is_new_in_every_cycle)
+{
+    Zoned z("test_zone a 4096 noreuse;");
+    const void* const addr = z.zone().shm.addr;
+    BOOST_TEST_REQUIRE(z.cycle.read("test_zone a 4096 noreuse;"));
+    BOOST_TEST(z.zone().shm.addr != addr);
+}
+
+BOOST_AUTO_TEST_CASE(under_a_master_a_reload_frees_what_the_new_cycle_does_not_use)
+{
+    Zoned z("test_zone kept 4096; test_zone gone 4096;");
+    const void* const kept = z.zone().shm.addr;
+    const void* const gone = z.cycle->shared_memory.back().shm.addr;
+    process = Process::master;
+    BOOST_TEST_REQUIRE(z.cycle.read("test_zone kept 4096;"));
+    BOOST_TEST(z.zone().shm.addr == kept);
+    BOOST_TEST(is_mapped(kept));
+    BOOST_TEST(!is_mapped(gone));
+    BOOST_TEST(z.cycle.said("alert") == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_that_fails_frees_the_new_memory_and_leaves_the_old)
+{
+    Zoned z("test_zone a 4096;");
+    const void* const addr = z.zone().shm.addr;
+    BOOST_TEST(!z.cycle.read("test_zone a 4096; test_zone new 4096; test_zone bad 4096 fail;"));
+    BOOST_TEST_REQUIRE(Zones::inits.size() == 3U);
+    BOOST_TEST(Zones::inits[1].addr == addr);
+    BOOST_TEST(is_mapped(addr));
+    BOOST_TEST(!is_mapped(Zones::inits[2].addr));
+    BOOST_TEST(z.zone().data == Zones::inits[0].data);
+    BOOST_TEST(z.cycle.said("alert") == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_zone_needs_a_size_and_room_for_a_pool)
+{
+    Zoned z("");
+    BOOST_TEST(!z.cycle.read("test_zone a 0;"));
+    BOOST_TEST(!z.cycle.read("test_zone a 4095;"));
+    BOOST_TEST(z.cycle.said("emerg") == "[emerg] zero size shared memory zone \"a\"\n"
+                                        "[emerg] too small size shared memory zone \"a\"\n");
+    BOOST_TEST(Zones::inits.empty());
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_is_not_to_be_had_is_an_error_of_the_configuration)
+{
+    Zoned z("");
+    BOOST_TEST(!z.cycle.read("test_zone a 4611686018427387904;"));
+    BOOST_TEST(z.cycle.said("alert") == "[alert] mmap(MAP_ANON|MAP_SHARED, 4611686018427387904) "
+                                        "failed (12: Cannot allocate memory)\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(sockets_of_another_process)
+
+/// Adds a socket that listens on the address to those that the cycle has from another process.
+int hand_over(const Cycle& cycle, const std::string& address)
+{
+    Addr addr;
+    BOOST_TEST_REQUIRE((parse_addr_port(addr, address) == Rc::ok));
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    BOOST_TEST_REQUIRE(::bind(fd, &addr.sockaddr.any, addr.socklen) == 0);
+    BOOST_TEST_REQUIRE(::listen(fd, 10) == 0);
+
+    Listening& ls = const_cast<Cycle&>(cycle).listening.emplace_back();
+    ls.fd = fd;
+    ls.inherited = 1;
+    return fd;
+}
+
+BOOST_FIXTURE_TEST_CASE(a_listener_takes_over_the_socket_of_its_address, Listens)
+{
+    Running cycle;
+    const int fd = hand_over(*cycle, a);
+    cycle->listening.back().activated = 1;
+    BOOST_TEST((set_inherited_sockets(*cycle) == Rc::ok));
+
+    BOOST_TEST_REQUIRE(cycle.read(listen(b) + listen(a, "backlog=7")));
+    const Listening& ls = *find_listening(*cycle, a);
+    BOOST_TEST(ls.fd == fd);
+    BOOST_CHECK(ls.inherited);
+    BOOST_CHECK(ls.activated);
+    BOOST_CHECK(!ls.open);
+    BOOST_TEST(backlog_of(fd) == 7U);
+    BOOST_TEST(accepts(a));
+    BOOST_CHECK(!find_listening(*cycle, b)->inherited);
+    BOOST_TEST(cycle.said("emerg") == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_socket_that_no_listener_wants_is_closed, Listens)
+{
+    Running cycle;
+    hand_over(*cycle, a);
+    BOOST_TEST((set_inherited_sockets(*cycle) == Rc::ok));
+    BOOST_TEST_REQUIRE(cycle.read(listen(b)));
+    BOOST_TEST(!accepts(a));
+    BOOST_TEST(accepts(b));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -13,8 +15,10 @@
 #include <boost/test/unit_test.hpp>
 
 #include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
 #include "test/core/fixture.hpp"
 #include "test/support/cycle.hpp"
+#include "test/support/fake_calls.hpp"
 
 namespace ngx::test {
 
@@ -70,6 +74,75 @@ std::string affinity(const std::string& arguments)
         text += cpus(mask) + "|";
     }
     return text;
+}
+
+/// The processors of the first workers: "0 |1 |1 |", or "any|" for one that may run on any.
+std::string workers(const std::string& directives, std::size_t n)
+{
+    const Core core(directives);
+    std::string text;
+    for (std::size_t worker = 0; worker < n; worker++) {
+        const cpu_set_t* const mask = get_cpu_affinity(*core.cycle, worker);
+        text += (mask ? cpus(*mask) : "any") + "|";
+    }
+    return text;
+}
+
+/// What is said of the sockets of the variable by a process that tests a configuration.
+std::string inheriting(const std::string& variable)
+{
+    const TempDir dir;
+    write_file(dir / "nginx.conf", "error_log log info; pid pid; events {}");
+    (void)answer_of_child([&] {
+        ::setenv("NGINX", variable.c_str(), 1);
+        std::vector<std::string> words = {"ngxx", "-t",         "-q", "-p", dir.path(),
+                                          "-c",   "nginx.conf", "-e", "log"};
+        std::vector<char*> pointers;
+        for (std::string& word : words) {
+            pointers.push_back(word.data());
+        }
+        pointers.push_back(nullptr);
+        return std::to_string(ngx::main(static_cast<int>(words.size()), pointers.data()));
+    });
+    return messages(read_file(dir / "log"));
+}
+
+/// A server that is about to start its binary again, which is a script that writes down what it
+/// was given.
+struct Upgrade {
+    explicit Upgrade(const std::string& directives) : core("pid p; env TZ=UTC; " + directives)
+    {
+        const std::string out = core.path("out");
+        write_file(core.path("ngxx"), "#!/bin/sh\nenv > " + out + "\necho \"words: $*\" >> " + out);
+        ::chmod(core.path("ngxx").c_str(), 0755);
+        write_file(core.path("p"), "1\n");
+        argv = {core.path("ngxx"), "-c", "a file"};
+    }
+
+    /// Which of the pid files is there.
+    [[nodiscard]] std::string pid_files() const
+    {
+        return std::string(::access(core.path("p").c_str(), F_OK) == 0 ? "p " : "") +
+               (::access(core.path("p.oldbin").c_str(), F_OK) == 0 ? "p.oldbin " : "");
+    }
+
+    TestListen directive{};
+    Core core;
+};
+
+/// What the new binary was given: its environment and its words, a line each.
+std::string given(const std::string& directives)
+{
+    return answer_of_child([&] {
+        const Upgrade upgrade(directives);
+        const pid_t child = exec_new_binary(*upgrade.core.cycle);
+        ::waitpid(child, nullptr, 0);
+        std::string said = upgrade.pid_files() + "\n" + read_file(upgrade.core.path("out"));
+        for (const Listening& ls : upgrade.core.cycle->listening) {
+            said += "socket " + std::to_string(ls.fd) + "\n";
+        }
+        return said;
+    });
 }
 
 boost::test_tools::assertion_result is_root(boost::unit_test::test_unit_id)
@@ -349,6 +422,163 @@ BOOST_AUTO_TEST_CASE(a_time_zone_of_its_own_takes_the_place_of_ours)
     BOOST_TEST(environment("env TZ=CET; env A;") == "TZ=CET A=1 ");
     BOOST_TEST(environment("env TZ;") == "TZ=UTC ");
     BOOST_TEST(environment("env TZX=1;") == "TZX=1 TZ=UTC ");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(processors_of_workers)
+
+BOOST_AUTO_TEST_CASE(without_a_mask_a_worker_may_run_on_any)
+{
+    BOOST_TEST(workers("", 2) == "any|any|");
+}
+
+BOOST_AUTO_TEST_CASE(each_worker_has_its_mask_and_the_last_is_for_the_rest)
+{
+    BOOST_TEST(workers("worker_processes 4; worker_cpu_affinity 01 1110;", 4) ==
+               "0 |1 2 3 |1 2 3 |1 2 3 |");
+    BOOST_TEST(workers("worker_processes 2; worker_cpu_affinity 10;", 2) == "1 |1 |");
+}
+
+BOOST_AUTO_TEST_CASE(with_auto_workers_take_the_processors_of_the_mask_in_turn)
+{
+    BOOST_TEST(workers("worker_cpu_affinity auto 10110;", 5) == "1 |2 |4 |1 |2 |");
+    BOOST_TEST(workers("worker_cpu_affinity auto 1;", 2) == "0 |0 |");
+    BOOST_TEST(workers("worker_cpu_affinity auto 000;", 2) == "any|any|");
+}
+
+BOOST_AUTO_TEST_CASE(with_auto_alone_they_take_those_that_this_process_may_use)
+{
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    BOOST_TEST(::sched_getaffinity(0, sizeof(all), &all) == 0);
+    std::string wanted;
+    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        wanted += CPU_ISSET(cpu, &all) ? std::to_string(cpu) + " |" : "";
+    }
+    const std::string first = wanted.substr(0, wanted.find('|') + 1);
+    BOOST_TEST(workers("worker_cpu_affinity auto;",
+                       static_cast<std::size_t>(CPU_COUNT(&all)) + 1) == wanted + first);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(sockets_of_an_older_binary)
+
+/// A socket that a child inherits.
+Fd bound_socket()
+{
+    Addr addr;
+    BOOST_TEST((parse_addr_port(addr, "127.0.0.1") == Rc::ok));
+    Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
+    BOOST_TEST(::bind(fd.get(), &addr.sockaddr.any, addr.socklen) == 0);
+    return fd;
+}
+
+BOOST_AUTO_TEST_CASE(their_numbers_end_in_a_semicolon_or_a_colon)
+{
+    const Fd a = bound_socket();
+    const Fd b = bound_socket();
+    const std::string text = fmt::format("{};{}:", a.get(), b.get());
+    BOOST_TEST(inheriting(text) == "[notice] using inherited sockets from \"" + text + "\"\n");
+    BOOST_TEST(inheriting("") == "[notice] using inherited sockets from \"\"\n");
+}
+
+BOOST_AUTO_TEST_CASE(from_what_is_no_number_on_the_variable_is_ignored)
+{
+    const Fd a = bound_socket();
+    for (const std::string rest : {"x;1;", ";", "-1;", "4294967296;", "1x;"}) {
+        const std::string text = fmt::format("{};{}", a.get(), rest);
+        BOOST_TEST(inheriting(text) ==
+                   "[notice] using inherited sockets from \"" + text +
+                       "\"\n[emerg] invalid socket number \"" + rest +
+                       "\" in NGINX environment variable, ignoring the rest of the variable\n");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_number_that_nothing_ends_is_ignored)
+{
+    BOOST_TEST(inheriting("17") ==
+               "[notice] using inherited sockets from \"17\"\n"
+               "[emerg] invalid socket number \"17\" in NGINX environment variable, ignoring\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_number_of_no_socket_is_passed_over)
+{
+    BOOST_TEST(contains(inheriting("9999;"), "[crit] getsockname() of the inherited socket #9999 "
+                                             "failed (9: Bad file descriptor)\n"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(a_new_binary)
+
+BOOST_AUTO_TEST_CASE(it_gets_our_words_our_sockets_and_what_env_names)
+{
+    const std::string said = given("env A=1; test_listen 127.0.0.1:" + std::to_string(free_port()) +
+                                   "; test_listen 127.0.0.1:" + std::to_string(free_port()) + ";");
+    const auto socket_after = [&](std::size_t at) {
+        const std::size_t number = said.find("\nsocket ", at) + 8;
+        return said.substr(number, said.find('\n', number) - number);
+    };
+    const std::string first = socket_after(0);
+    const std::string second = socket_after(said.find("\nsocket ") + 1);
+    BOOST_TEST(contains(said, "\nNGINX=" + first + ";" + second + ";\n"), said);
+    BOOST_TEST(contains(said, "\nA=1\n"));
+    BOOST_TEST(contains(said, "\nTZ=UTC\n"));
+    BOOST_TEST(contains(said, "\nSPARE=" + std::string(300, 'X') + "\n"));
+    BOOST_TEST(contains(said, "\nwords: -c a file\n"));
+    BOOST_TEST(!contains(said, "\nHOME="));
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_of_no_use_is_not_handed_on)
+{
+    const std::string said = answer_of_child([] {
+        const Upgrade upgrade("");
+        Listening& ignored = upgrade.core.cycle->listening.emplace_back();
+        ignored.fd = 77;
+        ignored.ignore = 1;
+        upgrade.core.cycle->listening.emplace_back();
+        ::waitpid(exec_new_binary(*upgrade.core.cycle), nullptr, 0);
+        upgrade.core.cycle->listening.clear();
+        return read_file(upgrade.core.path("out"));
+    });
+    BOOST_TEST(contains(said, "NGINX=\n"), said);
+}
+
+BOOST_AUTO_TEST_CASE(our_pid_file_makes_room_for_its)
+{
+    BOOST_TEST(given("").starts_with("p.oldbin \n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_binary_that_cannot_be_forked_gives_the_pid_file_back)
+{
+    const std::string said = answer_of_child([] {
+        const Upgrade upgrade("");
+        const FakeCall fails(Call::fork, {.err = EAGAIN});
+        const pid_t child = exec_new_binary(*upgrade.core.cycle);
+        return fmt::format("{} {}\n{}", child, upgrade.pid_files(),
+                           messages(upgrade.core.cycle.log(), "alert"));
+    });
+    BOOST_TEST(said == "-1 p \n[alert] fork() failed while spawning \"new binary process\" "
+                       "(11: Resource temporarily unavailable)\n");
+}
+
+BOOST_AUTO_TEST_CASE(without_our_pid_file_no_binary_is_started)
+{
+    const std::string said = answer_of_child([] {
+        const Upgrade upgrade("");
+        ::unlink(upgrade.core.path("p").c_str());
+        const FakeCall forks(Call::fork, {}, 0);
+        const pid_t child = exec_new_binary(*upgrade.core.cycle);
+        const std::string wanted =
+            fmt::format("[alert] rename() {0} to {0}.oldbin failed before executing new binary "
+                        "process \"{1}\" (2: No such file or directory)\n",
+                        upgrade.core.path("p"), argv[0]);
+        const std::string alerts = messages(upgrade.core.cycle.log(), "alert");
+        return fmt::format("{} {} {}", child, forks.calls(), alerts == wanted ? "" : alerts);
+    });
+    BOOST_TEST(said == "-1 0 ");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
