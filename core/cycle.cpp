@@ -204,12 +204,18 @@ Rc create_shared_memory(Cycle& cycle)
     return Rc::ok;
 }
 
-/// Frees the memory of a cycle that `other`, which goes on, does not use.
-void free_shared_memory(Cycle& cycle, Cycle& other)
+bool has_memory(const Cycle& cycle, const void* addr) noexcept
+{
+    return std::ranges::any_of(cycle.shared_memory,
+                               [=](const ShmZone& zone) { return zone.shm.addr == addr; });
+}
+
+/// Frees the memory of a cycle, but for what `is_used(address)` by those that go on.
+template <typename IsUsed>
+void free_shared_memory(Cycle& cycle, IsUsed is_used)
 {
     for (ShmZone& zone : cycle.shared_memory) {
-        const auto shares = [&](const ShmZone& kept) { return kept.shm.addr == zone.shm.addr; };
-        if (zone.shm.addr && std::ranges::none_of(other.shared_memory, shares)) {
+        if (zone.shm.addr && !is_used(zone.shm.addr)) {
             shm_free(zone.shm);
         }
     }
@@ -299,21 +305,34 @@ void close_old_listening_sockets(Cycle& cycle)
     }
 }
 
+bool has_connections(const Cycle& cycle) noexcept
+{
+    const std::span<Connection> connections{cycle.connections.get(),
+                                            cycle.connections ? cycle.connection_n : 0};
+    return std::ranges::any_of(
+        connections, [](int fd) { return fd != -1; }, &Connection::fd);
+}
+
 void free_finished_cycles() noexcept
 {
-    std::erase_if(old_cycles, [](Cycle* old) {
-        const std::span<Connection> connections{old->connections.get(),
-                                                old->connections ? old->connection_n : 0};
-        if (std::ranges::any_of(
-                connections, [](int fd) { return fd != -1; }, &Connection::fd)) {
-            return false;
+    // What a cycle shares with one before it, it shares with those between the two.
+    const auto is_used = [](const void* addr) {
+        return has_memory(*ngx_cycle, addr) ||
+               std::ranges::any_of(old_cycles, [=](Cycle* c) { return has_memory(*c, addr); });
+    };
+    for (auto it = old_cycles.begin(); it != old_cycles.end();) {
+        Cycle* const old = *it;
+        if (has_connections(*old)) {
+            ++it;
+            continue;
         }
+        it = old_cycles.erase(it);
         if (ngx_cycle->old_cycle == old) {
             ngx_cycle->old_cycle = nullptr;
         }
+        free_shared_memory(*old, is_used);
         destroy_cycle_pools(old);
-        return true;
-    });
+    }
 }
 
 /// nginx: ngx_clean_old_cycles()
@@ -329,7 +348,8 @@ void clean_old_cycles(Event& ev) noexcept
     }
 }
 
-/// Without a master, connections of the old cycle go on: the cycle has to wait for them.
+/// Without a master, connections of the old cycle go on: the cycle has to wait for them, and with
+/// it the memory that only it uses.
 ///
 /// Differs from nginx: the old cycle's logs stay open until then, too, as its connections log
 /// to them; nginx closes them here, and what gets their descriptors next receives the lines. So
@@ -360,7 +380,8 @@ Cycle* roll_back(Cycle* cycle, Log* log)
             }
         }
     }
-    free_shared_memory(*cycle, *cycle->old_cycle);
+    const Cycle& old = *cycle->old_cycle;
+    free_shared_memory(*cycle, [&](const void* addr) { return has_memory(old, addr); });
     destroy_cycle_pools(cycle);
     return nullptr;
 }
@@ -434,8 +455,7 @@ Cycle* init_cycle(Cycle* old_cycle)
 
     close_old_listening_sockets(*cycle);
     if (process == Process::master || is_init_cycle(*old_cycle)) {
-        // Without a master, connections of the old cycle may go on to use its memory: it stays.
-        free_shared_memory(*old_cycle, *cycle);
+        free_shared_memory(*old_cycle, [&](const void* addr) { return has_memory(*cycle, addr); });
         cycle->old_cycle = nullptr;
         destroy_cycle_pools(old_cycle);
     } else {

@@ -930,6 +930,27 @@ BOOST_AUTO_TEST_CASE(under_a_master_a_reload_frees_what_the_new_cycle_does_not_u
     BOOST_TEST(z.cycle.said("alert") == "");
 }
 
+BOOST_AUTO_TEST_CASE(without_a_master_memory_goes_with_the_last_old_cycle_that_uses_it)
+{
+    Zoned z("test_zone kept 4096; test_zone gone 4096;", Start::worker);
+    const void* const kept = z.zone().shm.addr;
+    const void* const gone = z.cycle->shared_memory.back().shm.addr;
+    Connection* const c = get_connection(::dup(STDIN_FILENO), z.cycle->log);
+    BOOST_TEST_REQUIRE(c);
+    BOOST_TEST_REQUIRE(z.cycle.read("test_zone kept 4096; test_zone gone 4096;"));
+    BOOST_TEST_REQUIRE(z.cycle.read("test_zone kept 4096;"));
+
+    expire(clean_interval);
+    BOOST_TEST(old_cycles.size() == 1U);
+    BOOST_TEST(is_mapped(gone));
+    close_connection(*c);
+    expire(clean_interval);
+    BOOST_TEST(old_cycles.empty());
+    BOOST_TEST(!is_mapped(gone));
+    BOOST_TEST(is_mapped(kept));
+    BOOST_TEST(z.cycle.said("alert") == "");
+}
+
 BOOST_AUTO_TEST_CASE(a_reload_that_fails_frees_the_new_memory_and_leaves_the_old)
 {
     Zoned z("test_zone a 4096;");
