@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <grp.h>
 #include <optional>
 #include <pwd.h>
@@ -601,8 +602,23 @@ int run(Cycle* cycle, Log* log)
     master_process_cycle(cycle);
 }
 
+/// Differs from nginx: standard descriptors that are closed become /dev/null. Otherwise a log or a
+/// listener would get such a number, and lose it again to daemon() or to the error log.
+void open_standard_files() noexcept
+{
+    int fd = 0;
+    do {
+        fd = ::open("/dev/null", O_RDWR);
+    } while (fd != -1 && fd <= STDERR_FILENO);
+    if (fd != -1) {
+        ::close(fd);
+    }
+}
+
 int start(int argc, char** words)
 {
+    open_standard_files();
+
     Options options;
     if (get_options(argc, words, options) != Rc::ok) {
         return 1;

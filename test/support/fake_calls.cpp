@@ -35,7 +35,9 @@ const struct StandardFiles {
         do {
             fd = ::open("/dev/null", O_RDWR);
         } while (fd != -1 && fd <= STDERR_FILENO);
-        ::close(fd);
+        if (fd != -1) {
+            ::close(fd);
+        }
     }
 } standard_files;
 

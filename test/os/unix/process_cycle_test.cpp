@@ -4,8 +4,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
@@ -41,14 +46,18 @@ struct Served {
     std::string log{};
 };
 
-/// Runs a server in a child. `before` is called right before its loop.
-Served serve(void (*before)(Cycle& cycle))
+/// Runs a server in a child. `before` is called right before its loop, `prepare` before all else.
+Served serve(
+    void (*before)(Cycle& cycle), const std::string& directives = "",
+    void (*prepare)(const TempDir& dir) = [](const TempDir&) {})
 {
     const TempDir dir;
     write_file(dir / "nginx.conf", "daemon off; master_process off; pid test.pid; "
-                                   "error_log error.log notice; events {}");
+                                   "error_log error.log notice; events {} " +
+                                       directives);
     Served served;
     served.child = in_child([&](int) {
+        prepare(dir);
         before_loop = before;
         std::string words[] = {"ngxx", "-p", dir.path().string(), "-c", "nginx.conf"};
         char* argv[std::size(words) + 1] = {};
@@ -114,6 +123,50 @@ BOOST_AUTO_TEST_CASE(a_reload_of_a_bad_configuration_goes_on_with_the_old_one)
     BOOST_TEST(contains(log, "reconfiguring\n"));
     BOOST_TEST(contains(log, "unknown directive \"nonsense\""));
     BOOST_TEST(contains(log, ": exit\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_server_listens_on_the_socket_that_an_older_binary_hands_over)
+{
+    const auto look = [](Cycle& cycle) {
+        const Listening& ls = cycle.listening.at(0);
+        log_error(log_notice, cycle.log, 0, "socket {}, inherited {} {}, daemonized {}", ls.fd,
+                  ls.inherited, inherited, daemonized);
+        ::raise(SIGTERM);
+    };
+    const auto hand_over = [](const TempDir& dir) {
+        sockaddr_un sun{.sun_family = AF_UNIX, .sun_path = {}};
+        (dir / "socket").string().copy(sun.sun_path, sizeof(sun.sun_path) - 1);
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+        ::bind(fd, reinterpret_cast<const sockaddr*>(&sun), sizeof(sun));
+        ::listen(fd, 1);
+        ::dup2(fd, 50);
+        ::close(fd);
+        ::setenv("NGINX", "50;", 1);
+    };
+    const auto [child, log] = serve(look, "test_listen unix:socket;", hand_over);
+    BOOST_TEST(child.exited_with(0));
+    BOOST_TEST(contains(log, "socket 50, inherited 1 true, daemonized true\n"), log);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_started_without_standard_files_opens_none_in_their_place)
+{
+    const auto look = [](Cycle& cycle) {
+        struct stat in {};
+        struct stat null {};
+        const bool is_null = ::fstat(STDIN_FILENO, &in) == 0 && ::stat("/dev/null", &null) == 0 &&
+                             in.st_rdev == null.st_rdev;
+        log_error(log_notice, cycle.log, 0, "null {}, listener {}, log {}", is_null,
+                  cycle.listening.at(0).fd > STDERR_FILENO, cycle.log->file->fd > STDERR_FILENO);
+        ::raise(SIGTERM);
+    };
+    const auto close_all = [](const TempDir&) {
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+            ::close(fd);
+        }
+    };
+    const auto [child, log] = serve(look, "test_listen unix:socket;", close_all);
+    BOOST_TEST(child.exited_with(0));
+    BOOST_TEST(contains(log, "null true, listener true, log true\n"), log);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
