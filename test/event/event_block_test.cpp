@@ -1,5 +1,6 @@
 // The events block: what it says, what it refuses, and what it warns of.
 
+#include <fcntl.h>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "event/event.hpp"
 #include "os/unix/process.hpp"
 #include "test/event/listen_module.hpp"
+#include "test/support/forked.hpp"
 #include "test/support/limit.hpp"
 #include "test/support/log.hpp"
 
@@ -348,6 +350,60 @@ BOOST_AUTO_TEST_CASE(debug_connection_without_debug_support_is_ignored_with_a_wa
     BOOST_TEST(contains(cycle.log(), "[warn]"));
     BOOST_TEST(contains(cycle.log(), "\"debug_connection\" is ignored"));
     BOOST_TEST(cycle.events().debug_connection.empty());
+}
+
+BOOST_AUTO_TEST_CASE(with_a_master_each_worker_has_a_reuseport_listener)
+{
+    const Configured cycle("worker_processes 3; test_listen unix:a; "
+                           "test_listen 127.0.0.1 reuseport; events {}");
+    BOOST_TEST_REQUIRE(cycle.ok(), cycle.log());
+    std::string text;
+    for (const Listening& ls : cycle->listening) {
+        text += fmt::format("{} {:d}, ", ls.worker, ls.reuseport);
+        BOOST_TEST(ls.fd != invalid_socket);
+        BOOST_TEST(ls.log.data == &ls);
+    }
+    BOOST_TEST(text == "0 0, 0 1, 1 1, 2 1, ");
+}
+
+BOOST_AUTO_TEST_CASE(without_a_master_or_under_a_test_there_is_one_reuseport_listener)
+{
+    const auto listeners = [](std::string_view main) {
+        const Configured cycle(std::string(main) + " test_listen 127.0.0.1 reuseport; events {}");
+        return cycle.ok() ? cycle->listening.size() : 0;
+    };
+    BOOST_TEST(listeners("worker_processes 3; master_process off;") == 1U);
+    BOOST_TEST(listeners("worker_processes 1;") == 1U);
+    const Forked child = in_child([&](int fd) {
+        test_config = quiet_mode = true;
+        say(fd, std::to_string(listeners("worker_processes 3;")));
+    });
+    BOOST_TEST(child.text == "1");
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_opens_and_closes_the_listeners_of_workers)
+{
+    const auto conf = [](int workers) {
+        return fmt::format("worker_processes {}; test_listen 127.0.0.1 reuseport; events {{}}",
+                           workers);
+    };
+    Configured cycle(conf(2));
+    BOOST_TEST_REQUIRE(cycle.ok(), cycle.log());
+    const int first = cycle.listening(0).fd;
+    const int second = cycle.listening(1).fd;
+
+    BOOST_TEST_REQUIRE(cycle.reload(conf(3)));
+    BOOST_TEST_REQUIRE(cycle->listening.size() == 3U);
+    BOOST_TEST(cycle.listening(0).fd == first);
+    BOOST_TEST(cycle.listening(1).fd == second);
+    const int third = cycle.listening(2).fd;
+    BOOST_TEST(::fcntl(third, F_GETFD) != -1);
+
+    BOOST_TEST_REQUIRE(cycle.reload(conf(1)));
+    BOOST_TEST_REQUIRE(cycle->listening.size() == 1U);
+    BOOST_TEST(cycle.listening(0).fd == first);
+    BOOST_TEST(::fcntl(second, F_GETFD) == -1);
+    BOOST_TEST(::fcntl(third, F_GETFD) == -1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

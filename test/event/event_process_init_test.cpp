@@ -10,6 +10,7 @@
 #include "core/cycle.hpp"
 #include "event/event.hpp"
 #include "os/unix/os.hpp"
+#include "os/unix/process_cycle.hpp"
 #include "test/event/listen_module.hpp"
 #include "test/support/forked.hpp"
 #include "test/support/limit.hpp"
@@ -45,6 +46,24 @@ Msec alarm_interval()
 struct WithoutAlarm {
     ~WithoutAlarm() { const ListenCycle cycle("events { use fake; }"); }
 };
+
+/// This process is that one of the workers.
+struct WorkerNumber {
+    explicit WorkerNumber(std::size_t n) { ngx_worker = n; }
+    WorkerNumber(const WorkerNumber&) = delete;
+    WorkerNumber& operator=(const WorkerNumber&) = delete;
+    ~WorkerNumber() { ngx_worker = 0; }
+};
+
+/// Which listeners are watched: "-x-".
+std::string watched(const ListenCycle& cycle)
+{
+    std::string text;
+    for (const Listening& ls : cycle->listening) {
+        text += ls.connection && ls.connection->read->active ? 'x' : '-';
+    }
+    return text;
+}
 
 }  // namespace
 
@@ -155,6 +174,31 @@ BOOST_AUTO_TEST_CASE(a_listener_of_the_workers_own_is_not_watched_exclusively)
                         "events { use fake; }",
                         like_epoll()) == Calls{"add read"},
                boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(of_the_listeners_of_all_workers_each_watches_its_own)
+{
+    for (const std::size_t worker : {0U, 1U, 2U}) {
+        const WorkerNumber number(worker);
+        const ListenCycle cycle("master_process on; worker_processes 3; test_listen unix:a; "
+                                "test_listen 127.0.0.1 reuseport; events { use fake; }");
+        std::string wanted = "x---";  // unix:a, then one for each worker
+        wanted.at(1 + worker) = 'x';
+        BOOST_TEST(watched(cycle) == wanted);
+        BOOST_TEST(cycle->free_connection_n == cycle->connection_n - 2);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_accept_mutex_lets_nobody_watch_the_listener_of_another_worker)
+{
+    const WorkerNumber number(1);
+    const ListenCycle cycle("master_process on; worker_processes 2; test_listen unix:a; "
+                            "test_listen 127.0.0.1 reuseport; "
+                            "events { use fake; accept_mutex on; }");
+    BOOST_TEST(watched(cycle) == "--x");
+    BOOST_TEST((trylock_accept_mutex(*cycle) == Rc::ok));
+    BOOST_TEST(watched(cycle) == "x-x");
+    shmtx_unlock(accept_mutex);
 }
 
 BOOST_AUTO_TEST_CASE(the_accept_mutex_is_used_between_workers_that_ask_for_it)
