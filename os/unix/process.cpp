@@ -364,10 +364,16 @@ pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, 
 
 namespace {
 
+/// Differs from nginx: the signals that the master blocks between its waits are not blocked in the
+/// program, which would stay deaf to them if it is no master.
+///
 /// nginx: ngx_execute_proc()
 [[noreturn]] void execute_proc(Cycle& cycle, void* data)
 {
     const auto& ctx = *static_cast<ExecCtx*>(data);
+    sigset_t none;
+    sigemptyset(&none);
+    (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::execve(ctx.path.c_str(), ctx.argv.data(), ctx.envp.data());
     log_error(log_alert, cycle.log, errno, "execve() failed while executing {} \"{}\"", ctx.name,
               ctx.path);

@@ -591,6 +591,14 @@ BOOST_AUTO_TEST_CASE(a_program_runs_as_a_detached_child_with_its_words_and_its_e
     BOOST_TEST(contains(text, " exited with code 7\n"), text);
 }
 
+BOOST_AUTO_TEST_CASE(a_program_takes_the_signals_that_are_blocked_here)
+{
+    // Not by a shell, which may take them all by itself.
+    const std::string text =
+        executed("/bin/grep", {"grep", "-q", "^SigBlk:.0*$", "/proc/self/status"});
+    BOOST_TEST(contains(text, " exited with code 0\n"), text);
+}
+
 BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_an_alert_of_its_child)
 {
     const std::string text = executed("/none/program", {"program"});
