@@ -1022,6 +1022,19 @@ BOOST_FIXTURE_TEST_CASE(a_listener_takes_over_the_socket_of_its_address, Listens
     BOOST_TEST(cycle.said("emerg") == "");
 }
 
+BOOST_FIXTURE_TEST_CASE(the_file_of_a_socket_from_systemd_stays_when_no_listener_wants_it, Listens)
+{
+    const TempDir sockets;
+    const std::string path = sockets / "socket";
+    Running cycle(listen("unix:" + path));
+    cycle->listening.back().activated = 1;
+    const int fd = cycle->listening.back().fd;
+    BOOST_TEST_REQUIRE(cycle.read(listen(a)));
+    BOOST_TEST(::fcntl(fd, F_GETFD) == -1);
+    BOOST_TEST(fs::exists(path));
+    BOOST_TEST(cycle.said("warn") == "");
+}
+
 BOOST_FIXTURE_TEST_CASE(a_socket_that_no_listener_wants_is_closed, Listens)
 {
     Running cycle;

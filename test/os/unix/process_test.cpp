@@ -41,6 +41,11 @@ Forked with_signals(Body body)
         }
         body(*cycle);
         say(fd, cycle.log());
+
+        // A handler needs the cycle, which goes now.
+        sigset_t all;
+        sigfillset(&all);
+        ::sigprocmask(SIG_BLOCK, &all, nullptr);
     });
 }
 
