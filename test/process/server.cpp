@@ -103,6 +103,10 @@ Server::Server(ServerConf conf, std::size_t open_files, std::map<std::string, st
     }
     const std::string method = fmt::format("using the \"{}\" event method\n", conf_.method);
     BOOST_TEST_REQUIRE(count(log(), method) == 1U, log());
+    if (conf_.workers == 0) {
+        // Its poller comes after the pid: until it is in the loop, its descriptors are not all.
+        settle();
+    }
 }
 
 std::vector<std::string> Server::prepare() const
