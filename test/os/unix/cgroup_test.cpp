@@ -65,14 +65,16 @@ std::int64_t physical_memory()
     return ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool has_sanitizer = true;
+#else
+constexpr bool has_sanitizer = false;
+#endif
+
 /// For a test that limits the addresses of a process: the address sanitizer needs them.
 boost::test_tools::assertion_result has_no_sanitizer(boost::unit_test::test_unit_id)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return false;
-#else
-    return true;
-#endif
+    return !has_sanitizer;
 }
 
 }  // namespace
