@@ -1,4 +1,4 @@
-"""Tests of tools/spread: its arithmetic, what it refuses, and a short run. NGXX names the server."""
+"""Tests of tools/spread: arithmetic, what it refuses, and a short run. NGXX names the server."""
 
 from __future__ import annotations
 
