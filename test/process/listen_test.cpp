@@ -182,6 +182,8 @@ BOOST_AUTO_TEST_CASE(the_backlog_is_how_many_may_wait)
     ServerConf conf{.stream = server_block(port, "return hello;", "backlog=4")};
     Server server(conf);
     BOOST_TEST(waiting_clients(server, port) == 5U);
+    // Whoever comes behind them and is answered has left the queue empty.
+    BOOST_TEST(ask(port) == "hello");
 
     conf.stream = server_block(port, "return hello;", "backlog=16");
     server.reload(conf);
