@@ -224,8 +224,8 @@ void signal_handler(int signo, siginfo_t* siginfo, void*)
     }
     if (refused) {
         log_error(log_crit, ngx_cycle->log, 0,
-                  "the changing binary signal is ignored: the old or the new process of the change "
-                  "before has to end first");
+                  "the changing binary signal is ignored: you should shutdown or terminate before "
+                  "either old or new binary's process");
     }
     if (signo == SIGCHLD) {
         process_get_status();

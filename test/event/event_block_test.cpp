@@ -237,6 +237,20 @@ BOOST_AUTO_TEST_CASE(the_limit_that_workers_will_have_counts_too)
     BOOST_TEST(contains(less.log(), text));
 }
 
+BOOST_AUTO_TEST_CASE(more_memory_than_there_is_for_all_workers_together_is_warned_of)
+{
+    const Configured cycle("worker_processes 3; events { worker_connections 2000000000; }");
+    BOOST_TEST(cycle.ok());
+    BOOST_TEST(contains(cycle.log(), "[warn]"));
+    BOOST_TEST(contains(cycle.log(), "3 worker processes with 2000000000 worker_connections each "
+                                     "may need 6000000000 files of "));
+    const Configured alone("master_process off; worker_processes 3; "
+                           "events { worker_connections 2000000000; }");
+    BOOST_TEST(contains(alone.log(), "1 worker processes with 2000000000 worker_connections "));
+    const Configured usual("worker_processes 3; events { worker_connections 1024; }");
+    BOOST_TEST(!contains(usual.log(), "may need"), usual.log());
+}
+
 BOOST_AUTO_TEST_CASE(no_more_connections_than_files_give_no_warning)
 {
     const FileLimit limit(100);

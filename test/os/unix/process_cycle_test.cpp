@@ -46,13 +46,14 @@ struct Served {
     std::string log{};
 };
 
-/// Runs a server in a child. `before` is called right before its loop, `prepare` before all else.
+/// Runs a server in a child. `before` is called right before its loop, with a master before that of
+/// each worker; `prepare` before all else.
 Served serve(
-    void (*before)(Cycle& cycle), const std::string& directives = "",
+    void (*before)(Cycle& cycle), const std::string& directives = "master_process off;",
     void (*prepare)(const TempDir& dir) = [](const TempDir&) {})
 {
     const TempDir dir;
-    write_file(dir / "nginx.conf", "daemon off; master_process off; pid test.pid; "
+    write_file(dir / "nginx.conf", "daemon off; pid test.pid; "
                                    "error_log error.log notice; events {} " +
                                        directives);
     Served served;
@@ -111,6 +112,35 @@ BOOST_AUTO_TEST_CASE(a_graceful_shutdown_waits_for_the_timers_of_connections)
     BOOST_TEST((begin < run && run < end && end != log.npos), log);
 }
 
+// It has no timer that the worker would wait for. The worker stays root, to signal the master.
+BOOST_AUTO_TEST_CASE(a_connection_that_a_graceful_shutdown_leaves_behind_is_reported)
+{
+    const auto [child, log] = serve(
+        [](Cycle& cycle) {
+            Connection* const c = get_connection(::dup(STDERR_FILENO), cycle.log);
+            c->number = 7;
+            ::kill(::getppid(), SIGQUIT);
+        },
+        "worker_processes 1; user root root;");
+    BOOST_TEST(child.exited_with(0));
+    BOOST_TEST(contains(log, "[alert] "));
+    BOOST_TEST(contains(log, ": *7 open socket #"));
+    BOOST_TEST(contains(log, ": aborting\n"));
+    BOOST_TEST(contains(log, "exited with code 0\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_fast_shutdown_leaves_connections_as_they_are)
+{
+    const auto [child, log] = serve(
+        [](Cycle& cycle) {
+            (void)get_connection(::dup(STDERR_FILENO), cycle.log);
+            ::kill(::getppid(), SIGTERM);
+        },
+        "worker_processes 1; user root root;");
+    BOOST_TEST(child.exited_with(0));
+    BOOST_TEST(!contains(log, "[alert]"), log);
+}
+
 BOOST_AUTO_TEST_CASE(a_reload_of_a_bad_configuration_goes_on_with_the_old_one)
 {
     const auto [child, log] = serve([](Cycle& cycle) {
@@ -143,7 +173,8 @@ BOOST_AUTO_TEST_CASE(a_server_listens_on_the_socket_that_an_older_binary_hands_o
         ::close(fd);
         ::setenv("NGINX", "50;", 1);
     };
-    const auto [child, log] = serve(look, "test_listen unix:socket;", hand_over);
+    const auto [child, log] =
+        serve(look, "master_process off; test_listen unix:socket;", hand_over);
     BOOST_TEST(child.exited_with(0));
     BOOST_TEST(contains(log, "socket 50, inherited 1 true, daemonized true\n"), log);
 }
@@ -164,7 +195,8 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_started_without_standard_files_opens_none_
             ::close(fd);
         }
     };
-    const auto [child, log] = serve(look, "test_listen unix:socket;", close_all);
+    const auto [child, log] =
+        serve(look, "master_process off; test_listen unix:socket;", close_all);
     BOOST_TEST(child.exited_with(0));
     BOOST_TEST(contains(log, "null true, listener true, log true\n"), log);
 }

@@ -1,0 +1,147 @@
+// The process model beside nginx's: both live through the same signals, and both logs must tell the
+// same of it, line by line.
+
+#include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <csignal>
+#include <regex>
+
+#include "test/process/client.hpp"
+#include "test/process/precondition.hpp"
+#include "test/process/server.hpp"
+
+namespace ngx::test::process {
+
+namespace {
+
+/// What a log says, without times and numbers: of the master, and of the workers together.
+struct Story {
+    std::vector<std::string> master;
+    std::vector<std::string> workers;
+};
+
+/// What only one of the two says, or what comes at any time: the numbers of the build, generations,
+/// and that a channel was closed.
+bool is_told_by_one(const std::string& message)
+{
+    static const std::regex pattern(
+        "\\[notice\\] (nginx/|ngxx/|built by |OS: |getrlimit|generation |"
+        "signal N \\(SIGIO\\)).*");
+    return std::regex_match(message, pattern);
+}
+
+Story read_story(const std::filesystem::path& log, pid_t master)
+{
+    static const std::regex line_pattern("\\S+ \\S+ (\\[\\w+\\]) (\\d+)#\\d+: (.*)");
+    Story story;
+    for (const std::string& line : lines_of(read_file(log))) {
+        std::smatch parts;
+        if (!std::regex_match(line, parts, line_pattern)) {
+            fail("no log line: " + line);
+        }
+        const std::string text = std::regex_replace(parts[3].str(), std::regex("\\d+"), "N");
+        const std::string message = parts[1].str() + " " + text;
+        if (!is_told_by_one(message)) {
+            (std::stoi(parts[2]) == master ? story.master : story.workers).push_back(message);
+        }
+    }
+    return story;
+}
+
+/// A master with one worker, in the foreground.
+class Life {
+public:
+    Life(const std::string& program, const std::string& conf) : log_(dir_ / "error.log")
+    {
+        write_file(dir_ / "nginx.conf", conf);
+        child_.emplace(std::vector<std::string>{program, "-p", dir_.path().string() + "/", "-e",
+                                                "error.log", "-c", dir_ / "nginx.conf"});
+        wait("start worker process ");
+        wait_until("the worker serves", [&] { return title_of(worker()).ends_with("r process"); });
+    }
+
+    void tell_master(int number) { child_->signal(number); }
+    void tell_worker(int number) { ::kill(worker(), number); }
+
+    /// Waits until the log has the text once more than at the last wait for it.
+    void wait(const std::string& text) { wait_for_text(log_, text, patience(), ++seen_[text]); }
+
+    /// Waits until a worker has started in place of another.
+    void wait_for_new_worker()
+    {
+        wait("start worker process ");
+        wait_until("the worker serves", [&] {
+            const std::vector<pid_t> children = children_of(child_->pid());
+            return children.size() == 1 &&
+                   title_of(children[0]).find("worker process") != std::string::npos;
+        });
+    }
+
+    Story end()
+    {
+        tell_master(SIGQUIT);
+        BOOST_TEST(child_->wait(patience()).exited_with(0));
+        return read_story(log_, child_->pid());
+    }
+
+private:
+    [[nodiscard]] pid_t worker() const
+    {
+        const std::vector<pid_t> children = children_of(child_->pid());
+        return children.empty() ? -1 : children.back();
+    }
+
+    TempDir dir_;
+    std::filesystem::path log_;
+    std::map<std::string, std::size_t> seen_;
+    std::optional<Child> child_;
+};
+
+/// Everything that a master without a daemon can be told.
+Story live(const std::string& program, const std::string& conf)
+{
+    Life life(program, conf);
+    life.tell_master(SIGHUP);
+    life.wait("exited with code 0\n");
+    life.wait_for_new_worker();
+    life.tell_master(SIGUSR1);
+    life.wait(": reopening logs\n");
+    life.wait(": reopening logs\n");
+    life.tell_master(SIGWINCH);
+    life.wait("(SIGWINCH)");
+    life.tell_master(SIGUSR2);
+    life.wait("the changing binary signal is ignored");
+    life.tell_worker(SIGHUP);
+    life.wait(", ignoring\n");
+    life.wait(", ignoring\n");
+    life.tell_worker(SIGTERM);
+    life.wait("exited with code 0\n");
+    life.wait_for_new_worker();
+    life.tell_worker(SIGKILL);
+    life.wait("exited on signal 9\n");
+    life.wait_for_new_worker();
+    return life.end();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(nginx)
+
+BOOST_AUTO_TEST_CASE(a_master_and_its_workers_tell_the_same_story_as_nginxs,
+                     *precondition(nginx_is_there) * precondition(method_is_epoll))
+{
+    const Port port;
+    const ServerConf conf{
+        .stream = server_block(port, "return hello;"), .log_level = "notice", .workers = 1};
+    const std::string module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n";
+    const Story ours = live(setup().binary, conf.text());
+    const Story theirs = live("/usr/sbin/nginx", module + conf.text());
+    BOOST_TEST(ours.master == theirs.master, boost::test_tools::per_element());
+    BOOST_TEST(ours.workers == theirs.workers, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test::process
