@@ -450,7 +450,6 @@ void worker_process_init(Cycle& cycle)
     if (add_channel_event(cycle, channel, read_event, channel_handler) != Rc::ok) {
         std::exit(exit_fatal);
     }
-    tell_ready();
 }
 
 /// A connection that nobody waits for any more, at the end of a graceful shutdown, was forgotten.
@@ -497,6 +496,7 @@ void report_open_sockets(Cycle& cycle)
 
     worker_process_init(cycle);
     setproctitle(process_title("worker process", cycle), cycle.log);
+    tell_ready();
 
     while (!exiting || event_no_timers_left() != Rc::ok) {
         log_debug(log_debug_event, cycle.log, 0, "worker cycle");
