@@ -53,9 +53,12 @@ void setproctitle(std::string_view title, Log* log) noexcept
         return;
     }
     state.argv[1] = nullptr;
+    // The rest of the old title goes first: nobody who looks meanwhile is to see it behind the new.
+    const std::size_t size = fmt::formatted_size("{}: {}", server_name, title);
+    const auto room = static_cast<std::size_t>(state.end - state.begin);
+    std::fill(state.begin + std::min(size, room), state.end, '\0');
     char* const last = state.end - 1;
-    char* const p = slprintf(state.begin, last, "{}: {}", server_name, title);
-    std::fill(p, state.end, '\0');
+    *slprintf(state.begin, last, "{}: {}", server_name, title) = '\0';
     log_debug(log_debug_core, log, 0, "setproctitle: \"{}\"", state.begin);
 }
 
