@@ -110,6 +110,7 @@ void keeps_the_old(const Fault& fault)
     server.signal(SIGHUP);
     server.wait_for_log(fault.message, errors);
     server.settle();
+    server.wait_for_workers(workers.size());
     BOOST_TEST(server.workers() == workers, boost::test_tools::per_element());
     BOOST_TEST(ask(port) == "old", fault.text());
 

@@ -163,6 +163,10 @@ void Server::reload(const ServerConf& conf)
     conf_ = conf;
     wait_for_log(done, before + 1);
     settle();
+    if (conf_.workers > 0) {
+        // The old ones have been told to end, but accept until they have heard it.
+        wait_for_workers(static_cast<std::size_t>(conf_.workers));
+    }
 }
 
 void Server::reload_refused(const std::string& conf_text, std::string_view message)
