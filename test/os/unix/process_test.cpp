@@ -299,8 +299,10 @@ BOOST_AUTO_TEST_CASE(a_binary_is_not_changed_while_another_change_is_under_way)
         check_meaning({SIGUSR2, "SIGUSR2", "", ", ignoring"}, role);
         const Forked child = raised(SIGUSR2, role);
         BOOST_TEST(contains(child.text, "[crit]"));
-        BOOST_TEST(contains(child.text, "the changing binary signal is ignored: the old or the new "
-                                        "process of the change before has to end first\n"),
+        BOOST_TEST(contains(child.text,
+                            "the changing binary signal is ignored: you should shutdown "
+                            "or terminate before either old or new binary's "
+                            "process\n"),
                    child.text);
     }
     BOOST_TEST(!contains(raised(SIGUSR2).text, "[crit]"));
