@@ -51,8 +51,12 @@ pid_t Daemon::change_binary() const
 {
     const pid_t before = pid();
     ::kill(before, SIGUSR2);
-    wait_until("a new binary has the pid file", [&] { return pid() != -1 && pid() != before; });
-    return pid();
+    pid_t now = -1;
+    wait_until("a new binary has the pid file", [&] {
+        now = pid();
+        return now != -1 && now != before;
+    });
+    return now;
 }
 
 ExitStatus Daemon::collect(pid_t pid)

@@ -10,20 +10,12 @@ Load::Load(std::uint16_t return_port, std::uint16_t echo_port, std::size_t asker
            std::size_t long_lived)
 {
     for (std::size_t i = 0; i < askers; ++i) {
-        threads_.emplace_back([=, this] { ask_for_ever(return_port); });
+        threads_.emplace_back([=, this](const std::stop_token& stop) { ask(stop, return_port); });
     }
     if (long_lived > 0) {
-        threads_.emplace_back([=, this] { echo_for_ever(long_lived, echo_port); });
+        threads_.emplace_back(
+            [=, this](const std::stop_token& stop) { echo(stop, long_lived, echo_port); });
     }
-}
-
-void Load::stop()
-{
-    stop_ = true;
-    for (std::thread& thread : threads_) {
-        thread.join();
-    }
-    threads_.clear();
 }
 
 void Load::wait_for_answers(std::size_t more) const
@@ -32,9 +24,9 @@ void Load::wait_for_answers(std::size_t more) const
     wait_until("clients are answered", [&] { return answers_ >= wanted; });
 }
 
-void Load::ask_for_ever(std::uint16_t port)
+void Load::ask(const std::stop_token& stop, std::uint16_t port)
 {
-    while (!stop_) {
+    while (!stop.stop_requested()) {
         try {
             const std::string text = Client(port).receive_all();
             const std::lock_guard lock(mutex_);
@@ -46,14 +38,14 @@ void Load::ask_for_ever(std::uint16_t port)
     }
 }
 
-void Load::echo_for_ever(std::size_t long_lived, std::uint16_t port)
+void Load::echo(const std::stop_token& stop, std::size_t long_lived, std::uint16_t port)
 {
     try {
         std::vector<Client> clients;
         for (std::size_t i = 0; i < long_lived; ++i) {
             clients.emplace_back(port);
         }
-        while (!stop_) {
+        while (!stop.stop_requested()) {
             for (const Client& client : clients) {
                 const std::string text = std::to_string(++messages_);
                 if (client.echo(text) != text) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <mutex>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,9 +26,8 @@ public:
          std::size_t long_lived = 8);
     Load(const Load&) = delete;
     Load& operator=(const Load&) = delete;
-    ~Load() { stop(); }
 
-    void stop();
+    void stop() { threads_.clear(); }
 
     /// How many new connections were answered so far.
     [[nodiscard]] std::size_t answers() const { return answers_; }
@@ -42,17 +42,16 @@ public:
     [[nodiscard]] const std::string& errors() const { return errors_; }
 
 private:
-    void ask_for_ever(std::uint16_t port);
-    void echo_for_ever(std::size_t long_lived, std::uint16_t port);
+    void ask(const std::stop_token& stop, std::uint16_t port);
+    void echo(const std::stop_token& stop, std::size_t long_lived, std::uint16_t port);
     void note_error(const std::string& what);
 
-    std::atomic<bool> stop_ = false;
     std::atomic<std::size_t> answers_ = 0;
     std::atomic<std::size_t> messages_ = 0;
     std::mutex mutex_;  // of what follows
     std::set<std::string> texts_;
     std::string errors_;
-    std::vector<std::thread> threads_;
+    std::vector<std::jthread> threads_;
 };
 
 }  // namespace ngx::test::process
