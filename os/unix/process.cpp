@@ -146,7 +146,7 @@ void note_exit(pid_t child, int status) noexcept
     ProcessSlot unknown{.name = "unknown process"};
     ProcessSlot* slot = &unknown;
     for (int i = 0; i < last_process; i++) {
-        ProcessSlot& p = processes[static_cast<std::size_t>(i)];
+        ProcessSlot& p = slot_at(i);
         slot = p.pid == child ? &p : slot;
     }
     slot->status = status;
@@ -260,11 +260,6 @@ int channel = -1;
 int last_process;
 
 namespace {
-
-ProcessSlot& slot_at(int i) noexcept
-{
-    return processes[static_cast<std::size_t>(i)];
-}
 
 /// A socket pair between the new child and everybody else. The master hears by SIGIO that a child
 /// has closed its end.

@@ -65,6 +65,11 @@ extern int process_slot;  // this process's own slot, and in the master the last
 extern int channel;       // this process's end of its channel
 extern int last_process;  // the slots in use lie before it
 
+inline ProcessSlot& slot_at(int i) noexcept
+{
+    return processes[static_cast<std::size_t>(i)];
+}
+
 /// Forks a child that runs `proc(cycle, data)`, in a free slot of `processes` or in the one that
 /// `respawn` names. Returns its id, or invalid_pid after a log line.
 ///

@@ -264,11 +264,6 @@ constexpr Msec first_delay = 50;      // between the first and the second TERM
 constexpr Msec longest_delay = 1000;  // then KILL
 constexpr int start_timeout_ms = 5000;
 
-ProcessSlot& slot_at(int i) noexcept
-{
-    return processes[static_cast<std::size_t>(i)];
-}
-
 /// "worker process", and from the first reload on "worker process #2".
 std::string process_title(std::string_view what, const Cycle& cycle)
 {

@@ -40,6 +40,18 @@ struct Site {
     }
 };
 
+/// Changes the binary and tells the old one's workers to go. Returns the new master when its
+/// workers serve alone.
+pid_t hand_over(const Daemon& daemon, const Site& site)
+{
+    const pid_t old = daemon.pid();
+    const pid_t fresh = daemon.change_binary();
+    wait_until("the new workers are there", [&] { return workers_of(fresh).size() == 2; });
+    ::kill(old, SIGWINCH);
+    wait_until("the new workers serve alone", [&] { return site.served_by(fresh); });
+    return fresh;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(daemon)
@@ -134,10 +146,7 @@ BOOST_AUTO_TEST_CASE(the_old_binary_may_be_gone_back_to_under_load)
     Load load(site.port, site.echo);
     load.wait_for_answers(20);
 
-    const pid_t fresh = daemon.change_binary();
-    wait_until("the new workers are there", [&] { return workers_of(fresh).size() == 2; });
-    ::kill(old, SIGWINCH);
-    wait_until("the new workers serve alone", [&] { return site.served_by(fresh); });
+    const pid_t fresh = hand_over(daemon, site);
 
     ::kill(old, SIGHUP);
     wait_until("the old binary has workers", [&] { return workers_of(old).size() == 2; });
@@ -158,10 +167,7 @@ BOOST_AUTO_TEST_CASE(a_new_binary_that_dies_gives_the_service_back)
     const Site site;
     const Daemon daemon(site.conf);
     const pid_t old = daemon.pid();
-    const pid_t fresh = daemon.change_binary();
-    wait_until("the new workers are there", [&] { return workers_of(fresh).size() == 2; });
-    ::kill(old, SIGWINCH);
-    wait_until("the new workers serve alone", [&] { return site.served_by(fresh); });
+    const pid_t fresh = hand_over(daemon, site);
     const std::vector<pid_t> orphans = workers_of(fresh);
     ::kill(fresh, SIGKILL);
     for (const pid_t orphan : orphans) {
@@ -225,7 +231,7 @@ BOOST_AUTO_TEST_CASE(nginx_takes_over_and_gives_back_under_load, *precondition(n
     Load load(port, 0, 2, 0);
     load.wait_for_answers(20);
 
-    const auto hand_over = [&](const char* program, const std::string& text) {
+    const auto hand_over_to = [&](const char* program, const std::string& text) {
         const pid_t old = daemon.pid();
         daemon.write_conf(text);
         daemon.set_program(program);
@@ -241,8 +247,9 @@ BOOST_AUTO_TEST_CASE(nginx_takes_over_and_gives_back_under_load, *precondition(n
     nginx_conf.method = "epoll";  // the only one that every nginx has here
     const std::string with_module =
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" + nginx_conf.text();
-    BOOST_TEST(hand_over(nginx, with_module).starts_with("nginx: master process "));
-    BOOST_TEST(hand_over(setup().binary.c_str(), conf.text()).starts_with("ngxx: master process "));
+    BOOST_TEST(hand_over_to(nginx, with_module).starts_with("nginx: master process "));
+    BOOST_TEST(
+        hand_over_to(setup().binary.c_str(), conf.text()).starts_with("ngxx: master process "));
     load.stop();
     BOOST_TEST(load.errors() == "");
     BOOST_TEST(load.texts() == std::set<std::string>{"hello"}, boost::test_tools::per_element());
