@@ -23,9 +23,15 @@ Chain* chain_update_sent(Chain* in, std::size_t sent) noexcept
             continue;
         }
         const std::size_t n = std::min(buf_size(b), sent);
-        b.pos += n;
+        const bool all = n == buf_size(b);
+        if (buf_in_memory(b)) {
+            b.pos += n;
+        }
+        if (b.in_file) {
+            b.file_pos += static_cast<off_t>(n);
+        }
         sent -= n;
-        if (b.pos < b.last) {
+        if (!all) {
             return in;
         }
     }

@@ -117,6 +117,9 @@ struct Connection {
     socklen_t local_socklen = 0;
     std::string_view addr_text{};
 
+    ProxyProtocol* proxy_protocol = nullptr;  // what its header said
+    UdpConnection* udp = nullptr;
+
     Buf* buffer = nullptr;
 
     boost::intrusive::list_member_hook<> queue{};  // of reusable connections
@@ -124,6 +127,8 @@ struct Connection {
     std::uint64_t number = 0;
     Msec start_time = 0;
     std::size_t requests = 0;
+
+    ThreadTask* sendfile_task = nullptr;
 
     unsigned buffered : 8 = 0;
     ConnectionError log_error : 3 = ConnectionError::alert;
@@ -137,6 +142,7 @@ struct Connection {
     unsigned close : 1 = 0;
     unsigned shared : 1 = 0;
 
+    unsigned sendfile : 1 = 0;
     unsigned sndlowat : 1 = 0;
     TcpOption tcp_nodelay : 2 = TcpOption::unset;
     TcpOption tcp_nopush : 2 = TcpOption::unset;

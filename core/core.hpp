@@ -36,10 +36,15 @@ struct ConfFile;
 struct Connection;
 struct Cycle;
 struct Event;
+struct EventAio;
+struct File;
 struct Listening;
 struct Log;
 struct Module;
 struct OpenFile;
+struct ProxyProtocol;
+struct ThreadTask;
+struct UdpConnection;
 
 using EventHandler = void (*)(Event& ev) noexcept;
 using ConnectionHandler = void (*)(Connection& c) noexcept;

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include <linux/aio_abi.h>
+
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
@@ -67,6 +69,23 @@ struct Event {
 };
 
 static_assert(sizeof(Event) <= 96, "no larger than nginx's");
+
+/// An asynchronous read of a file. The poller fills in `res` and posts `event`, whose handler calls
+/// `handler` with it.
+///
+/// nginx: ngx_event_aio_t
+struct EventAio {
+    void* data = nullptr;  // the owner's
+    EventHandler handler = nullptr;
+    File* file = nullptr;
+
+    int fd = invalid_file;
+
+    std::int64_t res = 0;  // the number of bytes, or a negative errno
+
+    iocb aiocb{};
+    Event event{};
+};
 
 /// Which of a connection's two events an action is about.
 ///

@@ -7,6 +7,8 @@
 
 namespace ngx {
 
+inline constexpr unsigned io_sendfile = 1;
+
 /// The calls that move data. A poller chooses them in its init; an accepted connection takes them
 /// from `io`.
 ///
@@ -14,8 +16,12 @@ namespace ngx {
 struct OsIo {
     ssize_t (*recv)(Connection& c, char* buf, std::size_t size) noexcept = nullptr;
     ssize_t (*recv_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
+    ssize_t (*udp_recv)(Connection& c, char* buf, std::size_t size) noexcept = nullptr;
     ssize_t (*send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
+    ssize_t (*udp_send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
+    Chain* (*udp_send_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
     Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
+    unsigned flags = 0;  // io_sendfile
 };
 
 extern const OsIo os_io;

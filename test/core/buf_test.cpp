@@ -109,6 +109,37 @@ BOOST_AUTO_TEST_CASE(a_buffer_is_special_when_it_has_a_flag_and_no_memory)
     BOOST_TEST(!buf_special(b));
 }
 
+BOOST_AUTO_TEST_CASE(a_piece_of_a_file_is_counted_and_sent_like_memory)
+{
+    Buf b;
+    b.in_file = 1;
+    b.file_pos = 100;
+    b.file_last = 150;
+    Chain chain{&b};
+    BOOST_TEST(!buf_special(b));
+    BOOST_TEST(buf_size(b) == 50U);
+    BOOST_TEST(chain_update_sent(&chain, 20) == &chain);
+    BOOST_TEST(b.file_pos == 120);
+    BOOST_TEST(chain_update_sent(&chain, 30) == nullptr);
+    BOOST_TEST(b.file_pos == 150);
+}
+
+BOOST_AUTO_TEST_CASE(a_piece_in_memory_and_in_a_file_moves_in_both)
+{
+    std::string memory(10, 'x');
+    Buf b;
+    b.pos = memory.data();
+    b.last = b.pos + memory.size();
+    b.temporary = 1;
+    b.in_file = 1;
+    b.file_pos = 100;
+    b.file_last = 110;
+    Chain chain{&b};
+    BOOST_TEST(chain_update_sent(&chain, 4) == &chain);
+    BOOST_TEST(buf_size(b) == 6U);
+    BOOST_TEST(b.file_pos == 104);
+}
+
 BOOST_AUTO_TEST_CASE(a_temporary_buffer_is_empty_with_all_its_room_free)
 {
     TestLog log(log_debug_all);
