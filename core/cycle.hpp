@@ -122,6 +122,7 @@ struct CoreConf {
     std::string_view username{};
     std::optional<uid_t> user{};
     gid_t group = 0;
+    bool transparent = false;  // workers may bind to addresses that are not this machine's
 
     std::optional<std::string_view> working_directory{};
     std::optional<std::string_view> lock_file{};

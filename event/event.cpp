@@ -124,51 +124,6 @@ void process_events_and_timers(Cycle& cycle) noexcept
     event_process_posted(cycle, posted_events);
 }
 
-Rc handle_read_event(Event& rev, unsigned flags) noexcept
-{
-    if ((event_flags & use_clear_event) != 0) {
-        if (!rev.active && !rev.ready) {
-            return event_actions.add(rev, read_event, clear_event);
-        }
-        return Rc::ok;
-    }
-
-    if ((event_flags & use_level_event) != 0) {
-        if (!rev.active && !rev.ready) {
-            return event_actions.add(rev, read_event, level_event);
-        }
-        if (rev.active && (rev.ready || (flags & close_event) != 0)) {
-            return event_actions.del(rev, read_event, level_event | flags);
-        }
-    }
-    return Rc::ok;
-}
-
-Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
-{
-    if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
-        return Rc::error;
-    }
-
-    if ((event_flags & use_clear_event) != 0) {
-        if (!wev.active && !wev.ready) {
-            return event_actions.add(wev, write_event,
-                                     clear_event | (lowat != 0 ? lowat_event : 0));
-        }
-        return Rc::ok;
-    }
-
-    if ((event_flags & use_level_event) != 0) {
-        if (!wev.active && !wev.ready) {
-            return event_actions.add(wev, write_event, level_event);
-        }
-        if (wev.active && wev.ready) {
-            return event_actions.del(wev, write_event, level_event);
-        }
-    }
-    return Rc::ok;
-}
-
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept
 {
     if (lowat == 0 || c.sndlowat) {

@@ -239,19 +239,60 @@ extern bool use_exclusive_accept;
 /// nginx: ngx_process_events_and_timers()
 void process_events_and_timers(Cycle& cycle) noexcept;
 
+/// nginx: ngx_send_lowat()
+Rc send_lowat(Connection& c, std::size_t lowat) noexcept;
+
 /// Sees to it that the poller watches a read event that is not ready, and that a level poller
 /// stops watching one that is, or that is about to be closed (close_event in `flags`).
 ///
 /// nginx: ngx_handle_read_event()
-Rc handle_read_event(Event& rev, unsigned flags) noexcept;
+inline Rc handle_read_event(Event& rev, unsigned flags) noexcept
+{
+    if ((event_flags & use_clear_event) != 0) {
+        if (!rev.active && !rev.ready) {
+            return event_actions.add(rev, read_event, clear_event);
+        }
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_level_event) != 0) {
+        if (!rev.active && !rev.ready) {
+            return event_actions.add(rev, read_event, level_event);
+        }
+        if (rev.active && (rev.ready || (flags & close_event) != 0)) {
+            return event_actions.del(rev, read_event, level_event | flags);
+        }
+    }
+    return Rc::ok;
+}
 
 /// As handle_read_event(). `lowat`, if not 0, is the room in the send buffer worth waking for.
 ///
 /// nginx: ngx_handle_write_event()
-Rc handle_write_event(Event& wev, std::size_t lowat) noexcept;
+inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
+{
+    if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
+        return Rc::error;
+    }
 
-/// nginx: ngx_send_lowat()
-Rc send_lowat(Connection& c, std::size_t lowat) noexcept;
+    if ((event_flags & use_clear_event) != 0) {
+        if (!wev.active && !wev.ready) {
+            return event_actions.add(wev, write_event,
+                                     clear_event | (lowat != 0 ? lowat_event : 0));
+        }
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_level_event) != 0) {
+        if (!wev.active && !wev.ready) {
+            return event_actions.add(wev, write_event, level_event);
+        }
+        if (wev.active && wev.ready) {
+            return event_actions.del(wev, write_event, level_event);
+        }
+    }
+    return Rc::ok;
+}
 
 /// The accept handler of a listener: takes one connection, or all that wait under multi_accept.
 ///
@@ -281,6 +322,6 @@ void debug_accepted_connection(const EventConf& ecf, Connection& c) noexcept;
 /// For debug lines: the descriptor behind an event.
 ///
 /// nginx: ngx_event_ident()
-int event_ident(const Event& ev) noexcept;
+[[gnu::pure]] int event_ident(const Event& ev) noexcept;
 
 }  // namespace ngx

@@ -17,6 +17,7 @@
 namespace ngx {
 
 struct StreamSession;
+struct StreamUpstream;
 struct StreamVariable;
 
 /// Where a stream command may stand.
@@ -168,6 +169,9 @@ struct StreamSession {
     void** ctx = nullptr;  // by ctx_index: what each module keeps of the session
     void** main_conf = nullptr;
     void** srv_conf = nullptr;
+
+    StreamUpstream* upstream = nullptr;
+    LogHandler log_handler = nullptr;  // adds what the content has to say
 
     StreamStatus status = StreamStatus::none;
 };

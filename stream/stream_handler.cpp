@@ -31,7 +31,8 @@ char* stream_log_error(Log& log, char* buf, std::size_t len)
     char* const last = buf + len;
 
     char* p = log.action ? slprintf(buf, last, " while {}", log.action) : buf;
-    return slprintf(p, last, ", client: {}, server: {}", c.addr_text, c.listening->addr_text);
+    p = slprintf(p, last, ", client: {}, server: {}", c.addr_text, c.listening->addr_text);
+    return s.log_handler ? s.log_handler(log, p, static_cast<std::size_t>(last - p)) : p;
 }
 
 /// The server of the address that the connection came to; null after an error. A socket that

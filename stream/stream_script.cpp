@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/palloc.hpp"
+#include "core/parse.hpp"
 
 namespace ngx {
 
@@ -88,6 +89,37 @@ std::string_view stream_complex_value(StreamSession& s, const StreamComplexValue
         p = std::ranges::copy(pieces[i], p).out;
     }
     return {text, len};
+}
+
+std::size_t stream_complex_value_size(StreamSession& s,
+                                      const std::optional<StreamComplexSize>& size,
+                                      std::size_t fallback)
+{
+    if (!size) {
+        return fallback;
+    }
+    if (!size->value.has_variables()) {
+        return size->constant;
+    }
+    const std::string_view text = stream_complex_value(s, size->value);
+    const auto parsed = parse_size(text);
+    if (!parsed) {
+        log_error(log_err, s.connection->log, 0, "invalid size \"{}\"", text);
+    }
+    return parsed.value_or(fallback);
+}
+
+Rc stream_compile_complex_size(Conf& cf, std::string_view text, StreamComplexSize& size)
+{
+    if (stream_compile_complex_value(cf, text, size.value) != Rc::ok) {
+        return Rc::error;
+    }
+    if (size.value.has_variables()) {
+        return Rc::ok;
+    }
+    const auto parsed = parse_size(text);
+    size.constant = parsed.value_or(0);
+    return parsed ? Rc::ok : Rc::declined;
 }
 
 }  // namespace ngx

@@ -6,10 +6,12 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 #include <utility>
@@ -358,6 +360,18 @@ void set_worker_limits(const CoreConf& ccf, Log* log)
     }
 }
 
+/// Lets the workers bind to addresses that are not this machine's, whoever they become.
+void keep_net_raw(Log* log)
+{
+    constexpr unsigned net_raw = 1U << CAP_NET_RAW;
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_1, .pid = 0};
+    const __user_cap_data_struct data{.effective = net_raw, .permitted = net_raw, .inheritable = 0};
+    if (::syscall(SYS_capset, &header, &data) == -1) {
+        log_error(log_emerg, log, errno, "capset() failed");
+        std::exit(exit_fatal);
+    }
+}
+
 /// Becomes the user of the workers. There is no way back, and no way on when it fails.
 void drop_privileges(const CoreConf& ccf, Log* log)
 {
@@ -371,9 +385,16 @@ void drop_privileges(const CoreConf& ccf, Log* log)
     if (::initgroups(ccf.username.data(), ccf.group) == -1) {
         log_error(log_emerg, log, errno, "initgroups({}, {}) failed", ccf.username, ccf.group);
     }
+    if (ccf.transparent && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1) {
+        log_error(log_emerg, log, errno, "prctl(PR_SET_KEEPCAPS, 1) failed");
+        std::exit(exit_fatal);
+    }
     if (::setuid(*ccf.user) == -1) {
         log_error(log_emerg, log, errno, "setuid({}) failed", *ccf.user);
         std::exit(exit_fatal);
+    }
+    if (ccf.transparent) {
+        keep_net_raw(log);
     }
 }
 

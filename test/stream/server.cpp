@@ -94,13 +94,18 @@ std::string conf_text(const ServerConf& conf)
 
 }  // namespace
 
-Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf)
-    : fd_(::socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0))
+Client::Client(Fd fd) : fd_(std::move(fd))
 {
     const timeval timeout{.tv_sec = seconds, .tv_usec = 0};
     for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-        checked(::setsockopt(fd(), SOL_SOCKET, name, &timeout, sizeof(timeout)), "setsockopt()");
+        checked(::setsockopt(fd_.get(), SOL_SOCKET, name, &timeout, sizeof(timeout)),
+                "setsockopt()");
     }
+}
+
+Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf)
+    : Client(Fd(::socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)))
+{
     if (rcvbuf != 0) {
         checked(::setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)), "setsockopt()");
     }
@@ -178,7 +183,20 @@ Server::Server(const ServerConf& conf)
 
 Server::~Server()
 {
+    if (cycle.ok() && cycle->connections) {
+        end_sessions();
+    }
     hooks = {};
+}
+
+void Server::end_sessions() const
+{
+    std::size_t before = 0;
+    for (auto open = connections(); !open.empty() && open.size() != before; open = connections()) {
+        before = open.size();
+        open.front()->close = 1;
+        open.front()->read->handler(*open.front()->read);
+    }
 }
 
 bool Server::reload(std::string_view stream)

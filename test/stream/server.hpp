@@ -26,6 +26,9 @@ public:
     /// `rcvbuf`, if not 0, is how much the socket takes unread.
     Client(const sockaddr* sa, socklen_t len, int rcvbuf = 0);
 
+    /// The other side of a connection that the server makes.
+    explicit Client(Fd fd);
+
     void send(std::string_view text) const;
 
     /// Sends as much of a text as the sockets take unread, and says how much that was. The text is
@@ -114,6 +117,9 @@ public:
     [[nodiscard]] std::string log() const { return cycle.log(); }
 
 private:
+    /// Asks what is still open to close, as the shutdown timer does.
+    void end_sessions() const;
+
     /// Lets another thread wake the loop, whichever the poller is.
     class Bell {
     public:

@@ -10,6 +10,7 @@
 #include "event/event_timer.hpp"
 #include "stream/stream.hpp"
 #include "test/stream/server.hpp"
+#include "test/stream/upstream.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
@@ -48,15 +49,6 @@ struct Quiet {
     Connection& c = server.accepted();
     StreamSession& s = *static_cast<StreamSession*>(c.data);
 };
-
-std::string numbers(std::size_t size)
-{
-    std::string text;
-    for (int i = 0; text.size() < size; i++) {
-        text.append(std::to_string(i)).append(" ");
-    }
-    return text;
-}
 
 }  // namespace
 

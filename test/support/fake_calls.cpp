@@ -17,7 +17,7 @@ namespace ngx::test {
 
 namespace {
 
-std::array<FakeCall*, 11> fakes;
+std::array<FakeCall*, 14> fakes;
 
 constexpr int no_fd = INT_MAX;  // a call that is about no descriptor
 
@@ -110,6 +110,18 @@ int accept4(int fd, sockaddr* addr, socklen_t* len, int flags)
     }));
 }
 
+int bind(int fd, const sockaddr* addr, socklen_t len) noexcept
+{
+    return static_cast<int>(
+        faked(Call::bind, fd, [&](std::size_t) { return ::syscall(SYS_bind, fd, addr, len); }));
+}
+
+int connect(int fd, const sockaddr* addr, socklen_t len)
+{
+    return static_cast<int>(faked(
+        Call::connect, fd, [&](std::size_t) { return ::syscall(SYS_connect, fd, addr, len); }));
+}
+
 pid_t fork() noexcept
 {
     // The C library and the sanitizers have more to do than the kernel.
@@ -166,6 +178,13 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t len) no
 {
     return static_cast<int>(faked(Call::setsockopt, fd, [&](std::size_t) {
         return ::syscall(SYS_setsockopt, fd, level, name, value, len);
+    }));
+}
+
+int socket(int domain, int type, int protocol) noexcept
+{
+    return static_cast<int>(faked(Call::socket, ngx::test::no_fd, [&](std::size_t) {
+        return ::syscall(SYS_socket, domain, type, protocol);
     }));
 }
 

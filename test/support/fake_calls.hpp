@@ -16,6 +16,8 @@ namespace ngx::test {
 enum class Call {
     accept,
     accept4,
+    bind,
+    connect,
     fork,
     ioctl,
     readv,
@@ -23,6 +25,7 @@ enum class Call {
     sched_getaffinity,
     send,
     setsockopt,
+    socket,
     socketpair,
     writev
 };

@@ -1,0 +1,1242 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
+#include <new>
+
+#include "core/conf_slot.hpp"
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "core/proxy_protocol.hpp"
+#include "core/string.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_connect.hpp"
+#include "event/event_posted.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/process_cycle.hpp"
+#include "stream/stream_script.hpp"
+#include "stream/stream_upstream.hpp"
+#include "stream/stream_upstream_round_robin.hpp"
+
+namespace ngx {
+
+extern Module stream_proxy_module;
+
+namespace {
+
+constexpr std::int64_t unlimited = std::numeric_limits<std::int32_t>::max();
+
+/// Buffers of one size. A session has one only while there is something in it, so that a few serve
+/// all sessions and an idle one costs no more than its connections.
+///
+/// Differs from nginx: there each session has its two buffers from the beginning to the end.
+class Buffers {
+public:
+    Buffers() = default;
+    Buffers(const Buffers&) = delete;
+    Buffers& operator=(const Buffers&) = delete;
+
+    ~Buffers()
+    {
+        while (free_) {
+            ::operator delete(std::exchange(free_, free_->next));
+        }
+    }
+
+    /// Gives an empty `b` at least `size` bytes.
+    void take(Buf& b, std::size_t size)
+    {
+        if (size == block_size_ && free_) {
+            b.start = reinterpret_cast<char*>(std::exchange(free_, free_->next));
+            free_n_--;
+        } else {
+            b.start = static_cast<char*>(::operator new(std::max(size, sizeof(Free))));
+        }
+        b.pos = b.start;
+        b.last = b.start;
+        b.end = b.start + size;
+    }
+
+    void give(Buf& b) noexcept
+    {
+        const auto size = static_cast<std::size_t>(b.end - b.start);
+        if (!have_asan && size == block_size_ && free_n_ < max_free) {
+            free_ = ::new (b.start) Free{free_};
+            free_n_++;
+        } else {
+            ::operator delete(b.start);
+        }
+        b.start = nullptr;
+        b.pos = nullptr;
+        b.last = nullptr;
+        b.end = nullptr;
+    }
+
+    /// The size that is kept.
+    void keep(std::size_t size) noexcept { block_size_ = size; }
+
+private:
+    struct Free {
+        Free* next;
+    };
+
+    static constexpr std::size_t max_free = 64;
+
+    Free* free_ = nullptr;
+    std::size_t free_n_ = 0;
+    std::size_t block_size_ = 0;
+};
+
+enum class ProxyProtocolVersion { off, v1, v2 };
+
+constexpr ConfEnum<ProxyProtocolVersion> proxy_protocols[] = {
+    {"off", ProxyProtocolVersion::off},
+    {"on", ProxyProtocolVersion::v1},
+    {"v2", ProxyProtocolVersion::v2},
+};
+
+/// Where upstream connections come from.
+///
+/// nginx: ngx_stream_upstream_local_t
+struct StreamUpstreamLocal {
+    Addr addr{};
+    StreamComplexValue value{};  // what `addr` is made of when it depends on the session
+    bool transparent = false;
+};
+
+/// nginx: ngx_stream_proxy_srv_conf_t
+struct StreamProxySrvConf {
+    static constexpr Module* module = &stream_proxy_module;
+
+    std::optional<Msec> connect_timeout{};
+    std::optional<Msec> timeout{};
+    std::optional<Msec> next_upstream_timeout{};
+    std::optional<std::size_t> buffer_size{};
+    std::optional<StreamComplexSize> upload_rate{};
+    std::optional<StreamComplexSize> download_rate{};
+    std::optional<std::int64_t> requests{};
+    std::optional<std::int64_t> responses{};
+    std::optional<std::int64_t> next_upstream_tries{};
+    std::optional<bool> next_upstream{};
+    std::optional<ProxyProtocolVersion> proxy_protocol{};
+    std::optional<bool> half_close{};
+    std::optional<StreamUpstreamLocal*> local{};
+    std::optional<bool> socket_keepalive{};
+    std::optional<std::size_t> socket_rcvbuf{};
+    std::optional<std::size_t> socket_sndbuf{};
+
+    StreamUpstreamSrvConf* upstream = nullptr;
+    std::optional<StreamComplexValue> upstream_value{};
+
+    Buffers buffers{};
+};
+
+StreamProxySrvConf& srv_conf(const StreamSession& s) noexcept
+{
+    return *stream_get_module_srv_conf<StreamProxySrvConf>(s);
+}
+
+void give_buffers(StreamSession& s) noexcept
+{
+    for (StreamFlow* f : {&s.upstream->downstream, &s.upstream->upstream}) {
+        if (f->buf.start) {
+            srv_conf(s).buffers.give(f->buf);
+        }
+    }
+}
+
+/// Logs at level info, without the session's own words behind it: the line has them already.
+template <typename... Args>
+void log_session(const Connection& c, fmt::format_string<Args...> format, const Args&... args)
+{
+    const LogHandler handler = std::exchange(c.log->handler, nullptr);
+    log_error(log_info, c.log, 0, format, args...);
+    c.log->handler = handler;
+}
+
+/// nginx: ngx_stream_proxy_log_error()
+char* stream_proxy_log_error(Log& log, char* buf, std::size_t len)
+{
+    const auto& s = *static_cast<const StreamSession*>(log.data);
+    const StreamUpstream& u = *s.upstream;
+    const Connection* const pc = u.peer.connection;
+    char* const last = buf + len;
+
+    char* p = buf;
+    if (!u.peer.name.empty()) {
+        p = slprintf(p, last, ", upstream: \"{}\"", u.peer.name);
+    }
+    return slprintf(p, last, ", bytes from/to client:{}/{}, bytes from/to upstream:{}/{}",
+                    s.received, s.connection->sent, u.received, pc ? pc->sent : 0);
+}
+
+/// nginx: ngx_stream_proxy_finalize()
+void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
+{
+    log_debug(log_debug_stream, s.connection->log, 0, "finalize stream proxy: {}",
+              static_cast<unsigned>(rc));
+    StreamUpstream& u = *s.upstream;
+    Connection* const pc = u.peer.connection;
+
+    if (u.peer.free && u.peer.sockaddr) {
+        const bool failed = pc && pc->type == SOCK_DGRAM && (pc->read->error || pc->write->error);
+        u.peer.free(u.peer, u.peer.data, failed ? peer_failed : 0);
+        u.peer.sockaddr = nullptr;
+    }
+    if (pc) {
+        log_debug(log_debug_stream, s.connection->log, 0,
+                  "close stream proxy upstream connection: {}", pc->fd);
+        close_connection(*pc);
+        u.peer.connection = nullptr;
+    }
+    give_buffers(s);
+    stream_finalize_session(s, rc);
+}
+
+void stream_proxy_connect(StreamSession& s) noexcept;
+
+/// The upstream connection, if there is one, is given up: tries another peer, if that is allowed.
+///
+/// nginx: ngx_stream_proxy_next_upstream()
+void stream_proxy_next_upstream(StreamSession& s) noexcept
+{
+    log_debug(log_debug_stream, s.connection->log, 0, "stream proxy next upstream");
+    StreamUpstream& u = *s.upstream;
+    u.downstream.out = nullptr;  // datagrams: init_upstream begins with the first again
+
+    if (u.peer.sockaddr) {
+        u.peer.free(u.peer, u.peer.data, peer_failed);
+        u.peer.sockaddr = nullptr;
+    }
+
+    const StreamProxySrvConf& pscf = srv_conf(s);
+    const Msec timeout = *pscf.next_upstream_timeout;
+    if (u.peer.tries == 0 || !*pscf.next_upstream ||
+        (timeout != 0 && current_msec - u.peer.start_time >= timeout)) {
+        stream_proxy_finalize(s, StreamStatus::bad_gateway);
+        return;
+    }
+
+    if (Connection* const pc = std::exchange(u.peer.connection, nullptr)) {
+        log_debug(log_debug_stream, s.connection->log, 0, "close proxy upstream connection: {}",
+                  pc->fd);
+        close_connection(*pc);
+    }
+    stream_proxy_connect(s);
+}
+
+void set_handlers(Connection& c, EventHandler handler) noexcept
+{
+    c.read->handler = handler;
+    c.write->handler = handler;
+}
+
+/// Puts a datagram, or a piece of one unless `flush`, at the end of `out`.
+void add_datagram(StreamSession& s, Chain*& out, char* pos, char* last, bool flush)
+{
+    struct Link : Chain {
+        Buf datagram{};
+    };
+
+    Chain*& free = s.upstream->free;
+    Chain* cl = free;
+    if (cl) {
+        free = cl->next;
+        cl->next = nullptr;
+    } else {
+        auto* link = s.connection->pool->create<Link>();
+        link->buf = &link->datagram;
+        cl = link;
+    }
+    Buf& b = *cl->buf;
+    b.pos = pos;
+    b.last = last;
+    b.temporary = pos != last;
+    b.flush = flush;
+
+    Chain** end = &out;
+    while (*end) {
+        end = &(*end)->next;
+    }
+    *end = cl;
+}
+
+/// Sends what can be sent of the datagrams; false on an error.
+bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
+{
+    Chain* const left = f.dst->send_chain(*f.dst, f.out, 0);
+    if (left == chain_error) {
+        return false;
+    }
+    while (f.out != left) {
+        Chain* const sent = std::exchange(f.out, f.out->next);
+        sent->next = std::exchange(s.upstream->free, sent);
+    }
+    f.dst->buffered = left != nullptr;
+    if (!left) {
+        f.buf.pos = f.buf.start;
+        f.buf.last = f.buf.start;
+    }
+    return true;
+}
+
+/// Sends what can be sent of the buffer; false on an error.
+bool send_bytes(StreamFlow& f) noexcept
+{
+    Buf& b = f.buf;
+    Connection& dst = *f.dst;
+    while (dst.write->ready) {
+        const ssize_t n = dst.send(dst, b.pos, static_cast<std::size_t>(b.last - b.pos));
+        if (n == io_error) {
+            return false;
+        }
+        if (n > 0) {
+            b.pos += n;
+        }
+        if (b.pos == b.last) {
+            b.pos = b.start;
+            b.last = b.start;
+            dst.buffered = 0;
+            return true;
+        }
+    }
+    dst.buffered = 1;
+    return true;
+}
+
+/// nginx has here what ngx_stream_top_filter() does, and ngx_chain_update_chains() behind it.
+bool send_output(StreamSession& s, StreamFlow& f) noexcept
+{
+    if (f.out) {
+        s.connection->log->action = f.send_action;
+        return send_datagrams(s, f);
+    }
+    if (f.buf.pos != f.buf.last && s.connection->type == SOCK_STREAM) {
+        s.connection->log->action = f.send_action;
+        return send_bytes(f);
+    }
+    return true;
+}
+
+/// How much may be read under the rate limit; none if the source has to wait, for which its timer
+/// is set.
+std::size_t limit_size(const StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+{
+    const auto rate = static_cast<off_t>(f.limit_rate);
+    const off_t limit = rate * (time() - s.upstream->start_sec + 1) - *f.received;
+    if (limit <= 0) {
+        f.src->read->delayed = 1;
+        add_timer(*f.src->read, static_cast<Msec>(-limit * 1000 / rate + 1));
+        return 0;
+    }
+    return s.connection->type == SOCK_STREAM ? std::min(size, static_cast<std::size_t>(limit))
+                                             : size;
+}
+
+/// What was read now uses up the limit for so long.
+void delay_next_read(StreamFlow& f, ssize_t n) noexcept
+{
+    const Msec delay = static_cast<Msec>(n) * 1000 / f.limit_rate;
+    if (delay > 0) {
+        f.src->read->delayed = 1;
+        add_timer(*f.src->read, delay);
+    }
+}
+
+/// Reads once, if the source is ready and there is room. False when there was nothing.
+///
+/// Differs from nginx: a datagram is read into an empty buffer only. There the next one is read
+/// into what room is left, and cut.
+bool receive_input(StreamSession& s, StreamFlow& f) noexcept
+{
+    Event& rev = *f.src->read;
+    if (!rev.ready || rev.delayed || f.out) {
+        return false;
+    }
+    if (!f.buf.start) {
+        StreamProxySrvConf& pscf = srv_conf(s);
+        pscf.buffers.take(f.buf, *pscf.buffer_size);
+    }
+    auto size = static_cast<std::size_t>(f.buf.end - f.buf.last);
+    if (size != 0 && f.limit_rate != 0) {
+        size = limit_size(s, f, size);
+    }
+    if (size == 0) {
+        return false;
+    }
+
+    s.connection->log->action = f.recv_action;
+    ssize_t n = f.src->recv(*f.src, f.buf.last, size);
+    if (n == io_again) {
+        return false;
+    }
+    if (n == io_error) {
+        rev.eof = 1;
+        n = 0;
+    }
+
+    if (f.limit_rate != 0) {
+        delay_next_read(f, n);
+    }
+    if (s.connection->type == SOCK_DGRAM) {
+        add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
+    }
+    f.packets++;
+    *f.received += n;
+    f.buf.last += n;
+    return true;
+}
+
+/// A session of datagrams is done when each request has had its responses, if these are counted.
+bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+{
+    const Connection& c = *s.connection;
+    const StreamUpstream& u = *s.upstream;
+    const auto requests = static_cast<std::size_t>(*pscf.requests);
+
+    if (requests != 0) {
+        if (u.downstream.packets < requests) {
+            return false;
+        }
+        // The client's next datagram begins another session.
+    }
+    if (*pscf.responses == unlimited ||
+        u.upstream.packets < static_cast<std::size_t>(*pscf.responses) * u.downstream.packets) {
+        return false;
+    }
+    return u.connected && !c.buffered && !u.peer.connection->buffered;
+}
+
+/// A session of streams is done when one side has ended and the other has all that came of it; with
+/// proxy_half_close, when both have ended.
+bool tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+{
+    const Connection& c = *s.connection;
+    const Connection* const pc = s.upstream->connected ? s.upstream->peer.connection : nullptr;
+
+    if (!pc) {
+        return false;
+    }
+    const bool client_ended = c.read->eof;
+    const bool upstream_ended = pc->read->eof;
+    const bool all_sent = !c.buffered && !pc->buffered;
+    if (client_ended && upstream_ended) {
+        return all_sent || !*pscf.half_close;
+    }
+    // What waits for the side that has ended itself will never be taken.
+    return !*pscf.half_close &&
+           ((client_ended && !pc->buffered) || (upstream_ended && !c.buffered));
+}
+
+void log_udp(const StreamSession& s, const char* what) noexcept
+{
+    const StreamUpstream& u = *s.upstream;
+    const Connection* const pc = u.peer.connection;
+    log_session(*s.connection,
+                "udp {}, packets from/to client:{}/{}, bytes from/to client:{}/{}, bytes from/to "
+                "upstream:{}/{}",
+                what, u.downstream.packets, u.upstream.packets, s.received, s.connection->sent,
+                u.received, pc ? pc->sent : 0);
+}
+
+/// Streams go on until one of them has ended.
+bool may_be_done(const Connection& c, const StreamFlow& f) noexcept
+{
+    return c.type == SOCK_DGRAM || f.src->read->eof || (f.dst && f.dst->read->eof);
+}
+
+/// Ends the session if it is done; ok if so.
+///
+/// nginx: ngx_stream_proxy_test_finalize()
+Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
+                              const StreamFlow& f) noexcept
+{
+    const Connection& c = *s.connection;
+
+    if (c.type == SOCK_DGRAM) {
+        if (!udp_done(s, pscf)) {
+            return Rc::declined;
+        }
+        log_udp(s, "done");
+    } else {
+        if (!tcp_done(s, pscf)) {
+            return Rc::declined;
+        }
+        log_session(c, "{} disconnected, bytes from/to client:{}/{}, bytes from/to upstream:{}/{}",
+                    f.dst == &c ? "upstream" : "client", s.received, c.sent, s.upstream->received,
+                    s.upstream->peer.connection->sent);
+    }
+    stream_proxy_finalize(s, StreamStatus::ok);
+    return Rc::ok;
+}
+
+/// Passes the end of the source on, once the destination has all that came before it.
+Rc half_close(StreamSession& s, const StreamFlow& f) noexcept
+{
+    StreamUpstream& u = *s.upstream;
+    if (f.dst->type != SOCK_STREAM || u.half_closed || f.dst->buffered) {
+        return Rc::ok;
+    }
+    if (::shutdown(f.dst->fd, SHUT_WR) == -1) {
+        connection_error(*s.connection, errno, "shutdown() failed");
+        return Rc::error;
+    }
+    u.half_closed = 1;
+    log_debug(log_debug_stream, s.connection->log, 0, "stream proxy {} socket shutdown",
+              f.dst == s.connection ? "client" : "upstream");
+    return Rc::ok;
+}
+
+/// Sees to it that the poller tells what comes next, and that the session does not wait for ever. A
+/// session that a rate limit holds back has no timeout.
+Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamFlow& f) noexcept
+{
+    if (handle_read_event(*f.src->read, f.src->read->eof ? close_event : 0) != Rc::ok) {
+        return Rc::error;
+    }
+    if (!f.dst) {
+        return Rc::ok;
+    }
+    if (f.src->read->eof && *pscf.half_close && half_close(s, f) != Rc::ok) {
+        return Rc::error;
+    }
+    if (handle_write_event(*f.dst->write, 0) != Rc::ok) {
+        return Rc::error;
+    }
+
+    Connection& c = *s.connection;
+    if (!f.src->read->delayed && !f.dst->read->delayed) {
+        add_timer(*c.write, *pscf.timeout);
+    } else if (c.write->timer_set()) {
+        del_timer(*c.write);
+    }
+    return Rc::ok;
+}
+
+/// Moves data from one side to the other until the source has no more, or the destination takes no
+/// more and the buffer is full.
+///
+/// nginx: ngx_stream_proxy_process()
+void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write) noexcept
+{
+    Connection& c = *s.connection;
+    if (c.type == SOCK_DGRAM && (terminate || exiting)) {
+        log_session(c, "disconnected on shutdown");
+        stream_proxy_finalize(s, StreamStatus::ok);
+        return;
+    }
+
+    do {
+        if (do_write && f.dst && !send_output(s, f)) {
+            stream_proxy_finalize(s, StreamStatus::ok);
+            return;
+        }
+        do_write = true;
+    } while (receive_input(s, f));
+
+    c.log->action = "proxying connection";
+    StreamProxySrvConf& pscf = srv_conf(s);
+    if (may_be_done(c, f) && stream_proxy_test_finalize(s, pscf, f) == Rc::ok) {
+        return;
+    }
+    if (f.buf.start && f.empty()) {
+        pscf.buffers.give(f.buf);
+    }
+    if (wait_for_more(s, pscf, f) != Rc::ok) {
+        stream_proxy_finalize(s, StreamStatus::internal_server_error);
+    }
+}
+
+/// A session that has been silent for proxy_timeout. Of datagrams nobody knows when they end, so
+/// this is how such a session ends well, unless responses are missing.
+void session_timed_out(StreamSession& s) noexcept
+{
+    const StreamProxySrvConf& pscf = srv_conf(s);
+    const StreamUpstream& u = *s.upstream;
+    Connection& c = *s.connection;
+
+    if (c.type == SOCK_STREAM) {
+        connection_error(c, ETIMEDOUT, "connection timed out");
+        stream_proxy_finalize(s, StreamStatus::ok);
+        return;
+    }
+    if (*pscf.responses == unlimited ||
+        u.upstream.packets >= static_cast<std::size_t>(*pscf.responses) * u.downstream.packets) {
+        log_udp(s, "timed out");
+        stream_proxy_finalize(s, StreamStatus::ok);
+        return;
+    }
+    connection_error(*u.peer.connection, ETIMEDOUT, "upstream timed out");
+    u.peer.connection->read->error = 1;
+    stream_proxy_finalize(s, StreamStatus::bad_gateway);
+}
+
+/// The rate limit lets a source go on. False when there is nothing to read yet.
+bool end_delay(StreamSession& s, Event& ev) noexcept
+{
+    ev.delayed = 0;
+    if (ev.ready) {
+        return true;
+    }
+    if (handle_read_event(ev, 0) != Rc::ok) {
+        stream_proxy_finalize(s, StreamStatus::internal_server_error);
+        return false;
+    }
+    const StreamUpstream& u = *s.upstream;
+    if (u.connected && !s.connection->read->delayed && !u.peer.connection->read->delayed) {
+        add_timer(*s.connection->write, *srv_conf(s).timeout);
+    }
+    return false;
+}
+
+/// With edges epoll tells of the room in a socket whenever it tells of anything else.
+///
+/// Differs from nginx: there this costs a whole pass, which moves nothing.
+bool nothing_to_move(const StreamFlow& f) noexcept
+{
+    return f.empty() && !f.src->read->ready;
+}
+
+StreamSession& session_of(const Event& ev) noexcept
+{
+    return *static_cast<StreamSession*>(static_cast<Connection*>(ev.data)->data);
+}
+
+/// nginx: ngx_stream_proxy_process_connection()
+void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(ev.data);
+
+    if (c.close) {
+        log_error(log_info, c.log, 0, "shutdown timeout");
+        stream_proxy_finalize(s, StreamStatus::ok);
+        return;
+    }
+
+    if (ev.timedout) {
+        ev.timedout = 0;
+        if (!ev.delayed) {
+            session_timed_out(s);
+            return;
+        }
+        if (!end_delay(s, ev)) {
+            return;
+        }
+    } else if (ev.delayed) {
+        log_debug(log_debug_stream, c.log, 0, "stream connection delayed");
+        if (handle_read_event(ev, 0) != Rc::ok) {
+            stream_proxy_finalize(s, StreamStatus::internal_server_error);
+        }
+        return;
+    }
+
+    if (!f.src || (ev.write && nothing_to_move(f))) {
+        return;
+    }
+    stream_proxy_process(s, f, ev.write);
+}
+
+/// nginx: ngx_stream_proxy_downstream_handler()
+void stream_proxy_downstream_handler(Event& ev) noexcept
+{
+    StreamSession& s = session_of(ev);
+    StreamUpstream& u = *s.upstream;
+    stream_proxy_process_connection(s, ev, ev.write ? u.upstream : u.downstream);
+}
+
+/// nginx: ngx_stream_proxy_upstream_handler()
+void stream_proxy_upstream_handler(Event& ev) noexcept
+{
+    StreamSession& s = session_of(ev);
+    StreamUpstream& u = *s.upstream;
+    stream_proxy_process_connection(s, ev, ev.write ? u.downstream : u.upstream);
+}
+
+void log_connected(const StreamSession& s, Connection& pc) noexcept
+{
+    const Connection& c = *s.connection;
+    std::array<char, sockaddr_strlen> text;
+    std::size_t len = 0;
+    if (c.log->log_level < log_info ||
+        connection_local_sockaddr(pc, text.data(), &len, true) != Rc::ok) {
+        return;
+    }
+    log_session(c, "{}proxy {} connected to {}", pc.type == SOCK_DGRAM ? "udp " : "",
+                std::string_view(text.data(), len), s.upstream->peer.name);
+}
+
+/// The PROXY protocol's header for the upstream; empty without one, null after an error.
+std::string_view proxy_protocol_header(StreamSession& s, char* buf, std::size_t size)
+{
+    Connection& c = *s.connection;
+    const ProxyProtocolVersion version = *srv_conf(s).proxy_protocol;
+    if (version == ProxyProtocolVersion::off) {
+        return {buf, 0};
+    }
+    log_debug(log_debug_stream, c.log, 0, "stream proxy add PROXY protocol header");
+    const char* const end = version == ProxyProtocolVersion::v2
+                                ? proxy_protocol_v2_write(c, buf, buf + size)
+                                : proxy_protocol_write(c, buf, buf + size);
+    return end ? std::string_view(buf, static_cast<std::size_t>(end - buf)) : std::string_view{};
+}
+
+/// The first datagram came with the session; the header, if there is one, goes in front of it.
+Rc add_first_datagram(StreamSession& s)
+{
+    const Connection& c = *s.connection;
+    StreamUpstream& u = *s.upstream;
+
+    std::array<char, proxy_protocol_v1_max_header> buf;
+    const std::string_view header = proxy_protocol_header(s, buf.data(), buf.size());
+    if (!header.data()) {
+        return Rc::error;
+    }
+    if (!header.empty()) {
+        char* const copy = const_cast<char*>(c.pool->pstrdup(header).data());
+        add_datagram(s, u.downstream.out, copy, copy + header.size(), false);
+    }
+    add_datagram(s, u.downstream.out, c.buffer->pos, c.buffer->last, true);
+    return Rc::ok;
+}
+
+/// The upstream is connected: begins to move data.
+///
+/// nginx: ngx_stream_proxy_init_upstream()
+void stream_proxy_init_upstream(StreamSession& s) noexcept
+{
+    StreamUpstream& u = *s.upstream;
+    Connection& pc = *u.peer.connection;
+    const StreamProxySrvConf& pscf = srv_conf(s);
+
+    if (pc.type == SOCK_STREAM && *stream_get_module_srv_conf<StreamCoreSrvConf>(s)->tcp_nodelay &&
+        tcp_nodelay(pc) != Rc::ok) {
+        stream_proxy_next_upstream(s);
+        return;
+    }
+    log_connected(s, pc);
+    if (u.peer.notify) {
+        u.peer.notify(u.peer, u.peer.data, stream_upstream_notify_connect);
+    }
+
+    if (pc.type == SOCK_DGRAM && add_first_datagram(s) != Rc::ok) {
+        stream_proxy_finalize(s, StreamStatus::internal_server_error);
+        return;
+    }
+    u.downstream.limit_rate = stream_complex_value_size(s, pscf.upload_rate, 0);
+    u.upstream.limit_rate = stream_complex_value_size(s, pscf.download_rate, 0);
+    u.connected = 1;
+    u.downstream.dst = &pc;
+    u.upstream.src = &pc;
+
+    set_handlers(pc, stream_proxy_upstream_handler);
+    if (pc.read->ready) {
+        post_event(*pc.read, posted_events);
+    }
+    stream_proxy_process(s, u.downstream, true);
+}
+
+/// What became of connect(): Linux keeps its error for whoever asks.
+///
+/// nginx: ngx_stream_proxy_test_connect()
+Rc stream_proxy_test_connect(Connection& c) noexcept
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+    if (::getsockopt(c.fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1) {
+        err = errno;
+    }
+    if (err != 0) {
+        connection_error(c, err, "connect() failed");
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+/// nginx: ngx_stream_proxy_connect_handler()
+void stream_proxy_connect_handler(Event& ev) noexcept
+{
+    Connection& c = *static_cast<Connection*>(ev.data);
+    StreamSession& s = *static_cast<StreamSession*>(c.data);
+
+    Rc rc = Rc::error;
+    if (ev.timedout) {
+        log_error(log_err, c.log, ETIMEDOUT, "upstream timed out");
+    } else {
+        del_timer(*c.write);
+        log_debug(log_debug_stream, c.log, 0, "stream proxy connect upstream");
+        rc = stream_proxy_test_connect(c);
+    }
+
+    if (rc == Rc::ok) {
+        stream_proxy_init_upstream(s);
+    } else {
+        stream_proxy_next_upstream(s);
+    }
+}
+
+/// nginx: ngx_stream_proxy_connect()
+void stream_proxy_connect(StreamSession& s) noexcept
+{
+    Connection& c = *s.connection;
+    StreamUpstream& u = *s.upstream;
+    c.log->action = "connecting to upstream";
+    u.connected = 0;
+
+    const Rc rc = event_connect_peer(u.peer);
+    log_debug(log_debug_stream, c.log, 0, "proxy connect: {}", static_cast<int>(rc));
+
+    switch (rc) {
+    case Rc::error:
+        stream_proxy_finalize(s, StreamStatus::internal_server_error);
+        return;
+    case Rc::busy:
+        log_error(log_err, c.log, 0, "no live upstreams");
+        stream_proxy_finalize(s, StreamStatus::bad_gateway);
+        return;
+    case Rc::declined:
+        stream_proxy_next_upstream(s);
+        return;
+    default:
+        break;
+    }
+
+    Connection& pc = *u.peer.connection;
+    pc.data = &s;
+    pc.pool = c.pool;
+    if (rc == Rc::again) {
+        set_handlers(pc, stream_proxy_connect_handler);
+        add_timer(*pc.write, *srv_conf(s).connect_timeout);
+        return;
+    }
+    stream_proxy_init_upstream(s);
+}
+
+/// nginx: ngx_stream_proxy_set_local()
+void stream_proxy_set_local(StreamSession& s, const StreamUpstreamLocal* local)
+{
+    PeerConnection& pc = s.upstream->peer;
+    if (!local) {
+        return;
+    }
+    pc.transparent = local->transparent;
+    if (!local->value.has_variables()) {
+        pc.local = &local->addr;
+        return;
+    }
+
+    const std::string_view text = stream_complex_value(s, local->value);
+    if (text.empty()) {
+        return;
+    }
+    auto* addr = s.connection->pool->create<Addr>();
+    if (parse_addr_port(*addr, text) != Rc::ok) {
+        log_error(log_err, s.connection->log, 0, "invalid local address \"{}\"", text);
+        return;
+    }
+    addr->name = text;
+    pc.local = addr;
+}
+
+/// What the variables of proxy_pass have named: an upstream of the configuration, or an address.
+///
+/// nginx: ngx_stream_proxy_eval()
+Rc stream_proxy_eval(StreamSession& s, const StreamComplexValue& value, StreamUpstreamResolved& ur)
+{
+    Pool& pool = *s.connection->pool;
+    Url url{.url = stream_complex_value(s, value), .no_resolve = true};
+    if (parse_url(pool, url) != Rc::ok) {
+        log_error(log_err, s.connection->log, 0, "{} in upstream \"{}\"", url.err, url.url);
+        return Rc::error;
+    }
+    ur.host = url.host;
+    ur.port = url.port;
+    ur.no_port = url.no_port;
+    if (!url.addrs.empty()) {
+        ur.addr = pool.create<Addr>(url.addrs.front());
+    }
+    return Rc::ok;
+}
+
+StreamUpstreamSrvConf* find_upstream(const StreamSession& s, const StreamUpstreamResolved& ur)
+{
+    const auto& umcf =
+        *static_cast<StreamUpstreamMainConf*>(s.main_conf[stream_upstream_module.ctx_index]);
+    for (StreamUpstreamSrvConf* uscf : umcf.upstreams) {
+        const bool same_port = (uscf->port == 0 && ur.no_port) || uscf->port == ur.port;
+        if (same_port && strcaseeq(uscf->host, ur.host)) {
+            return uscf;
+        }
+    }
+    return nullptr;
+}
+
+/// The peer of an address that is in no upstream block.
+///
+/// Differs from nginx: names are resolved when the configuration is read, never later.
+Rc init_resolved_peer(StreamSession& s, const StreamUpstreamResolved& ur)
+{
+    Log* const log = s.connection->log;
+    const bool has_port = ur.port != 0 || (ur.addr && ur.addr->sockaddr.any.sa_family == AF_UNIX);
+    if (!has_port) {
+        log_error(log_err, log, 0, "no port in upstream \"{}\"", ur.host);
+        return Rc::error;
+    }
+    if (!ur.addr) {
+        log_error(log_err, log, 0, "no resolver defined to resolve {}", ur.host);
+        return Rc::error;
+    }
+    return stream_upstream_create_round_robin_peer(s, ur);
+}
+
+/// Finds the upstream of the session and has it prepare the choice of a peer.
+Rc init_peer(StreamSession& s, const StreamProxySrvConf& pscf)
+{
+    StreamUpstreamSrvConf* uscf = pscf.upstream;
+    if (pscf.upstream_value) {
+        StreamUpstreamResolved ur;
+        if (stream_proxy_eval(s, *pscf.upstream_value, ur) != Rc::ok) {
+            return Rc::error;
+        }
+        uscf = find_upstream(s, ur);
+        if (!uscf) {
+            return init_resolved_peer(s, ur);
+        }
+    }
+    return uscf->peer.init(s, *uscf);
+}
+
+void init_peer_connection(StreamSession& s, const StreamProxySrvConf& pscf)
+{
+    PeerConnection& pc = s.upstream->peer;
+    pc.log = s.connection->log;
+    pc.log_error = ConnectionError::err;
+    pc.type = s.connection->type;
+    pc.so_keepalive = *pscf.socket_keepalive;
+    pc.rcvbuf = static_cast<int>(*pscf.socket_rcvbuf);
+    pc.sndbuf = static_cast<int>(*pscf.socket_sndbuf);
+    stream_proxy_set_local(s, *pscf.local);
+}
+
+/// What goes to a stream's upstream before anything else: the header, then what was read of the
+/// client before the content phase.
+Rc add_preread(StreamSession& s, StreamProxySrvConf& pscf)
+{
+    const Connection& c = *s.connection;
+    std::array<char, proxy_protocol_v1_max_header> buf;
+    const std::string_view header = proxy_protocol_header(s, buf.data(), buf.size());
+    if (!header.data()) {
+        return Rc::error;
+    }
+    const std::size_t preread = c.buffer ? buf_size(*c.buffer) : 0;
+    if (header.size() + preread == 0) {
+        return Rc::ok;
+    }
+    log_debug(log_debug_stream, c.log, 0, "stream proxy add preread buffer: {}", preread);
+
+    Buf& b = s.upstream->downstream.buf;
+    pscf.buffers.take(b, std::max(*pscf.buffer_size, header.size() + preread));
+    b.last = std::ranges::copy(header, b.last).out;
+    if (preread != 0) {
+        b.last = std::copy(c.buffer->pos, c.buffer->last, b.last);
+    }
+    return Rc::ok;
+}
+
+StreamUpstream& create_upstream(StreamSession& s)
+{
+    StreamUpstream& u = *s.connection->pool->create<StreamUpstream>();
+    u.start_sec = time();
+    u.downstream = {
+        .src = s.connection,
+        .received = &s.received,
+        .packets = 1,
+        .recv_action = "proxying and reading from client",
+        .send_action = "proxying and sending to upstream",
+    };
+    u.upstream = {
+        .dst = s.connection,
+        .received = &u.received,
+        .recv_action = "proxying and reading from upstream",
+        .send_action = "proxying and sending to client",
+    };
+    s.upstream = &u;
+    s.log_handler = stream_proxy_log_error;
+    return u;
+}
+
+/// nginx: ngx_stream_proxy_handler()
+void stream_proxy_handler(StreamSession& s) noexcept
+{
+    Connection& c = *s.connection;
+    StreamProxySrvConf& pscf = srv_conf(s);
+    log_debug(log_debug_stream, c.log, 0, "proxy connection handler");
+
+    StreamUpstream& u = create_upstream(s);
+    init_peer_connection(s, pscf);
+
+    set_handlers(c, stream_proxy_downstream_handler);
+    if (c.read->ready) {
+        post_event(*c.read, posted_events);
+    }
+
+    if ((c.type == SOCK_STREAM && add_preread(s, pscf) != Rc::ok) || init_peer(s, pscf) != Rc::ok) {
+        stream_proxy_finalize(s, StreamStatus::internal_server_error);
+        return;
+    }
+    u.peer.start_time = current_msec;
+    const auto tries = static_cast<std::size_t>(*pscf.next_upstream_tries);
+    if (tries != 0) {
+        u.peer.tries = std::min(u.peer.tries, tries);
+    }
+    stream_proxy_connect(s);
+}
+
+/// nginx: ngx_stream_proxy_create_srv_conf()
+void* stream_proxy_create_srv_conf(Conf& cf)
+{
+    return cf.pool->create<StreamProxySrvConf>();
+}
+
+/// nginx: ngx_stream_proxy_merge_srv_conf()
+const char* stream_proxy_merge_srv_conf(Conf&, void* parent, void* child)
+{
+    const auto& prev = *static_cast<StreamProxySrvConf*>(parent);
+    auto& conf = *static_cast<StreamProxySrvConf*>(child);
+
+    conf_merge_value(conf.connect_timeout, prev.connect_timeout, Msec{60'000});
+    conf_merge_value(conf.timeout, prev.timeout, Msec{10 * 60'000});
+    conf_merge_value(conf.next_upstream_timeout, prev.next_upstream_timeout, Msec{0});
+    conf_merge_value(conf.buffer_size, prev.buffer_size, std::size_t{16'384});
+    if (!conf.upload_rate) {
+        conf.upload_rate = prev.upload_rate;
+    }
+    if (!conf.download_rate) {
+        conf.download_rate = prev.download_rate;
+    }
+    conf_merge_value(conf.requests, prev.requests, 0);
+    conf_merge_value(conf.responses, prev.responses, unlimited);
+    conf_merge_value(conf.next_upstream_tries, prev.next_upstream_tries, 0);
+    conf_merge_value(conf.next_upstream, prev.next_upstream, true);
+    conf_merge_value(conf.proxy_protocol, prev.proxy_protocol, ProxyProtocolVersion::off);
+    conf_merge_value(conf.local, prev.local, nullptr);
+    conf_merge_value(conf.socket_keepalive, prev.socket_keepalive, false);
+    conf_merge_value(conf.socket_rcvbuf, prev.socket_rcvbuf, std::size_t{0});
+    conf_merge_value(conf.socket_sndbuf, prev.socket_sndbuf, std::size_t{0});
+    conf_merge_value(conf.half_close, prev.half_close, false);
+
+    conf.buffers.keep(*conf.buffer_size);
+    return conf_ok;
+}
+
+/// `proxy_pass ADDRESS;`
+///
+/// nginx: ngx_stream_proxy_pass()
+const char* stream_proxy_pass(Conf& cf, const Command&, void* conf)
+{
+    auto& pscf = *static_cast<StreamProxySrvConf*>(conf);
+    if (pscf.upstream || pscf.upstream_value) {
+        return "is duplicate";
+    }
+    stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf)->handler = stream_proxy_handler;
+
+    StreamComplexValue value;
+    if (stream_compile_complex_value(cf, cf.args[1], value) != Rc::ok) {
+        return conf_error;
+    }
+    if (value.has_variables()) {
+        pscf.upstream_value = std::move(value);
+        return conf_ok;
+    }
+    Url u{.url = cf.args[1], .no_resolve = true};
+    pscf.upstream = stream_upstream_add(cf, u, 0);
+    return pscf.upstream ? conf_ok : conf_error;
+}
+
+const char* parse_local(Conf& cf, StreamUpstreamLocal& local)
+{
+    if (stream_compile_complex_value(cf, cf.args[1], local.value) != Rc::ok) {
+        return conf_error;
+    }
+    if (!local.value.has_variables() && parse_addr_port(local.addr, cf.args[1]) != Rc::ok) {
+        conf_log_error(log_emerg, cf, 0, "invalid address \"{}\"", cf.args[1]);
+        return conf_error;
+    }
+    local.addr.name = cf.args[1];
+    return conf_ok;
+}
+
+/// `proxy_bind ADDRESS [transparent];` or `proxy_bind off;`
+///
+/// nginx: ngx_stream_proxy_bind()
+const char* stream_proxy_bind(Conf& cf, const Command&, void* conf)
+{
+    auto& pscf = *static_cast<StreamProxySrvConf*>(conf);
+    if (pscf.local) {
+        return "is duplicate";
+    }
+    if (cf.args.size() == 2 && cf.args[1] == "off") {
+        pscf.local = nullptr;
+        return conf_ok;
+    }
+
+    auto* local = cf.pool->create<StreamUpstreamLocal>();
+    pscf.local = local;
+    if (const char* rv = parse_local(cf, *local); rv != conf_ok) {
+        return rv;
+    }
+    if (cf.args.size() == 2) {
+        return conf_ok;
+    }
+    if (cf.args[2] != "transparent") {
+        conf_log_error(log_emerg, cf, 0, "invalid parameter \"{}\"", cf.args[2]);
+        return conf_error;
+    }
+    get_conf<CoreConf>(cf.cycle->conf_ctx)->transparent = true;
+    local->transparent = true;
+    return conf_ok;
+}
+
+/// A buffer of no size would never take anything.
+///
+/// Differs from nginx: there 0 is taken, and sessions hang.
+const char* stream_proxy_buffer_size(Conf& cf, const Command& cmd, void* conf)
+{
+    const char* rv = conf_set_size_slot<&StreamProxySrvConf::buffer_size>(cf, cmd, conf);
+    const auto& pscf = *static_cast<StreamProxySrvConf*>(conf);
+    return rv == conf_ok && *pscf.buffer_size == 0 ? "must not be zero" : rv;
+}
+
+constexpr std::uint32_t main_and_srv = stream_main_conf | stream_srv_conf;
+
+constexpr Command stream_proxy_commands[] = {
+    {
+        .name = "proxy_pass",
+        .type = stream_srv_conf | conf_take1,
+        .set = stream_proxy_pass,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_bind",
+        .type = main_and_srv | conf_take12,
+        .set = stream_proxy_bind,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_socket_keepalive",
+        .type = main_and_srv | conf_flag,
+        .set = conf_set_flag_slot<&StreamProxySrvConf::socket_keepalive>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_socket_rcvbuf",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_size_slot<&StreamProxySrvConf::socket_rcvbuf>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_socket_sndbuf",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_size_slot<&StreamProxySrvConf::socket_sndbuf>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_connect_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamProxySrvConf::connect_timeout>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamProxySrvConf::timeout>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_buffer_size",
+        .type = main_and_srv | conf_take1,
+        .set = stream_proxy_buffer_size,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_downstream_buffer",
+        .type = main_and_srv | conf_take1,
+        .set = stream_proxy_buffer_size,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_upstream_buffer",
+        .type = main_and_srv | conf_take1,
+        .set = stream_proxy_buffer_size,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_upload_rate",
+        .type = main_and_srv | conf_take1,
+        .set = stream_set_complex_value_size_slot<&StreamProxySrvConf::upload_rate>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_download_rate",
+        .type = main_and_srv | conf_take1,
+        .set = stream_set_complex_value_size_slot<&StreamProxySrvConf::download_rate>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_requests",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_num_slot<&StreamProxySrvConf::requests>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_responses",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_num_slot<&StreamProxySrvConf::responses>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_next_upstream",
+        .type = main_and_srv | conf_flag,
+        .set = conf_set_flag_slot<&StreamProxySrvConf::next_upstream>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_next_upstream_tries",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_num_slot<&StreamProxySrvConf::next_upstream_tries>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_next_upstream_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamProxySrvConf::next_upstream_timeout>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_protocol",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_enum_slot<&StreamProxySrvConf::proxy_protocol, proxy_protocols>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_half_close",
+        .type = main_and_srv | conf_flag,
+        .set = conf_set_flag_slot<&StreamProxySrvConf::half_close>,
+        .conf = stream_srv_conf_offset,
+    },
+};
+
+constexpr StreamModule stream_proxy_module_ctx = {
+    .create_srv_conf = stream_proxy_create_srv_conf,
+    .merge_srv_conf = stream_proxy_merge_srv_conf,
+};
+
+}  // namespace
+
+constinit Module stream_proxy_module = {
+    .ctx = &stream_proxy_module_ctx,
+    .commands = stream_proxy_commands,
+    .type = ModuleType::stream,
+};
+
+}  // namespace ngx

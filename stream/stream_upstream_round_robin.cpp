@@ -1,0 +1,297 @@
+#include "stream/stream_upstream_round_robin.hpp"
+
+#include <algorithm>
+
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "core/times.hpp"
+
+namespace ngx {
+
+namespace {
+
+StreamUpstreamRrPeer rr_peer(const StreamUpstreamServer& server, const Addr& addr)
+{
+    return {
+        .sockaddr = &addr.sockaddr.any,
+        .socklen = addr.socklen,
+        .name = addr.name,
+        .server = server.name,
+        .effective_weight = server.weight,
+        .weight = server.weight,
+        .max_conns = server.max_conns,
+        .max_fails = server.max_fails,
+        .fail_timeout = server.fail_timeout,
+        .down = server.down,
+    };
+}
+
+/// The peers that are backups, or those that are not.
+StreamUpstreamRrPeers* rr_peers(Conf& cf, const StreamUpstreamSrvConf& us, bool backup)
+{
+    auto* peers = cf.pool->create<StreamUpstreamRrPeers>();
+    peers->name = us.host;
+    for (const StreamUpstreamServer& server : us.servers) {
+        if (server.backup != backup) {
+            continue;
+        }
+        for (const Addr& addr : server.addrs) {
+            peers->peer.push_back(rr_peer(server, addr));
+        }
+        peers->tries += server.down ? 0 : server.addrs.size();
+    }
+    return peers;
+}
+
+Rc init_explicit(Conf& cf, StreamUpstreamSrvConf& us)
+{
+    StreamUpstreamRrPeers* const peers = rr_peers(cf, us, false);
+    if (peers->peer.empty()) {
+        log_error(log_emerg, cf.log, 0, "no servers in upstream \"{}\" in {}:{}", us.host,
+                  us.file_name, us.line);
+        return Rc::error;
+    }
+    StreamUpstreamRrPeers* const backup = rr_peers(cf, us, true);
+    if (!backup->peer.empty()) {
+        peers->next = backup;
+    }
+    peers->single = peers->peer.size() == 1 && !peers->next;
+    us.peer.data = peers;
+    return Rc::ok;
+}
+
+/// A proxy_pass has named the server, by a name: resolves it.
+Rc init_implicit(Conf& cf, StreamUpstreamSrvConf& us)
+{
+    if (us.port == 0) {
+        log_error(log_emerg, cf.log, 0, "no port in upstream \"{}\" in {}:{}", us.host,
+                  us.file_name, us.line);
+        return Rc::error;
+    }
+    Url u{.host = us.host, .port = us.port};
+    if (inet_resolve_host(*cf.pool, u) != Rc::ok) {
+        log_error(log_emerg, cf.log, 0, "{} in upstream \"{}\" in {}:{}", u.err, us.host,
+                  us.file_name, us.line);
+        return Rc::error;
+    }
+    us.servers.push_back({.name = us.host, .addrs = std::move(u.addrs)});
+    return init_explicit(cf, us);
+}
+
+std::size_t tries_of(const StreamUpstreamRrPeers& peers) noexcept
+{
+    return peers.tries + (peers.next ? peers.next->tries : 0);
+}
+
+/// The bits of what was tried, for as many peers as the greater of both sets has.
+void init_tried(Pool& pool, StreamUpstreamRrPeerData& rrp)
+{
+    const std::size_t backups = rrp.peers->next ? rrp.peers->next->peer.size() : 0;
+    const std::size_t words = (std::max(rrp.peers->peer.size(), backups) + 63) / 64;
+    rrp.data = 0;
+    rrp.tried = words <= 1 ? &rrp.data : pool.pcalloc<std::uint64_t>(words);
+}
+
+/// nginx: ngx_stream_upstream_notify_round_robin_peer()
+void stream_upstream_notify_round_robin_peer(PeerConnection& pc, void* data, unsigned type) noexcept
+{
+    StreamUpstreamRrPeer& peer = *static_cast<StreamUpstreamRrPeerData*>(data)->current;
+    if (type == stream_upstream_notify_connect && pc.connection->type == SOCK_STREAM &&
+        peer.accessed < peer.checked) {
+        peer.fails = 0;
+    }
+}
+
+void init_peer(StreamSession& s, StreamUpstreamRrPeers& peers)
+{
+    PeerConnection& pc = s.upstream->peer;
+    auto* rrp = s.connection->pool->create<StreamUpstreamRrPeerData>();
+    rrp->peers = &peers;
+    init_tried(*s.connection->pool, *rrp);
+
+    pc.data = rrp;
+    pc.get = stream_upstream_get_round_robin_peer;
+    pc.free = stream_upstream_free_round_robin_peer;
+    pc.tries = tries_of(peers);
+}
+
+/// nginx: ngx_stream_upstream_get_peer()
+bool stream_upstream_get_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
+{
+    std::vector<StreamUpstreamRrPeer>& peer = rrp.peers->peer;
+    const std::time_t now = time();
+    const std::size_t none = peer.size();
+    std::size_t best = none;
+    std::int64_t total = 0;
+
+    for (std::size_t i = 0; i < peer.size(); i++) {
+        if (!stream_upstream_may_use(rrp, i, now)) {
+            continue;
+        }
+        total += stream_upstream_add_weight(peer[i]);
+        if (best == none || peer[i].current_weight > peer[best].current_weight) {
+            best = i;
+        }
+    }
+    if (best == none) {
+        return false;
+    }
+    stream_upstream_use_peer(pc, rrp, best, total);
+    return true;
+}
+
+/// The one server is taken as long as it is not down or full; its failures do not count.
+bool use_single(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
+{
+    StreamUpstreamRrPeer& peer = rrp.peers->peer.front();
+    if (peer.down || (peer.max_conns != 0 && peer.conns >= peer.max_conns)) {
+        return false;
+    }
+    rrp.current = &peer;
+    pc.sockaddr = peer.sockaddr;
+    pc.socklen = peer.socklen;
+    pc.name = peer.name;
+    peer.conns++;
+    return true;
+}
+
+/// A failure costs the peer weight, and in the end it is left alone for a while.
+void note_failure(const PeerConnection& pc, StreamUpstreamRrPeer& peer) noexcept
+{
+    peer.fails++;
+    peer.accessed = time();
+    peer.checked = peer.accessed;
+
+    if (peer.max_fails != 0 && peer.fails >= peer.max_fails) {
+        log_error(log_warn, pc.log, 0, "upstream server temporarily disabled");
+    }
+    const std::int64_t cost = peer.max_fails != 0 ? peer.weight / peer.max_fails : 0;
+    peer.effective_weight = std::max(peer.effective_weight - cost, std::int64_t{0});
+    log_debug(log_debug_stream, pc.log, 0, "free rr peer failed: {} {}", fmt::ptr(&peer),
+              peer.effective_weight);
+}
+
+}  // namespace
+
+Rc stream_upstream_init_round_robin(Conf& cf, StreamUpstreamSrvConf& us)
+{
+    us.peer.init = stream_upstream_init_round_robin_peer;
+    return us.servers.empty() ? init_implicit(cf, us) : init_explicit(cf, us);
+}
+
+Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf& us) noexcept
+{
+    init_peer(s, *static_cast<StreamUpstreamRrPeers*>(us.peer.data));
+    s.upstream->peer.notify = stream_upstream_notify_round_robin_peer;
+    return Rc::ok;
+}
+
+Rc stream_upstream_create_round_robin_peer(StreamSession& s,
+                                           const StreamUpstreamResolved& ur) noexcept
+{
+    auto* peers = s.connection->pool->create<StreamUpstreamRrPeers>();
+    peers->peer.push_back({
+        .sockaddr = &ur.addr->sockaddr.any,
+        .socklen = ur.addr->socklen,
+        .name = ur.addr->name,
+    });
+    peers->single = true;
+    peers->tries = 1;
+    peers->name = ur.host;
+    init_peer(s, *peers);
+    return Rc::ok;
+}
+
+Rc stream_upstream_get_round_robin_peer(PeerConnection& pc, void* data) noexcept
+{
+    auto& rrp = *static_cast<StreamUpstreamRrPeerData*>(data);
+    log_debug(log_debug_stream, pc.log, 0, "get rr peer, try: {}", pc.tries);
+    pc.connection = nullptr;
+
+    const bool got = rrp.peers->single ? use_single(pc, rrp) : stream_upstream_get_peer(pc, rrp);
+    if (got) {
+        log_debug(log_debug_stream, pc.log, 0, "get rr peer, current: {} {}", fmt::ptr(rrp.current),
+                  rrp.current->current_weight);
+        return Rc::ok;
+    }
+    return stream_upstream_try_backup(pc, rrp, stream_upstream_get_round_robin_peer);
+}
+
+void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsigned state) noexcept
+{
+    const auto& rrp = *static_cast<StreamUpstreamRrPeerData*>(data);
+    StreamUpstreamRrPeer& peer = *rrp.current;
+    log_debug(log_debug_stream, pc.log, 0, "free rr peer {} {}", pc.tries, state);
+
+    peer.conns--;
+    if (rrp.peers->single) {
+        peer.fails = 0;
+        pc.tries = 0;
+        return;
+    }
+    if ((state & peer_failed) != 0) {
+        note_failure(pc, peer);
+    } else if (peer.accessed < peer.checked) {
+        peer.fails = 0;  // tried since, and that went well
+    }
+    if (pc.tries != 0) {
+        pc.tries--;
+    }
+}
+
+bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i,
+                             std::time_t now) noexcept
+{
+    const StreamUpstreamRrPeer& peer = rrp.peers->peer[i];
+    const bool given_up = peer.max_fails != 0 && peer.fails >= peer.max_fails &&
+                          now - peer.checked <= peer.fail_timeout;
+    const bool full = peer.max_conns != 0 && peer.conns >= peer.max_conns;
+    return !rrp.was_tried(i) && !peer.down && !given_up && !full;
+}
+
+std::int64_t stream_upstream_add_weight(StreamUpstreamRrPeer& peer) noexcept
+{
+    const std::int64_t added = peer.effective_weight;
+    peer.current_weight += added;
+    if (peer.effective_weight < peer.weight) {
+        peer.effective_weight++;
+    }
+    return added;
+}
+
+void stream_upstream_use_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp, std::size_t best,
+                              std::int64_t total) noexcept
+{
+    StreamUpstreamRrPeer& peer = rrp.peers->peer[best];
+    const std::time_t now = time();
+
+    peer.current_weight -= total;
+    if (now - peer.checked > peer.fail_timeout) {
+        peer.checked = now;
+    }
+    peer.conns++;
+
+    rrp.current = &peer;
+    rrp.set_tried(best);
+    pc.sockaddr = peer.sockaddr;
+    pc.socklen = peer.socklen;
+    pc.name = peer.name;
+}
+
+Rc stream_upstream_try_backup(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
+                              EventGetPeer get) noexcept
+{
+    StreamUpstreamRrPeers& peers = *rrp.peers;
+    if (peers.next) {
+        log_debug(log_debug_stream, pc.log, 0, "backup servers");
+        rrp.peers = peers.next;
+        std::fill_n(rrp.tried, (rrp.peers->peer.size() + 63) / 64, 0);
+        if (const Rc rc = get(pc, &rrp); rc != Rc::busy) {
+            return rc;
+        }
+    }
+    pc.name = peers.name;
+    return Rc::busy;
+}
+
+}  // namespace ngx
