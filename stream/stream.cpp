@@ -159,6 +159,24 @@ void stream_optimize_servers(Conf& cf, StreamCoreMainConf& cmcf)
     }
 }
 
+/// Puts the handlers of all phases into one row.
+///
+/// nginx: ngx_stream_init_phase_handlers()
+void stream_init_phase_handlers(StreamCoreMainConf& cmcf)
+{
+    for (const StreamPhase phase : {StreamPhase::post_accept, StreamPhase::preaccess,
+                                    StreamPhase::access, StreamPhase::preread}) {
+        const auto& handlers = cmcf.phases[static_cast<std::size_t>(phase)];
+        const std::size_t next = cmcf.phase_engine.size() + handlers.size();
+        const auto checker =
+            phase == StreamPhase::preread ? stream_core_preread_phase : stream_core_generic_phase;
+        for (auto handler = handlers.rbegin(); handler != handlers.rend(); ++handler) {
+            cmcf.phase_engine.push_back({checker, *handler, next});
+        }
+    }
+    cmcf.phase_engine.push_back({.checker = stream_core_content_phase});
+}
+
 const char* create_confs(Conf& cf, BlockCtx& ctx)
 {
     return for_stream_modules(cf, [&](const Module& module, const StreamModule& stream) {
@@ -239,6 +257,7 @@ const char* configure(Conf& cf, BlockCtx& ctx)
     if (stream_variables_init_vars(cf) != Rc::ok) {
         return conf_error;
     }
+    stream_init_phase_handlers(cmcf);
     stream_optimize_servers(cf, cmcf);
     return conf_ok;
 }
@@ -298,6 +317,12 @@ Rc stream_add_listen(Conf& cf, StreamCoreSrvConf& cscf, const StreamListenOpt& l
     port.type = lsopt.type;
     port.port = p;
     return stream_add_address(cf, cscf, port, lsopt);
+}
+
+void stream_add_phase_handler(Conf& cf, StreamPhase phase, StreamHandler handler)
+{
+    auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
+    cmcf.phases[static_cast<std::size_t>(phase)].push_back(handler);
 }
 
 constinit Module stream_module = {

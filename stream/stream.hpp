@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <ctime>
 #include <deque>
@@ -44,6 +45,39 @@ enum class StreamStatus : unsigned {
 ///
 /// nginx: ngx_stream_content_handler_pt
 using StreamContentHandler = void (*)(StreamSession& s) noexcept;
+
+/// The steps of a session, in order. Those before the content have the handlers that modules add to
+/// them; the log's are called when the session ends.
+///
+/// nginx: ngx_stream_phases
+enum class StreamPhase : unsigned { post_accept, preaccess, access, preread, content, log };
+
+/// What a handler of a phase answers: ok, on to the next phase; declined, to the next handler;
+/// again or done, wait: done if the handler itself has the session called again; a status, or error
+/// for internal_server_error, ends the session.
+struct StreamPhaseRc {
+    StreamPhaseRc(Rc answer) noexcept : rc(answer) {}
+    StreamPhaseRc(StreamStatus end) noexcept : rc(Rc::error), status(end) {}
+
+    Rc rc;
+    StreamStatus status = StreamStatus::internal_server_error;
+};
+
+/// A module's part of a phase. In the preread phase `connection->buffer`, null at first, has what
+/// the client has sent so far.
+///
+/// nginx: ngx_stream_handler_pt
+using StreamHandler = StreamPhaseRc (*)(StreamSession& s) noexcept;
+
+/// A handler among those of all phases; `next` is the first of the next phase. The checker calls it
+/// and does what it answers: ok when that is all for now, again to go on with the session's next.
+///
+/// nginx: ngx_stream_phase_handler_t
+struct StreamPhaseHandler {
+    Rc (*checker)(StreamSession& s, const StreamPhaseHandler& ph) noexcept = nullptr;
+    StreamHandler handler = nullptr;
+    std::size_t next = 0;
+};
 
 /// The context of a stream module. The configurations are made before the block is read, the null
 /// server's among them: its values are the defaults of every server, merged once the block is
@@ -101,6 +135,8 @@ struct StreamCoreSrvConf {
     std::size_t line = 0;
 
     std::optional<bool> tcp_nodelay{};
+    std::optional<std::size_t> preread_buffer_size{};
+    std::optional<Msec> preread_timeout{};
     Log* error_log = nullptr;
     bool listen = false;
 };
@@ -150,6 +186,9 @@ struct StreamCoreMainConf {
     std::vector<StreamConfPort> ports{};
     std::vector<const StreamVariable*> variables{};  // that there are
     std::deque<StreamVariableUse> used_variables{};  // that texts have in them
+
+    std::array<std::vector<StreamHandler>, static_cast<std::size_t>(StreamPhase::log) + 1> phases{};
+    std::vector<StreamPhaseHandler> phase_engine{};  // all but the log's, the content last
 };
 
 /// A connection that stream serves.
@@ -172,9 +211,19 @@ struct StreamSession {
 
     StreamUpstream* upstream = nullptr;
     LogHandler log_handler = nullptr;  // adds what the content has to say
+    std::size_t phase_handler = 0;  // the next one of the engine
 
     StreamStatus status = StreamStatus::none;
 };
+
+/// A module's main configuration. T names its module in `T::module`.
+///
+/// nginx: ngx_stream_get_module_main_conf()
+template <typename T>
+T* stream_get_module_main_conf(const StreamSession& s) noexcept
+{
+    return static_cast<T*>(s.main_conf[T::module->ctx_index]);
+}
 
 /// A module's server configuration. T names its module in `T::module`.
 ///
@@ -249,15 +298,34 @@ Rc stream_add_listen(Conf& cf, StreamCoreSrvConf& cscf, const StreamListenOpt& l
 /// nginx: ngx_stream_init_connection()
 void stream_init_connection(Connection& c) noexcept;
 
-/// Runs the server's content on the session.
+/// Runs the phases of the session, from where it stands.
 ///
 /// nginx: ngx_stream_session_handler()
 void stream_session_handler(Event& rev) noexcept;
 
-/// nginx: ngx_stream_core_content_phase()
-void stream_core_content_phase(StreamSession& s) noexcept;
+/// Adds a handler to a phase. For a module's postconfiguration. Handlers of a phase are called in
+/// reverse: the last one added is the first.
+void stream_add_phase_handler(Conf& cf, StreamPhase phase, StreamHandler handler);
 
-/// Ends the session and closes its connection, whose memory goes with it.
+/// nginx: ngx_stream_core_run_phases()
+void stream_core_run_phases(StreamSession& s) noexcept;
+
+/// The checker of every phase but preread and content.
+///
+/// nginx: ngx_stream_core_generic_phase()
+Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept;
+
+/// Reads ahead until the handler has seen enough, for preread_timeout and preread_buffer_size.
+///
+/// nginx: ngx_stream_core_preread_phase()
+Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept;
+
+/// Gives the session to the server's content.
+///
+/// nginx: ngx_stream_core_content_phase()
+Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept;
+
+/// Ends the session: runs the log phase and closes the connection, whose memory goes with it.
 ///
 /// nginx: ngx_stream_finalize_session()
 void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept;

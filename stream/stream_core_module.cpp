@@ -1,20 +1,194 @@
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <limits>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
+#include "core/buf.hpp"
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
 #include "core/parse.hpp"
 #include "core/string.hpp"
 #include "event/event.hpp"
+#include "event/event_timer.hpp"
 #include "stream/stream.hpp"
 #include "stream/stream_variables.hpp"
 
 namespace ngx {
 
-void stream_core_content_phase(StreamSession& s) noexcept
+namespace {
+
+/// Ends the session or goes on with it, as a phase's handler has answered.
+Rc go_on(StreamSession& s, const StreamPhaseHandler& ph, StreamPhaseRc answer) noexcept
+{
+    switch (answer.rc) {
+    case Rc::ok:
+        s.phase_handler = ph.next;
+        return Rc::again;
+    case Rc::declined:
+        s.phase_handler++;
+        return Rc::again;
+    case Rc::again:
+    case Rc::done:
+        return Rc::ok;
+    default:
+        stream_finalize_session(s, answer.status);
+        return Rc::ok;
+    }
+}
+
+/// Whether the poller tells of data that comes behind data that is left unread.
+///
+/// nginx: ngx_stream_preread_can_peek()
+bool stream_preread_can_peek() noexcept
+{
+    return (event_flags & use_clear_event) != 0 && (event_flags & use_epoll_event) != 0 &&
+           use_epoll_rdhup;
+}
+
+std::size_t buf_room(const Buf& b) noexcept
+{
+    return static_cast<std::size_t>(b.end - b.last);
+}
+
+/// Shows the handler what is there and leaves it to the content.
+///
+/// Differs from nginx: after data that was not enough the connection waits to be reported, also
+/// when it has come with data (deferred) and the poller has not heard of it yet.
+///
+/// nginx: ngx_stream_preread_peek()
+StreamPhaseRc stream_preread_peek(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+{
+    Connection& c = *s.connection;
+    Buf& b = *c.buffer;
+    const ssize_t n = ::recv(c.fd, b.last, buf_room(b), MSG_PEEK);
+    log_debug(log_debug_stream, c.log, 0, "stream recv(): {}", n);
+
+    if (n == -1 && errno == EAGAIN) {
+        c.read->ready = 0;
+        return Rc::again;
+    }
+    if (n == -1) {
+        connection_error(c, errno, "recv() failed");
+    }
+    if (n <= 0) {
+        return StreamStatus::ok;
+    }
+
+    b.last += n;
+    const StreamPhaseRc answer = ph.handler(s);
+    const bool full = b.last == b.end;
+    b.last = b.pos;
+    if (answer.rc != Rc::again) {
+        return answer;
+    }
+    if (full) {
+        log_error(log_err, c.log, 0, "preread buffer full");
+        return StreamStatus::bad_request;
+    }
+    if (c.read->pending_eof) {
+        return StreamStatus::ok;  // nothing will come behind the data
+    }
+    c.read->ready = 0;
+    return Rc::again;
+}
+
+/// Reads, and leaves to the content what it has read in `c.buffer`.
+///
+/// nginx: ngx_stream_preread()
+StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+{
+    Connection& c = *s.connection;
+    Buf& b = *c.buffer;
+    while (c.read->ready) {
+        const ssize_t n = c.recv(c, b.last, buf_room(b));
+        if (n == io_again) {
+            return Rc::again;
+        }
+        if (n == io_error || n == 0) {
+            return StreamStatus::ok;
+        }
+        b.last += n;
+
+        if (const StreamPhaseRc answer = ph.handler(s); answer.rc != Rc::again) {
+            return answer;
+        }
+        if (b.last == b.end) {
+            log_error(log_err, c.log, 0, "preread buffer full");
+            return StreamStatus::bad_request;
+        }
+    }
+    return Rc::again;
+}
+
+/// Asks the handler: first with what there is, then, once that was not enough, with each arrival.
+///
+/// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
+StreamPhaseRc ask_preread(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+{
+    Connection& c = *s.connection;
+    if (c.read->timedout || c.close) {
+        return StreamStatus::ok;
+    }
+    if (!c.read->timer_set()) {
+        if (const StreamPhaseRc answer = ph.handler(s); answer.rc != Rc::again) {
+            return answer;
+        }
+    }
+    if (!c.buffer) {
+        const auto& cscf = *stream_get_module_srv_conf<StreamCoreSrvConf>(s);
+        c.buffer = create_temp_buf(*c.pool, *cscf.preread_buffer_size);
+    }
+    return stream_preread_can_peek() ? stream_preread_peek(s, ph) : stream_preread(s, ph);
+}
+
+}  // namespace
+
+void stream_core_run_phases(StreamSession& s) noexcept
+{
+    const auto& engine = stream_get_module_main_conf<StreamCoreMainConf>(s)->phase_engine;
+    for (;;) {
+        const StreamPhaseHandler& ph = engine[s.phase_handler];
+        if (ph.checker(s, ph) == Rc::ok) {
+            return;  // there may be no session any more
+        }
+    }
+}
+
+Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+{
+    log_debug(log_debug_stream, s.connection->log, 0, "generic phase: {}", s.phase_handler);
+    return go_on(s, ph, ph.handler(s));
+}
+
+Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+{
+    Connection& c = *s.connection;
+    Event& rev = *c.read;
+    c.log->action = "prereading client data";
+
+    const StreamPhaseRc answer = ask_preread(s, ph);
+    if (answer.rc != Rc::again) {
+        if (rev.timer_set()) {
+            del_timer(rev);
+        }
+        return go_on(s, ph, answer);
+    }
+
+    if (handle_read_event(rev, 0) != Rc::ok) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return Rc::ok;
+    }
+    if (!rev.timer_set()) {
+        add_timer(rev, *stream_get_module_srv_conf<StreamCoreSrvConf>(s)->preread_timeout);
+    }
+    rev.handler = stream_session_handler;
+    return Rc::ok;
+}
+
+Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler&) noexcept
 {
     Connection& c = *s.connection;
     const auto& cscf = *stream_get_module_srv_conf<StreamCoreSrvConf>(s);
@@ -22,14 +196,15 @@ void stream_core_content_phase(StreamSession& s) noexcept
 
     if (c.type == SOCK_STREAM && *cscf.tcp_nodelay && tcp_nodelay(c) != Rc::ok) {
         stream_finalize_session(s, StreamStatus::internal_server_error);
-        return;
+        return Rc::ok;
     }
     if (!cscf.handler) {
         log_debug(log_debug_stream, c.log, 0, "no handler for server");
         stream_finalize_session(s, StreamStatus::internal_server_error);
-        return;
+        return Rc::ok;
     }
     cscf.handler(s);
+    return Rc::ok;
 }
 
 namespace {
@@ -65,6 +240,8 @@ const char* stream_core_merge_srv_conf(Conf& cf, void* parent, void* child)
         conf.error_log = prev.error_log ? prev.error_log : &cf.cycle->new_log;
     }
     conf_merge_value(conf.tcp_nodelay, prev.tcp_nodelay, true);
+    conf_merge_value(conf.preread_buffer_size, prev.preread_buffer_size, std::size_t{16'384});
+    conf_merge_value(conf.preread_timeout, prev.preread_timeout, Msec{30'000});
     return conf_ok;
 }
 
@@ -361,6 +538,18 @@ constexpr Command stream_core_commands[] = {
         .name = "tcp_nodelay",
         .type = main_and_srv | conf_flag,
         .set = conf_set_flag_slot<&StreamCoreSrvConf::tcp_nodelay>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "preread_buffer_size",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_size_slot<&StreamCoreSrvConf::preread_buffer_size>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "preread_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamCoreSrvConf::preread_timeout>,
         .conf = stream_srv_conf_offset,
     },
 };

@@ -1,6 +1,7 @@
 #include <array>
 #include <cerrno>
 
+#include "core/buf.hpp"
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
 #include "core/palloc.hpp"
@@ -62,6 +63,9 @@ void stream_discard_handler(StreamSession& s) noexcept
 {
     Connection& c = *s.connection;
     c.log->action = "discarding data";
+    if (c.buffer) {
+        s.received += static_cast<off_t>(buf_size(*c.buffer));  // by the preread phase
+    }
     c.read->handler = discard_handler;
     c.write->handler = discard_write_handler;
     discard_handler(*c.read);

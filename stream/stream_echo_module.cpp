@@ -139,7 +139,12 @@ void stream_echo_handler(StreamSession& s) noexcept
     Connection& c = *s.connection;
     c.log->action = "echoing data";
 
-    stream_set_ctx(s, c.pool->create<StreamEchoCtx>());
+    auto* ctx = c.pool->create<StreamEchoCtx>();
+    if (c.buffer && !is_empty(*c.buffer)) {
+        ctx->buf = c.buffer;  // what the preread phase has read
+        s.received += static_cast<off_t>(buf_size(*c.buffer));
+    }
+    stream_set_ctx(s, ctx);
     c.read->handler = echo_handler;
     c.write->handler = echo_handler;
     echo_process(s);

@@ -35,6 +35,15 @@ char* stream_log_error(Log& log, char* buf, std::size_t len)
     return s.log_handler ? s.log_handler(log, p, static_cast<std::size_t>(last - p)) : p;
 }
 
+/// nginx: ngx_stream_log_session()
+void stream_log_session(StreamSession& s) noexcept
+{
+    const auto& cmcf = *stream_get_module_main_conf<StreamCoreMainConf>(s);
+    for (const StreamHandler handler : cmcf.phases[static_cast<std::size_t>(StreamPhase::log)]) {
+        handler(s);
+    }
+}
+
 /// The server of the address that the connection came to; null after an error. A socket that
 /// serves several addresses is a wildcard: only the connection knows which of them it was.
 StreamCoreSrvConf* find_server(Connection& c) noexcept
@@ -113,7 +122,7 @@ void stream_init_connection(Connection& c) noexcept
 void stream_session_handler(Event& rev) noexcept
 {
     const Connection& c = *static_cast<Connection*>(rev.data);
-    stream_core_content_phase(*static_cast<StreamSession*>(c.data));
+    stream_core_run_phases(*static_cast<StreamSession*>(c.data));
 }
 
 void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept
@@ -121,6 +130,7 @@ void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept
     log_debug(log_debug_stream, s.connection->log, 0, "finalize stream session: {}",
               static_cast<unsigned>(rc));
     s.status = rc;
+    stream_log_session(s);
     stream_close_connection(*s.connection);
 }
 

@@ -70,8 +70,27 @@ struct Calls {
         return note("preconfiguration") ? add_variables(cf, hooks.variables) : Rc::error;
     }
 
+    template <StreamPhase Phase>
+    static StreamPhaseRc phase_handler(StreamSession& s) noexcept
+    {
+        return hooks.phases.at({Name, Phase})(s);
+    }
+
+    template <StreamPhase... Phases>
+    static void add_phase_handlers(Conf& cf)
+    {
+        const auto add = [&](StreamPhase phase, StreamHandler handler) {
+            if (hooks.phases.contains({Name, phase})) {
+                stream_add_phase_handler(cf, phase, handler);
+            }
+        };
+        (add(Phases, phase_handler<Phases>), ...);
+    }
+
     static Rc postconfiguration(Conf& cf)
     {
+        using enum StreamPhase;
+        add_phase_handlers<post_accept, preaccess, access, preread, content, log>(cf);
         return note("postconfiguration") ? add_variables(cf, hooks.late_variables) : Rc::error;
     }
 

@@ -11,7 +11,9 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/module.hpp"
@@ -27,6 +29,9 @@ struct Hooks {
     std::vector<StreamVariable> variables{};       // added by the preconfiguration of a
     std::vector<StreamVariable> late_variables{};  // added by the postconfiguration of a
     std::function<void(StreamSession&)> on_hold{};
+
+    /// The handlers that a module has in the phases: of {'a', StreamPhase::access}, ...
+    std::map<std::pair<char, StreamPhase>, std::function<StreamPhaseRc(StreamSession&)>> phases{};
 
     // What happened.
     std::vector<std::string> calls{};        // "a create_srv_conf", "b merge_srv_conf x,y", ...
