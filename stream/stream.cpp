@@ -34,6 +34,29 @@ Rc stream_add_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfPort& port,
     return stream_add_server(cf, cscf, addr);
 }
 
+/// Whether the servers of an address want a PROXY protocol header: it is enough that one does, but
+/// they should all say so, or the one alone that has the address's options. `before` is what was
+/// said before this server came.
+void check_protocols(Conf& cf, StreamConfAddr& addr, const StreamListenOpt& lsopt,
+                     bool before) noexcept
+{
+    const bool now = lsopt.proxy_protocol;
+    bool redefined = addr.protocols_set && now != addr.protocols;
+    if (now && !before) {
+        redefined = (addr.opt.set && !lsopt.set) || addr.protocols_changed;
+    } else if (before && !now) {
+        redefined |= lsopt.set;
+    } else {
+        redefined |= lsopt.set && addr.protocols_changed;
+    }
+    if (redefined) {
+        conf_log_error(log_warn, cf, 0, "protocol options redefined for {}", addr.opt.addr.name);
+    }
+    addr.protocols = now && before;
+    addr.protocols_set = true;
+    addr.protocols_changed |= now != before;
+}
+
 /// Another server listens on the address already: the options may be given by one of them only.
 Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
                  const StreamListenOpt& lsopt)
@@ -43,6 +66,7 @@ Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
     }
 
     const bool had_default = addr.opt.default_server;
+    const bool had_proxy_protocol = addr.opt.proxy_protocol;
     if (lsopt.set) {
         if (addr.opt.set) {
             conf_log_error(log_emerg, cf, 0, "duplicate listen options for {}", addr.opt.addr.name);
@@ -60,6 +84,9 @@ Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
         }
         addr.default_server = &cscf;
     }
+
+    check_protocols(cf, addr, lsopt, had_proxy_protocol);
+    addr.opt.proxy_protocol = had_proxy_protocol || lsopt.proxy_protocol;
     return Rc::ok;
 }
 
@@ -128,7 +155,7 @@ void stream_init_listening(Conf& cf, StreamConfPort& port)
 
     auto* served = cf.pool->create<StreamPort>();
     for (const StreamConfAddr& addr : port.addrs) {
-        served->addrs.push_back({addr.opt.addr, addr.default_server});
+        served->addrs.push_back({addr.opt.addr, addr.default_server, addr.opt.proxy_protocol});
         if (bind_wildcard && !addr.opt.bind) {
             continue;
         }

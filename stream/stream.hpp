@@ -111,6 +111,7 @@ struct StreamListenOpt {
     bool ipv6only = true;
     bool deferred_accept = false;
     bool reuseport = false;
+    bool proxy_protocol = false;
     unsigned so_keepalive = 0;
 
     int type = SOCK_STREAM;
@@ -137,6 +138,7 @@ struct StreamCoreSrvConf {
     std::optional<bool> tcp_nodelay{};
     std::optional<std::size_t> preread_buffer_size{};
     std::optional<Msec> preread_timeout{};
+    std::optional<Msec> proxy_protocol_timeout{};
     Log* error_log = nullptr;
     bool listen = false;
 };
@@ -148,6 +150,10 @@ struct StreamConfAddr {
     StreamListenOpt opt{};
     StreamCoreSrvConf* default_server = nullptr;
     std::vector<const StreamCoreSrvConf*> servers{};
+
+    bool protocols = false;          // whether `proxy_protocol` is what the servers are to say
+    bool protocols_set = false;      // by the second of them
+    bool protocols_changed = false;  // the servers do not say the same
 };
 
 /// A port and all the addresses on it.
@@ -167,6 +173,7 @@ struct StreamPort {
     struct InAddr {
         Addr addr{};
         StreamCoreSrvConf* default_server = nullptr;
+        bool proxy_protocol = false;
     };
     std::vector<InAddr> addrs{};
 };

@@ -240,6 +240,7 @@ const char* stream_core_merge_srv_conf(Conf& cf, void* parent, void* child)
         conf.error_log = prev.error_log ? prev.error_log : &cf.cycle->new_log;
     }
     conf_merge_value(conf.tcp_nodelay, prev.tcp_nodelay, true);
+    conf_merge_value(conf.proxy_protocol_timeout, prev.proxy_protocol_timeout, Msec{30'000});
     conf_merge_value(conf.preread_buffer_size, prev.preread_buffer_size, std::size_t{16'384});
     conf_merge_value(conf.preread_timeout, prev.preread_timeout, Msec{30'000});
     return conf_ok;
@@ -435,11 +436,10 @@ Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lso
     return rc;
 }
 
-/// Differs from nginx: datagrams, TLS and the PROXY protocol are not served; asking for them is an
-/// error.
+/// Differs from nginx: datagrams and TLS are not served; asking for them is an error.
 Param listen_unsupported(Conf& cf, std::string_view param)
 {
-    for (const std::string_view name : {"udp", "ssl", "proxy_protocol"}) {
+    for (const std::string_view name : {"udp", "ssl"}) {
         if (param == name) {
             conf_log_error(log_emerg, cf, 0, "the \"{}\" parameter is not supported", param);
             return Param::invalid;
@@ -454,6 +454,10 @@ Rc parse_listen_params(Conf& cf, StreamListenOpt& lsopt)
         const std::string_view param = cf.args[i];
         if (param == "default_server") {
             lsopt.default_server = true;
+            continue;
+        }
+        if (param == "proxy_protocol") {
+            lsopt.proxy_protocol = true;
             continue;
         }
         if (param.starts_with("accept_filter=")) {
@@ -532,6 +536,12 @@ constexpr Command stream_core_commands[] = {
         .name = "error_log",
         .type = main_and_srv | conf_1more,
         .set = stream_core_error_log,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "proxy_protocol_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamCoreSrvConf::proxy_protocol_timeout>,
         .conf = stream_srv_conf_offset,
     },
     {

@@ -1,11 +1,15 @@
 #include <array>
+#include <cerrno>
+#include <sys/socket.h>
 
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
+#include "core/proxy_protocol.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
+#include "event/event_timer.hpp"
 #include "stream/stream.hpp"
 
 namespace ngx {
@@ -44,13 +48,13 @@ void stream_log_session(StreamSession& s) noexcept
     }
 }
 
-/// The server of the address that the connection came to; null after an error. A socket that
-/// serves several addresses is a wildcard: only the connection knows which of them it was.
-StreamCoreSrvConf* find_server(Connection& c) noexcept
+/// The address that the connection came to; null after an error. A socket that serves several
+/// addresses is a wildcard: only the connection knows which of them it was.
+const StreamPort::InAddr* find_addr(Connection& c) noexcept
 {
     const auto& port = *static_cast<const StreamPort*>(c.listening->servers);
     if (port.addrs.size() == 1) {
-        return port.addrs.front().default_server;
+        return &port.addrs.front();
     }
     if (connection_local_sockaddr(c, nullptr, nullptr, false) != Rc::ok) {
         return nullptr;
@@ -58,10 +62,10 @@ StreamCoreSrvConf* find_server(Connection& c) noexcept
     for (const StreamPort::InAddr& in : port.addrs) {
         if (cmp_sockaddr(c.local_sockaddr, c.local_socklen, &in.addr.sockaddr.any, in.addr.socklen,
                          false) == Rc::ok) {
-            return in.default_server;
+            return &in;
         }
     }
-    return port.addrs.back().default_server;
+    return &port.addrs.back();
 }
 
 StreamSession& create_session(Connection& c, const StreamCoreSrvConf& cscf)
@@ -89,18 +93,80 @@ void log_connected(const Connection& c) noexcept
               std::string_view(text.data(), len), c.listening->addr_text);
 }
 
+/// Waits for the PROXY protocol header, no longer than proxy_protocol_timeout from the first time.
+void wait_for_header(StreamSession& s, Event& rev) noexcept
+{
+    if (!rev.timer_set()) {
+        add_timer(rev, *stream_get_module_srv_conf<StreamCoreSrvConf>(s)->proxy_protocol_timeout);
+    }
+    if (handle_read_event(rev, 0) != Rc::ok) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+    }
+}
+
+/// Reads the header: looks at what has come, then takes exactly the header from the socket. It has
+/// to come in one piece.
+///
+/// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
+///
+/// nginx: ngx_stream_proxy_protocol_handler()
+void stream_proxy_protocol_handler(Event& rev) noexcept
+{
+    Connection& c = *static_cast<Connection*>(rev.data);
+    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    log_debug(log_debug_stream, c.log, 0, "stream PROXY protocol handler");
+
+    if (c.close || rev.timedout) {
+        if (rev.timedout) {
+            log_error(log_info, c.log, ETIMEDOUT, "client timed out");
+        }
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+
+    std::array<char, proxy_protocol_max_header> buf;
+    const ssize_t n = ::recv(c.fd, buf.data(), buf.size(), MSG_PEEK);
+    log_debug(log_debug_stream, c.log, 0, "recv(): {}", n);
+    if (n == -1 && errno == EAGAIN) {
+        rev.ready = 0;
+        wait_for_header(s, rev);
+        return;
+    }
+    if (n == -1) {
+        connection_error(c, errno, "recv() failed");
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+    if (rev.timer_set()) {
+        del_timer(rev);
+    }
+
+    const auto size = proxy_protocol_read(c, {buf.data(), static_cast<std::size_t>(n)});
+    if (!size) {
+        stream_finalize_session(s, StreamStatus::bad_request);
+        return;
+    }
+    if (c.recv(c, buf.data(), *size) != static_cast<ssize_t>(*size)) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    c.log->action = "initializing session";
+    stream_session_handler(rev);
+}
+
 }  // namespace
 
 void stream_init_connection(Connection& c) noexcept
 {
-    const StreamCoreSrvConf* const cscf = find_server(c);
-    if (!cscf) {
+    const StreamPort::InAddr* const addr = find_addr(c);
+    if (!addr) {
         stream_close_connection(c);
         return;
     }
-    StreamSession& s = create_session(c, *cscf);
+    const StreamCoreSrvConf& cscf = *addr->default_server;
+    StreamSession& s = create_session(c, cscf);
 
-    set_connection_log(c, *cscf->error_log);
+    set_connection_log(c, *cscf.error_log);
     log_connected(c);
     c.log->connection = c.number;
     c.log->handler = stream_log_error;
@@ -110,6 +176,15 @@ void stream_init_connection(Connection& c) noexcept
 
     Event& rev = *c.read;
     rev.handler = stream_session_handler;
+
+    if (addr->proxy_protocol) {
+        c.log->action = "reading PROXY protocol";
+        rev.handler = stream_proxy_protocol_handler;
+        if (!rev.ready) {
+            wait_for_header(s, rev);
+            return;
+        }
+    }
 
     // The mutex is held: whoever waits for it should not wait for the session.
     if (use_accept_mutex) {

@@ -78,8 +78,7 @@ std::string_view stream_complex_value(StreamSession& s, const StreamComplexValue
     std::size_t len = 0;
     for (std::size_t i = 0; i < n; i++) {
         const StreamComplexValue::Part& part = value.parts[i];
-        const StreamVariable* const variable = part.use ? part.use->variable : nullptr;
-        pieces[i] = variable ? variable->get_handler(s, variable->data) : part.literal;
+        pieces[i] = part.use ? stream_get_indexed_variable(s, *part.use) : part.literal;
         len += pieces[i].size();
     }
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
+#include "core/proxy_protocol.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "os/unix/process.hpp"
@@ -77,6 +79,41 @@ std::string_view variable_server_port(StreamSession& s, std::uintptr_t)
         return {};
     }
     return port_text(s, c.local_sockaddr);
+}
+
+/// Which end of the connection a PROXY protocol header tells of.
+enum class End : std::uintptr_t { source, destination };
+
+/// nginx: ngx_stream_variable_proxy_protocol_addr()
+std::string_view variable_proxy_protocol_addr(StreamSession& s, std::uintptr_t data)
+{
+    const ProxyProtocol* const pp = s.connection->proxy_protocol;
+    if (!pp) {
+        return {};
+    }
+    return End{data} == End::source ? pp->src_addr : pp->dst_addr;
+}
+
+/// nginx: ngx_stream_variable_proxy_protocol_port()
+std::string_view variable_proxy_protocol_port(StreamSession& s, std::uintptr_t data)
+{
+    const ProxyProtocol* const pp = s.connection->proxy_protocol;
+    if (!pp) {
+        return {};
+    }
+    const in_port_t port = End{data} == End::source ? pp->src_port : pp->dst_port;
+    return port != 0 ? text(s, "{}", port) : std::string_view{};
+}
+
+constexpr std::string_view tlv_prefix = "proxy_protocol_tlv_";
+
+/// nginx: ngx_stream_variable_proxy_protocol_tlv()
+std::string_view variable_proxy_protocol_tlv(StreamSession& s, std::uintptr_t data)
+{
+    const auto& name = *reinterpret_cast<const std::string_view*>(data);
+    std::string_view value;
+    const Rc rc = proxy_protocol_get_tlv(*s.connection, name.substr(tlv_prefix.size()), value);
+    return rc == Rc::ok ? value : std::string_view{};
 }
 
 enum class Bytes : std::uintptr_t { sent, received };
@@ -155,6 +192,13 @@ constexpr StreamVariable stream_core_variables[] = {
     {"binary_remote_addr", variable_binary_remote_addr},
     {"remote_addr", variable_remote_addr},
     {"remote_port", variable_remote_port},
+    {"proxy_protocol_addr", variable_proxy_protocol_addr, static_cast<std::uintptr_t>(End::source)},
+    {"proxy_protocol_port", variable_proxy_protocol_port, static_cast<std::uintptr_t>(End::source)},
+    {"proxy_protocol_server_addr", variable_proxy_protocol_addr,
+     static_cast<std::uintptr_t>(End::destination)},
+    {"proxy_protocol_server_port", variable_proxy_protocol_port,
+     static_cast<std::uintptr_t>(End::destination)},
+    {tlv_prefix, variable_proxy_protocol_tlv, 0, true},
     {"server_addr", variable_server_addr},
     {"server_port", variable_server_port},
     {"bytes_sent", variable_bytes, static_cast<std::uintptr_t>(Bytes::sent)},
@@ -176,7 +220,8 @@ constexpr StreamVariable stream_core_variables[] = {
 Rc stream_add_variable(Conf& cf, const StreamVariable& variable)
 {
     auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
-    if (stream_find_variable(cmcf, variable.name)) {
+    const StreamVariable* const other = stream_find_variable(cmcf, variable.name);
+    if (other && other->name.size() == variable.name.size()) {
         conf_log_error(log_emerg, cf, 0, "the duplicate \"{}\" variable", variable.name);
         return Rc::error;
     }
@@ -188,18 +233,24 @@ const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
                                            std::string_view name) noexcept
 {
     // Variables are case-insensitive, as in nginx.
+    const StreamVariable* begins_so = nullptr;
     for (const StreamVariable* variable : cmcf.variables) {
         if (strcaseeq(variable->name, name)) {
             return variable;
         }
+        if (variable->prefix && strcaseeq(variable->name, name.substr(0, variable->name.size()))) {
+            begins_so = variable;
+        }
     }
-    return nullptr;
+    return begins_so;
 }
 
 const StreamVariableUse* stream_use_variable(Conf& cf, std::string_view name)
 {
     auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
-    return &cmcf.used_variables.emplace_back(StreamVariableUse{.name = name});
+    std::string lower(name);
+    std::ranges::transform(lower, lower.begin(), tolower);
+    return &cmcf.used_variables.emplace_back(StreamVariableUse{.name = cf.pool->pstrdup(lower)});
 }
 
 Rc stream_variables_add_core_vars(Conf& cf)
@@ -218,9 +269,7 @@ Rc stream_variables_init_vars(Conf& cf)
     for (StreamVariableUse& use : cmcf.used_variables) {
         use.variable = stream_find_variable(cmcf, use.name);
         if (!use.variable) {
-            std::string name(use.name);
-            std::ranges::transform(name, name.begin(), tolower);
-            log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", name);
+            log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", use.name);
             return Rc::error;
         }
     }

@@ -17,6 +17,7 @@ struct StreamVariable {
     std::string_view name;
     std::string_view (*get_handler)(StreamSession& s, std::uintptr_t data);
     std::uintptr_t data = 0;
+    bool prefix = false;  // of any number of names: `data` points to the whole name
 };
 
 /// Makes a variable known; `variable` has to live as long as the cycle. For a module's
@@ -25,7 +26,7 @@ struct StreamVariable {
 /// nginx: ngx_stream_add_variable()
 Rc stream_add_variable(Conf& cf, const StreamVariable& variable);
 
-/// The variable of that name, or null.
+/// The variable of that name, or the one whose names begin so, or null.
 const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
                                            std::string_view name) noexcept;
 
@@ -33,6 +34,15 @@ const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
 ///
 /// nginx: ngx_stream_get_variable_index()
 const StreamVariableUse* stream_use_variable(Conf& cf, std::string_view name);
+
+/// The value of a variable in this session.
+///
+/// nginx: ngx_stream_get_indexed_variable()
+inline std::string_view stream_get_indexed_variable(StreamSession& s, const StreamVariableUse& use)
+{
+    const StreamVariable& v = *use.variable;
+    return v.get_handler(s, v.prefix ? reinterpret_cast<std::uintptr_t>(&use.name) : v.data);
+}
 
 /// Adds the variables that there always are.
 ///

@@ -1,0 +1,320 @@
+// Listeners whose clients are proxies, and say for whom they come.
+
+#include <string>
+#include <string_view>
+
+#include <boost/test/unit_test.hpp>
+
+#include "core/proxy_protocol.hpp"
+#include "event/event.hpp"
+#include "event/event_timer.hpp"
+#include "stream/stream.hpp"
+#include "test/stream/hooks_module.hpp"
+#include "test/stream/server.hpp"
+#include "test/support/fake_calls.hpp"
+#include "test/support/log.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+using namespace std::string_literals;
+
+const std::string v1 = "PROXY TCP4 192.0.2.1 198.51.100.2 80 443\r\n";
+
+/// The same with version 2, and what it says besides.
+const std::string v2 =
+    "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xc0\0\2\1\xc6\x33\x64\2\0\x50\1\xbb\1\0\2h2"s;
+
+constexpr std::string_view echo = "server { listen 127.0.0.1:PORT proxy_protocol; echo; }";
+
+/// Says what it was told.
+constexpr std::string_view told =
+    "server { listen 127.0.0.1:PORT proxy_protocol; return \"[$proxy_protocol_addr] "
+    "[$proxy_protocol_port] [$proxy_protocol_server_addr] [$proxy_protocol_server_port] "
+    "[$proxy_protocol_tlv_alpn]\"; }";
+
+/// What the server answers to a client that says this and no more.
+std::string answer_to(const Server& server, std::string_view text)
+{
+    return server.serve([&] {
+        const Client client = server.connect();
+        client.send(text);
+        return client.receive_all();
+    });
+}
+
+/// A client that has not said yet for whom it comes. The status that its session ends with is kept.
+struct Waiting {
+    explicit Waiting(std::string_view stream = echo) : server(stream)
+    {
+        status() = StreamStatus::none;
+    }
+
+    static StreamStatus& status()
+    {
+        static StreamStatus kept;
+        return kept;
+    }
+
+    /// Before there is a server: modules add their handlers when it is configured.
+    bool logs = [] {
+        hooks.phases[{'a', StreamPhase::log}] = [](StreamSession& s) {
+            status() = s.status;
+            return Rc::ok;
+        };
+        return true;
+    }();
+    Server server;
+    Client client = server.connect();
+    Connection& c = server.accepted();
+};
+
+/// How often the configuration of these `listen`s of one address is warned about.
+std::size_t warnings(std::initializer_list<const char*> params)
+{
+    std::string stream;
+    for (const char* param : params) {
+        stream += "server { listen 127.0.0.1:PORT " + std::string(param) + "; echo; }\n";
+    }
+    const Server server({.stream = stream, .start = Start::conf});
+    return count(server.log(), "protocol options redefined for 127.0.0.1:");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(stream_proxy_protocol)
+
+BOOST_AUTO_TEST_CASE(variables_say_what_the_proxy_said)
+{
+    const Server server(told);
+    BOOST_TEST(answer_to(server, v1) == "[192.0.2.1] [80] [198.51.100.2] [443] []");
+    BOOST_TEST(answer_to(server, v2) == "[192.0.2.1] [80] [198.51.100.2] [443] [h2]");
+    BOOST_TEST(answer_to(server, "PROXY TCP6 ::1 ::2 0 1\r\n") == "[::1] [] [::2] [1] []");
+    BOOST_TEST(answer_to(server, "PROXY UNKNOWN\r\n") == "[] [] [] [] []");
+}
+
+BOOST_AUTO_TEST_CASE(variables_are_empty_where_there_is_no_proxy)
+{
+    const Server server("server { listen 127.0.0.1:PORT; return \"[$proxy_protocol_addr"
+                        "$proxy_protocol_server_port$proxy_protocol_tlv_0x01]\"; }");
+    BOOST_TEST(answer(server) == "[]");
+}
+
+BOOST_AUTO_TEST_CASE(names_of_what_else_a_header_says_have_no_case)
+{
+    const Server server("server { listen 127.0.0.1:PORT proxy_protocol; return "
+                        "\"$proxy_protocol_tlv_ALPN ${PROXY_PROTOCOL_TLV_0X1}\"; }");
+    BOOST_TEST(answer_to(server, v2) == "h2 h2");
+}
+
+BOOST_AUTO_TEST_CASE(the_client_is_still_the_proxy)
+{
+    const Server server(
+        "server { listen 127.0.0.1:PORT proxy_protocol; return \"$remote_addr $server_addr\"; }");
+    BOOST_TEST(answer_to(server, v1) == "127.0.0.1 127.0.0.1");
+}
+
+BOOST_AUTO_TEST_CASE(what_comes_behind_the_header_is_the_contents)
+{
+    const Server server(echo);
+    for (const std::string& header : {v1, v2, "PROXY UNKNOWN\r\n"s}) {
+        const std::string echoed = server.serve([&] {
+            const Client client = server.connect();
+            client.send(header + "hello");
+            std::string text = client.receive(5);
+            client.send(v1);
+            client.end();
+            return text + client.receive_all();
+        });
+        BOOST_TEST(echoed == "hello" + v1);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_longest_header_is_read)
+{
+    const Server server(echo);
+    const std::string body(4080, '\0');
+    const std::string header = "\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\xf0"s + body;
+    BOOST_TEST_REQUIRE(header.size() == proxy_protocol_max_header);
+    const std::string echoed = server.serve([&] {
+        const Client client = server.connect();
+        client.send(header + "hello");
+        return client.receive(5);
+    });
+    BOOST_TEST(echoed == "hello");
+}
+
+BOOST_AUTO_TEST_CASE(a_header_that_is_longer_still_is_refused)
+{
+    const Waiting waiting;
+    waiting.client.send("\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\xf1"s + std::string(4081, '\0'));
+    waiting.server.finish();
+    BOOST_TEST((Waiting::status() == StreamStatus::bad_request));
+    BOOST_TEST(contains(waiting.server.log(),
+                        "header is too large while reading PROXY protocol, client: "));
+}
+
+BOOST_AUTO_TEST_CASE(a_header_that_comes_in_pieces_is_broken)
+{
+    for (const std::string& header : {v1, v2}) {
+        for (std::size_t n = 1; n < header.size(); n++) {
+            const Waiting waiting;
+            waiting.client.send(header.substr(0, n));
+            waiting.server.finish();
+            BOOST_TEST((Waiting::status() == StreamStatus::bad_request));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_header_is_logged)
+{
+    for (const std::string text :
+         {"GET / HTTP/1.0\r\n\r\n", "\x80", "", "PROXY TCP9 a b 1 2\r\n"}) {
+        const Waiting waiting;
+        waiting.client.send(text);
+        waiting.client.end();
+        waiting.server.finish();
+        BOOST_TEST((Waiting::status() == StreamStatus::bad_request));
+        const std::string line = "broken header: \"" + text.substr(0, text.find('\r')) +
+                                 "\" while reading PROXY protocol, client: 127.0.0.1, server: ";
+        BOOST_TEST(contains(waiting.server.log(), line));
+        BOOST_TEST(hooks.session == nullptr);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_proxy_that_resets_ends_the_session)
+{
+    Waiting waiting;
+    waiting.client.reset();
+    waiting.server.finish();
+    BOOST_TEST((Waiting::status() == StreamStatus::ok));
+    BOOST_TEST(contains(waiting.server.log(), "[info]"));
+    BOOST_TEST(contains(waiting.server.log(),
+                        "recv() failed (104: Connection reset by peer) while reading PROXY"));
+}
+
+BOOST_AUTO_TEST_CASE(a_proxy_that_says_nothing_is_waited_for_no_longer_than_the_timeout)
+{
+    const Waiting waiting("proxy_protocol_timeout 7s;" + std::string(echo));
+    BOOST_TEST(waiting.c.read->timer_set());
+    Server::pass(7000);
+    BOOST_TEST(waiting.server.connections().empty());
+    BOOST_TEST((Waiting::status() == StreamStatus::ok));
+    BOOST_TEST(contains(waiting.server.log(),
+                        "client timed out (110: Connection timed out) while reading PROXY"));
+}
+
+BOOST_AUTO_TEST_CASE(the_timeout_runs_from_the_first_wait)
+{
+    const Waiting waiting;
+    const Msec until = waiting.c.read->timer_key;
+    BOOST_TEST(until - current_msec <= 30'000);
+    current_msec += 1000;
+    waiting.c.read->handler(*waiting.c.read);  // nothing has come
+    BOOST_TEST(waiting.c.read->timer_key == until);
+    BOOST_TEST(waiting.server.connections().size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(the_timer_of_the_header_is_not_the_contents)
+{
+    const Waiting waiting("server { listen 127.0.0.1:PORT proxy_protocol; hold; }");
+    waiting.client.send(v1);
+    waiting.server.turn_until([] { return hooks.session != nullptr; });
+    BOOST_TEST(!waiting.c.read->timer_set());
+    BOOST_TEST(waiting.c.log->action == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_is_to_be_closed_does_not_wait_for_a_header)
+{
+    const Waiting waiting;
+    waiting.c.close = 1;
+    waiting.c.read->handler(*waiting.c.read);
+    BOOST_TEST(waiting.server.connections().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
+{
+    const Server server(echo);
+    const Client client = server.connect();
+    const auto add = event_actions.add;
+    event_actions.add = [](Event&, EventType, unsigned) noexcept { return Rc::error; };
+    server.accept();
+    event_actions.add = add;
+    BOOST_TEST(server.connections().empty());
+}
+
+// Such a connection is ready before any poller knows it.
+BOOST_AUTO_TEST_CASE(a_deferred_connection_comes_with_its_header)
+{
+    const Server server("server { listen 127.0.0.1:PORT deferred proxy_protocol; echo; }");
+    const std::string echoed = server.serve([&] {
+        const Client client = server.connect();
+        client.send(v1 + "hello");
+        return client.receive(5);
+    });
+    BOOST_TEST(echoed == "hello");
+}
+
+BOOST_AUTO_TEST_CASE(phases_come_behind_the_header)
+{
+    std::string seen;
+    hooks.phases[{'a', StreamPhase::post_accept}] = [&](StreamSession& s) {
+        seen = s.connection->proxy_protocol->src_addr;
+        return Rc::ok;
+    };
+    const Server server(told);
+    BOOST_TEST(!answer_to(server, v1).empty());
+    BOOST_TEST(seen == "192.0.2.1");
+}
+
+BOOST_AUTO_TEST_CASE(each_address_of_a_port_has_its_own_word)
+{
+    const Server server("server { listen PORT; return \"a [$proxy_protocol_addr]\"; }"
+                        "server { listen 127.0.0.2:PORT proxy_protocol;"
+                        " return \"b [$proxy_protocol_addr]\"; }");
+    const auto answer_of = [&](std::string_view address) {
+        return server.serve([&] {
+            const Client client = server.connect_to(address);
+            if (address == "127.0.0.2") {
+                client.send(v1);
+            }
+            return client.receive_all();
+        });
+    };
+    BOOST_TEST(answer_of("127.0.0.1") == "a []");
+    BOOST_TEST(answer_of("127.0.0.2") == "b [192.0.2.1]");
+}
+
+BOOST_AUTO_TEST_CASE(one_server_of_an_address_that_wants_a_header_is_enough)
+{
+    const Server server("server { listen unix:DIR/a; return \"[$proxy_protocol_addr]\"; }"
+                        "server { listen unix:DIR/a proxy_protocol; hold; }");
+    BOOST_TEST(answer_to(server, v1) == "[192.0.2.1]");
+}
+
+BOOST_AUTO_TEST_CASE(servers_of_an_address_that_do_not_agree_are_warned_about)
+{
+    const auto* const pp = "proxy_protocol";
+    const auto* const bind = "bind";
+    const auto* const both = "bind proxy_protocol";
+    BOOST_TEST(warnings({pp, pp}) == 0);
+    BOOST_TEST(warnings({"", pp}) == 0);
+    BOOST_TEST(warnings({pp, ""}) == 0);
+    BOOST_TEST(warnings({bind, pp}) == 1);
+    BOOST_TEST(warnings({pp, bind}) == 1);
+    BOOST_TEST(warnings({"", both}) == 0);
+    BOOST_TEST(warnings({both, ""}) == 0);
+    BOOST_TEST(warnings({"", pp, ""}) == 0);
+    BOOST_TEST(warnings({"", pp, pp}) == 1);
+    BOOST_TEST(warnings({"", "", pp}) == 0);
+    BOOST_TEST(warnings({pp, pp, ""}) == 1);
+    BOOST_TEST(warnings({pp, "", pp}) == 1);
+    BOOST_TEST(warnings({pp, "", ""}) == 0);
+    BOOST_TEST(warnings({pp, "", bind}) == 1);
+    BOOST_TEST(warnings({"", pp, both}) == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test
