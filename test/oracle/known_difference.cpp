@@ -78,7 +78,8 @@ const std::vector<KnownDifference> table{
     {Agreement::none,
      "nginx 1.31 misses the handler when a connection comes, 1.22 when it reads the file",
      {"stream: server without a handler*", "generated: error_log in return",
-      "generated: listen in return"}},
+      "generated: listen in return", "generated: allow in return", "generated: deny in return",
+      "generated: preread_* in return", "generated: proxy_protocol_timeout in return"}},
 
     {Agreement::verdict,
      "ngxx reads IPv6 addresses as the C library does: one colon may not lead, :: may stand for "
