@@ -1,0 +1,142 @@
+// The PROXY protocol beside nginx: it speaks it to us, and both understand the same headers.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
+
+#include "test/process/client.hpp"
+#include "test/process/precondition.hpp"
+#include "test/process/server.hpp"
+
+namespace ngx::test::process {
+
+namespace {
+
+using namespace std::string_literals;
+
+constexpr std::string_view told =
+    "return '[$proxy_protocol_addr] [$proxy_protocol_port] [$proxy_protocol_server_addr] "
+    "[$proxy_protocol_server_port]';";
+
+/// Who finds out that nginx listens has no time for what is proxied.
+const std::string of_the_first = "broken header: \"\" while";
+
+/// nginx with this stream block, in the foreground, until the scope ends.
+class Nginx {
+public:
+    Nginx(const Port& port, const std::string& stream)
+    {
+        const ServerConf conf{.stream = stream, .method = "epoll"};
+        write_file(dir_ / "nginx.conf",
+                   "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" + conf.text());
+        child_.emplace(std::vector<std::string>{"/usr/sbin/nginx", "-p", dir_.path().string() + "/",
+                                                "-e", "error.log", "-c", dir_ / "nginx.conf"});
+        connect_retry(port, patience(), &*child_);
+    }
+
+private:
+    TempDir dir_;
+    std::optional<Child> child_;
+};
+
+const std::vector<std::string>& headers()
+{
+    const auto v2 = [](std::string_view how, std::string_view body) {
+        return "\r\n\r\n\0\r\nQUIT\n"s.append(how).append({'\0', static_cast<char>(body.size())}) +
+               std::string(body);
+    };
+    const std::string inet = "\xc0\0\2\1\xc6\x33\x64\2\0\x50\1\xbb"s;
+    const std::string inet6 = "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"
+                              "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2\0\x50\1\xbb"s;
+    static const std::vector<std::string> all{
+        "PROXY TCP4 192.0.2.1 198.51.100.2 80 443\r\n",
+        "PROXY TCP6 2001:DB8::1 ::ffff:1.2.3.4 65535 1\r\n",
+        "PROXY TCP4 a.b :: 0 00080\r\n",
+        "PROXY TCP4   1 2\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 -1 1\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 \r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 1 \r\n",
+        "PROXY TCP4 1.1.1.g 1.1.1.1 1 1\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 1\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r",
+        "PROXY TCP5 1.1.1.1 1.1.1.1 1 1\r\n",
+        "PROXY UNKNOWN\r\n",
+        "PROXY UNKNOWN what so ever\r\n",
+        "PROXY UNKNOWNX\r\n",
+        "PROXY UNKNOWN\n",
+        "proxy UNKNOWN\r\n",
+        "PROXY",
+        "GET / HTTP/1.0\r\n\r\n",
+        v2("\x21\x11", inet),
+        v2("\x21\x21", inet6),
+        v2("\x21\x11", inet + "\1\0\2h2"s),
+        v2("\x20\x11", inet),
+        v2("\x20\0"s, ""),
+        v2("\x21\x12", inet),
+        v2("\x21\x31", inet),
+        v2("\x21\x11", inet.substr(1)),
+        v2("\x21\x21", inet),
+        v2("\x11\x11", inet),
+        v2("\x21\x11", inet).substr(0, 20),
+        v2("\x21\x11", inet).substr(0, 15),
+    };
+    return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(proxy_protocol)
+
+BOOST_AUTO_TEST_CASE(nginx_says_for_whom_it_comes, *precondition(nginx_is_there))
+{
+    const Port ours;
+    const Port theirs;
+    Server server({.stream = server_block(ours, told, "proxy_protocol")});
+    server.allow(of_the_first);
+    const Nginx nginx(theirs, server_block(theirs, "proxy_protocol on; proxy_pass 127.0.0.1:" +
+                                                       ours.text() + ";"));
+    const Client client(theirs);
+    BOOST_TEST(client.receive_all() == fmt::format("[127.0.0.1] [{}] [127.0.0.1] [{}]",
+                                                   client.local_port(), theirs.text()));
+}
+
+BOOST_AUTO_TEST_CASE(what_comes_behind_nginxs_header_is_the_clients, *precondition(nginx_is_there))
+{
+    const Port ours;
+    const Port theirs;
+    Server server({.stream = server_block(ours, "echo;", "proxy_protocol")});
+    server.allow(of_the_first);
+    const Nginx nginx(theirs, server_block(theirs, "proxy_protocol on; proxy_pass 127.0.0.1:" +
+                                                       ours.text() + ";"));
+    const std::string text = long_text(1'000'000);
+    BOOST_TEST((Client(theirs).echo(text) == text));
+}
+
+BOOST_AUTO_TEST_CASE(a_header_means_what_it_means_to_nginx, *precondition(nginx_is_there))
+{
+    const Port ours;
+    const Port theirs;
+    Server server({.stream = server_block(ours, told, "proxy_protocol")});
+    const Nginx nginx(theirs, server_block(theirs, told, "proxy_protocol"));
+    server.allow("broken header: ");
+    server.allow("header is too large ");
+    server.allow("unknown PROXY protocol version: ");
+
+    for (const std::string& header : headers()) {
+        const auto answer = [&](const Port& port) {
+            const Client client(port);
+            client.send(header);
+            return client.until_closed();
+        };
+        BOOST_TEST(answer(ours) == answer(theirs), "of " << header);
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test::process
