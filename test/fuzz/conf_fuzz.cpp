@@ -1,4 +1,10 @@
-#include "test/fuzz/conf_fuzz.hpp"
+/// \file
+/// The text is an nginx.conf: words, directives, blocks, and the defaults of what it leaves unset.
+/// Nothing is opened, bound, looked up or written, whatever the text says; a file it includes is
+/// the text itself, if it is called nginx.conf, and missing otherwise. A text that is refused gets
+/// exactly one error, one that is taken gets none and is dumped whole.
+
+#include "test/fuzz/fuzz.hpp"
 
 #include <cerrno>
 #include <cstdio>

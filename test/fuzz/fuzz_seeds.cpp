@@ -1,7 +1,8 @@
 /// \file
-/// Runs the fuzz target once over each seed, in every build.
+/// Runs a fuzz target once over each seed, in every build.
 ///
 ///     conf_fuzz_seeds DIRECTORY
+///     proxy_protocol_fuzz_seeds DIRECTORY
 ///
 /// A seed that is called good_... must be taken, one that is called bad_... refused; one whose name
 /// ends in _stream.conf says so only to a build with the stream block.
@@ -13,7 +14,7 @@
 #include <vector>
 
 #include "core/module.hpp"
-#include "test/fuzz/conf_fuzz.hpp"
+#include "test/fuzz/fuzz.hpp"
 #include "test/support/process.hpp"
 
 namespace ngx::test {
@@ -67,7 +68,7 @@ int run_seeds(const std::filesystem::path& directory)
 int main(int argc, char** argv)
 {
     if (argc != 2) {
-        std::cerr << "conf_fuzz_seeds DIRECTORY\n";
+        std::cerr << argv[0] << " DIRECTORY\n";
         return 2;
     }
     return ngx::test::run_seeds(argv[1]);
