@@ -1,0 +1,131 @@
+"""Tests of tools/setup: what it installs, and that no service starts or is enabled by that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Stand in for the system. Installing runs what the packages' scripts would run, where they would
+# look for it; but behind tools/setup's own commands there are only ours.
+DPKG_QUERY = """#!/bin/sh
+for name in $INSTALLED; do echo "$name installed"; done
+"""
+SUDO = """#!/bin/sh
+exec "$@"
+"""
+APT_GET = """#!/bin/bash
+[[ " $* " == *" install "* ]] || exit 0
+echo "$*" >>"$LOG"
+path=
+for word in "$@"; do [[ $word != DPkg::Path=* ]] || path=${word#DPkg::Path=}; done
+export PATH=${path%%:*}:$BIN:/usr/bin:/bin
+while read -r command; do
+    $command
+    echo "= $?" >>"$LOG"
+done <"$SCRIPT"
+"""
+SYSTEM_COMMAND = """#!/bin/sh
+echo "${0##*/} $*" >>"$LOG"
+"""
+
+
+class Setup(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name).resolve()
+        self.log = self.root / "log"
+        self.bin = self.root / "bin"
+        self.bin.mkdir()
+        commands = ("invoke-rc.d", "deb-systemd-invoke", "deb-systemd-helper", "update-rc.d")
+        texts = {"dpkg-query": DPKG_QUERY, "sudo": SUDO, "apt-get": APT_GET}
+        texts.update({name: SYSTEM_COMMAND for name in commands})
+        for name, text in texts.items():
+            path = self.bin / name
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o755)
+
+    def install(self, *script: str, kind: str = "test", installed: str = "") -> list[str]:
+        """What the system was told: apt-get first, then what the packages' scripts led to."""
+        self.log.write_text("", encoding="utf-8")
+        lines = self.root / "script"
+        lines.write_text("".join(line + "\n" for line in script), encoding="utf-8")
+        subprocess.run(
+            [str(ROOT / "tools" / "setup"), kind],
+            env={
+                **os.environ,
+                "PATH": f"{self.bin}:{os.environ['PATH']}",
+                "BIN": str(self.bin),
+                "LOG": str(self.log),
+                "SCRIPT": str(lines),
+                "INSTALLED": installed,
+            },
+            capture_output=True,
+            check=True,
+        )
+        return self.log.read_text(encoding="utf-8").splitlines()
+
+    def test_what_is_there_is_not_installed(self) -> None:
+        words = self.install(installed="nginx strace")[0].split()
+        self.assertNotIn("nginx", words)
+        self.assertNotIn("strace", words)
+        for name in ("g++", "libnginx-mod-stream", "redis-server", "dnsmasq-base"):
+            self.assertIn(name, words)
+
+    def test_to_build_nothing_is_kept_from_starting(self) -> None:
+        words = self.install(kind="build")[0]
+        self.assertNotIn("nginx", words)
+        self.assertNotIn("DPkg::Path", words)
+
+    def test_the_services_of_what_is_installed_neither_start_nor_are_enabled(self) -> None:
+        said = self.install(
+            "invoke-rc.d --quiet nginx status",
+            "invoke-rc.d nginx start",
+            "invoke-rc.d --skip-systemd-native redis-server start",
+            "update-rc.d redis-server defaults",
+            "deb-systemd-helper unmask redis-server.service",
+            "deb-systemd-helper --quiet was-enabled redis-server.service",
+            "deb-systemd-invoke start redis-server.service",
+        )[1:]
+        self.assertEqual(
+            said,
+            [
+                "= 3",
+                "= 0",
+                "= 0",
+                "update-rc.d redis-server defaults-disabled",
+                "= 0",
+                "deb-systemd-helper unmask redis-server.service",
+                "= 0",
+                "= 1",
+                "= 0",
+            ],
+        )
+
+    def test_other_services_do_as_they_like(self) -> None:
+        said = self.install(
+            "invoke-rc.d cron start",
+            "deb-systemd-invoke start nginx-debug.service",
+            "invoke-rc.d nginx reload",
+            installed="nginx",
+        )[1:]
+        self.assertEqual(
+            said,
+            [
+                "invoke-rc.d cron start",
+                "= 0",
+                "deb-systemd-invoke start nginx-debug.service",
+                "= 0",
+                "invoke-rc.d nginx reload",
+                "= 0",
+            ],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
