@@ -1,8 +1,13 @@
-"""Tests of conf/: the default configuration answers with HTTP that is well formed."""
+"""Tests of conf/: the default configuration answers with HTTP that is well formed, and the server
+takes the examples as they stand. NGXX in the environment is the server."""
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -26,6 +31,38 @@ class DefaultAnswer(unittest.TestCase):
         self.assertEqual(status, "HTTP/1.1 200 OK")
         for line in fields:
             self.assertRegex(line, r"^[A-Z][A-Za-z-]*: \S[^\r\n]*$")
+
+
+class Examples(unittest.TestCase):
+    def with_free_ports(self, text: str) -> str:
+        """The configuration on ports that nobody else has: other tests run at the same time."""
+        ports: dict[str, str] = {}
+        for port in set(re.findall(r"^ *listen .*?\b(80\d\d)\b", text, re.MULTILINE)):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                ports[port] = str(probe.getsockname()[1])
+        return re.sub(r"(?<=[ :])80\d\d(?=[ ;])", lambda port: ports[port[0]], text)
+
+    def test_the_server_takes_each(self) -> None:
+        for path in sorted((CONF / "examples").glob("*.conf")):
+            with self.subTest(path.name), tempfile.TemporaryDirectory() as prefix:
+                (Path(prefix) / "logs").mkdir()
+                conf = Path(prefix) / "nginx.conf"
+                conf.write_text(
+                    self.with_free_ports(path.read_text(encoding="utf-8")), encoding="utf-8"
+                )
+                result = subprocess.run(
+                    [os.environ["NGXX"], "-t", "-p", f"{prefix}/", "-e", "stderr", "-c", conf],
+                    cwd=prefix,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if "invalid event type" in result.stderr:
+                    self.skipTest("a build without this event module")
+                self.assertEqual(result.returncode, 0, result.stderr)
+                for level in ("warn", "error", "crit", "alert", "emerg"):
+                    self.assertNotIn(f"[{level}]", result.stderr)
 
 
 if __name__ == "__main__":
