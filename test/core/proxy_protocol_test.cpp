@@ -296,7 +296,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_said_about_tls_is_found, Reading)
 BOOST_FIXTURE_TEST_CASE(what_is_cut_short_is_broken, Reading)
 {
     const std::string tlvs = tlv(1, "h2") + tlv(2, "xyz");
-    for (const std::size_t n : {1, 2, 3, 4, 6, 7, 8, 9, 10}) {
+    for (const std::size_t n : {1U, 2U, 3U, 4U, 6U, 7U, 8U, 9U, 10U}) {
         BOOST_TEST(tlv_of(tlvs.substr(0, n), "netns") ==
                    "error [error] broken PROXY protocol TLV\n");
     }
