@@ -74,6 +74,27 @@ ssize_t unix_send(Connection& c, const char* buf, std::size_t size) noexcept;
 /// nginx: ngx_writev_chain()
 Chain* writev_chain(Connection& c, Chain* in, off_t limit) noexcept;
 
+/// Takes the next datagram, cut to `size` bytes: its length, which may be 0, io_again, or io_error
+/// after a log line.
+///
+/// nginx: ngx_udp_unix_recv()
+ssize_t udp_unix_recv(Connection& c, char* buf, std::size_t size) noexcept;
+
+/// Sends one datagram to the connection's peer: its length, io_again, or io_error after a log line.
+/// From a wildcard socket it comes from the address that the system chooses;
+/// udp_unix_sendmsg_chain() sends from the one that the peer has written to.
+///
+/// nginx: ngx_udp_unix_send()
+ssize_t udp_unix_send(Connection& c, const char* buf, std::size_t size) noexcept;
+
+/// Sends a chain of datagrams to the connection's peer, each of which ends with a buffer that has
+/// `flush` or `last_buf`, until all are sent, the socket is full, or `limit` bytes (0: no limit)
+/// are sent. Returns what is left, null if nothing, or chain_error after a log line. What is left
+/// is either a datagram whose end has not come yet, or the write event is not ready any more.
+///
+/// nginx: ngx_udp_unix_sendmsg_chain()
+Chain* udp_unix_sendmsg_chain(Connection& c, Chain* in, off_t limit) noexcept;
+
 /// nginx: ngx_nonblocking()
 int nonblocking(int s) noexcept;
 

@@ -22,7 +22,10 @@ struct {
 const OsIo os_io = {
     .recv = unix_recv,
     .recv_chain = readv_chain,
+    .udp_recv = udp_unix_recv,
     .send = unix_send,
+    .udp_send = udp_unix_send,
+    .udp_send_chain = udp_unix_sendmsg_chain,
     .send_chain = writev_chain,
 };
 

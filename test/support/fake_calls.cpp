@@ -17,7 +17,7 @@ namespace ngx::test {
 
 namespace {
 
-std::array<FakeCall*, 14> fakes;
+std::array<FakeCall*, static_cast<std::size_t>(Call::writev) + 1> fakes;  // the last one
 
 constexpr int no_fd = INT_MAX;  // a call that is about no descriptor
 
@@ -131,6 +131,13 @@ pid_t fork() noexcept
         faked(Call::fork, ngx::test::no_fd, [](std::size_t) { return real(); }));
 }
 
+int getsockopt(int fd, int level, int name, void* value, socklen_t* len) noexcept
+{
+    return static_cast<int>(faked(Call::getsockopt, fd, [&](std::size_t) {
+        return ::syscall(SYS_getsockopt, fd, level, name, value, len);
+    }));
+}
+
 int ioctl(int fd, unsigned long request, ...) noexcept
 {
     va_list args;
@@ -156,6 +163,12 @@ ssize_t recv(int fd, void* buf, std::size_t size, int flags)
     });
 }
 
+ssize_t recvmsg(int fd, msghdr* msg, int flags)
+{
+    return faked(Call::recvmsg, fd,
+                 [&](std::size_t) { return ::syscall(SYS_recvmsg, fd, msg, flags); });
+}
+
 int sched_getaffinity(pid_t pid, std::size_t size, cpu_set_t* mask) noexcept
 {
     const long n = faked(Call::sched_getaffinity, ngx::test::no_fd, [&](std::size_t) {
@@ -171,6 +184,20 @@ ssize_t send(int fd, const void* buf, std::size_t size, int flags)
 {
     return faked(Call::send, fd, [&](std::size_t at_most) {
         return ::syscall(SYS_sendto, fd, buf, std::min(size, at_most), flags, nullptr, 0);
+    });
+}
+
+ssize_t sendmsg(int fd, const msghdr* msg, int flags)
+{
+    const auto make = [&](std::size_t) { return ::syscall(SYS_sendmsg, fd, msg, flags); };
+    return faked(Call::sendmsg, fd, make, static_cast<int>(msg->msg_iovlen));
+}
+
+ssize_t sendto(int fd, const void* buf, std::size_t size, int flags, const sockaddr* to,
+               socklen_t len)
+{
+    return faked(Call::sendto, fd, [&](std::size_t at_most) {
+        return ::syscall(SYS_sendto, fd, buf, std::min(size, at_most), flags, to, len);
     });
 }
 

@@ -19,11 +19,15 @@ enum class Call {
     bind,
     connect,
     fork,
+    getsockopt,
     ioctl,
     readv,
     recv,
+    recvmsg,
     sched_getaffinity,
     send,
+    sendmsg,
+    sendto,
     setsockopt,
     socket,
     socketpair,
@@ -52,7 +56,7 @@ public:
     /// How many calls there were so far, the answered ones and the others.
     [[nodiscard]] int calls() const { return calls_; }
 
-    /// Of how many pieces of memory the last call was: readv, writev.
+    /// Of how many pieces of memory the last call was: readv, sendmsg, writev.
     [[nodiscard]] int pieces() const { return pieces_; }
 
     /// Notes a call that is being made; its answer, or null.

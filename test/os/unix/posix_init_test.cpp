@@ -53,7 +53,10 @@ BOOST_AUTO_TEST_CASE(the_calls_that_move_data_are_the_systems)
 {
     BOOST_TEST(os_io.recv == unix_recv);
     BOOST_TEST(os_io.recv_chain == readv_chain);
+    BOOST_TEST(os_io.udp_recv == udp_unix_recv);
     BOOST_TEST(os_io.send == unix_send);
+    BOOST_TEST(os_io.udp_send == udp_unix_send);
+    BOOST_TEST(os_io.udp_send_chain == udp_unix_sendmsg_chain);
     BOOST_TEST(os_io.send_chain == writev_chain);
 }
 
