@@ -18,6 +18,7 @@
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
@@ -221,6 +222,22 @@ void configure_option(const Listening& ls, int level, int name, int value, std::
     }
 }
 
+/// A datagram to a wildcard socket has to bring the address that it was sent to.
+void configure_local_address(const Listening& ls, Log* log) noexcept
+{
+    const int family = ls.sockaddr.any.sa_family;
+    if (!ls.wildcard || ls.type != SOCK_DGRAM || (family != AF_INET && family != AF_INET6)) {
+        return;
+    }
+    const int on = 1;
+    const bool v4 = family == AF_INET;
+    if (::setsockopt(ls.fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on,
+                     sizeof(on)) == -1) {
+        log_error(log_alert, log, errno, "setsockopt({}) for {} failed, ignored",
+                  v4 ? "IP_PKTINFO" : "IPV6_RECVPKTINFO", ls.addr_text);
+    }
+}
+
 void configure_listening_socket(Listening& ls, Log* log) noexcept
 {
     const auto set = [&](bool wanted, int level, int name, int value, std::string_view text) {
@@ -246,6 +263,7 @@ void configure_listening_socket(Listening& ls, Log* log) noexcept
     // How long a connection has waited without data cannot be known: one second it is.
     set(ls.add_deferred || ls.delete_deferred, IPPROTO_TCP, TCP_DEFER_ACCEPT, ls.add_deferred,
         "TCP_DEFER_ACCEPT");
+    configure_local_address(ls, log);
 }
 
 bool belongs_to(const Connection& c, const Cycle& cycle) noexcept
@@ -399,12 +417,14 @@ Rc inherit_socket(Cycle& cycle, Listening& ls)
     if (ls.type == -1) {
         return Rc::declined;
     }
-    ls.protocol = option(SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL", 0);
-    ls.protocol = ls.protocol == IPPROTO_TCP ? 0 : ls.protocol;  // as `listen` leaves it
     ls.rcvbuf = option(SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", -1);
     ls.sndbuf = option(SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF", -1);
     ls.reuseport = option(SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", 0) != 0;
 
+    if (ls.type == SOCK_STREAM) {
+        ls.protocol = option(SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL", 0);
+        ls.protocol = ls.protocol == IPPROTO_TCP ? 0 : ls.protocol;  // as `listen` leaves it
+    }
     if (ls.type == SOCK_STREAM && ls.sockaddr.any.sa_family != AF_UNIX) {
         ls.fastopen = option(IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", -1);
         ls.deferred_accept = option(IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", 0) != 0;
@@ -498,6 +518,7 @@ void close_listening_sockets(Cycle& cycle)
         if (ls.fd == invalid_socket) {
             continue;
         }
+        close_udp_connections(ls);
         detach_listening(ls);
         log_debug(log_debug_core, cycle.log, 0, "close listening {} #{}", ls.addr_text, ls.fd);
         close_logged(ls.fd, ls, cycle.log);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string_view>
 #include <sys/socket.h>
 
@@ -42,6 +43,10 @@ struct Listening {
 
     Listening* previous = nullptr;     // the same socket in the old cycle
     Connection* connection = nullptr;  // of this worker
+
+    /// Of datagrams: who has a session in this worker. A reload without a master hands it on with
+    /// the socket, and the sessions go on.
+    std::shared_ptr<UdpConnections> udp_connections{};
 
     std::size_t worker = 0;  // with reuseport, whose it is
 

@@ -45,6 +45,7 @@ struct OpenFile;
 struct ProxyProtocol;
 struct ThreadTask;
 struct UdpConnection;
+struct UdpConnections;
 
 using EventHandler = void (*)(Event& ev) noexcept;
 using ConnectionHandler = void (*)(Connection& c) noexcept;

@@ -13,6 +13,7 @@
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
 
@@ -296,6 +297,7 @@ void close_old_listening_sockets(Cycle& cycle)
         if (ls.remain || ls.fd == invalid_socket) {
             continue;
         }
+        close_udp_connections(ls);
         detach_listening(ls);
         if (::close(ls.fd) == -1) {
             log_error(log_emerg, cycle.log, errno, "close() listening socket on {} failed",

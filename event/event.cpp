@@ -16,6 +16,7 @@
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "os/unix/cgroup.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
@@ -122,6 +123,56 @@ void process_events_and_timers(Cycle& cycle) noexcept
 
     event_expire_timers();
     event_process_posted(cycle, posted_events);
+}
+
+Rc handle_read_event(Event& rev, unsigned flags) noexcept
+{
+    if ((event_flags & use_clear_event) != 0) {
+        if (!rev.active && !rev.ready) {
+            return event_actions.add(rev, read_event, clear_event);
+        }
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_level_event) != 0) {
+        if (!rev.active && !rev.ready) {
+            return event_actions.add(rev, read_event, level_event);
+        }
+        if (rev.active && (rev.ready || (flags & close_event) != 0)) {
+            return event_actions.del(rev, read_event, level_event | flags);
+        }
+    }
+    return Rc::ok;
+}
+
+Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
+{
+    if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
+        return Rc::error;
+    }
+
+    if (!wev.active && !wev.ready && static_cast<Connection*>(wev.data)->shared) {
+        udp_wait_to_write(wev);
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_clear_event) != 0) {
+        if (!wev.active && !wev.ready) {
+            return event_actions.add(wev, write_event,
+                                     clear_event | (lowat != 0 ? lowat_event : 0));
+        }
+        return Rc::ok;
+    }
+
+    if ((event_flags & use_level_event) != 0) {
+        if (!wev.active && !wev.ready) {
+            return event_actions.add(wev, write_event, level_event);
+        }
+        if (wev.active && wev.ready) {
+            return event_actions.del(wev, write_event, level_event);
+        }
+    }
+    return Rc::ok;
 }
 
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept
@@ -414,6 +465,15 @@ Rc watch_listening(const CoreConf& ccf, const Listening& ls, Event& rev)
     return event_actions.add(rev, read_event, 0);
 }
 
+/// A reload without a master takes over the clients with the socket.
+void init_datagram_listening(const Cycle& cycle, Listening& ls)
+{
+    ls.udp_connections = ls.previous && cycle.old_cycle ? ls.previous->udp_connections : nullptr;
+    if (!ls.udp_connections) {
+        ls.udp_connections = std::make_shared<UdpConnections>();
+    }
+}
+
 Rc init_listening(Cycle& cycle, const CoreConf& ccf, Listening& ls)
 {
     if (ls.previous && cycle.old_cycle) {
@@ -434,6 +494,10 @@ Rc init_listening(Cycle& cycle, const CoreConf& ccf, Listening& ls)
     rev.accept = 1;
     rev.deferred_accept = ls.deferred_accept;
     rev.handler = event_accept;
+    if (ls.type == SOCK_DGRAM) {
+        init_datagram_listening(cycle, ls);
+        rev.handler = event_recvmsg;
+    }
     return watch_listening(ccf, ls, rev);
 }
 

@@ -328,6 +328,31 @@ BOOST_FIXTURE_TEST_CASE(a_datagram_listener_is_bound_and_does_not_listen, Listen
     BOOST_TEST(messages(log.text) == "");
 }
 
+BOOST_FIXTURE_TEST_CASE(datagrams_to_a_wildcard_bring_their_local_address, Listeners)
+{
+    for (const int type : {SOCK_DGRAM, SOCK_STREAM}) {
+        for (const bool wildcard : {true, false}) {
+            Listening& ls = add("127.0.0.1");
+            ls.type = type;
+            ls.wildcard = wildcard;
+            BOOST_TEST_REQUIRE(open());
+            BOOST_TEST(option(cycle->listening.back().fd, IPPROTO_IP, IP_PKTINFO) ==
+                       (type == SOCK_DGRAM && wildcard));
+        }
+    }
+    BOOST_TEST(messages(log.text) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(datagrams_to_a_wildcard_of_ipv6_do_so_too, Listeners,
+                        *boost::unit_test::precondition(has_ipv6))
+{
+    Listening& ls = add("::");
+    ls.type = SOCK_DGRAM;
+    ls.wildcard = 1;
+    BOOST_TEST_REQUIRE(open());
+    BOOST_TEST(option(cycle->listening[0].fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_unix_listener_is_open_to_everybody, Listeners)
 {
     const std::string path = dir / "socket";
@@ -599,7 +624,7 @@ BOOST_FIXTURE_TEST_CASE(sockets_of_other_kinds_are_taken_over_too, Listeners)
     const std::string path = dir / "socket";
     const Listening& datagram = inherit(bound("127.0.0.1", SOCK_DGRAM));
     BOOST_TEST(datagram.type == static_cast<int>(SOCK_DGRAM));
-    BOOST_TEST(datagram.protocol == static_cast<int>(IPPROTO_UDP));
+    BOOST_TEST(datagram.protocol == 0);  // as `listen` leaves it: the protocol has not changed
     BOOST_TEST(datagram.fastopen == -1);
 
     const Listening& local = inherit(bound("unix:" + path));

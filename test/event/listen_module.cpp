@@ -5,7 +5,9 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "core/buf.hpp"
 #include "core/log.hpp"
+#include "core/palloc.hpp"
 
 namespace ngx {
 
@@ -41,6 +43,23 @@ Handed handed;
 
 namespace {
 
+void receive_datagram(Event& rev) noexcept
+{
+    Connection& c = *static_cast<Connection*>(rev.data);
+    if (c.close) {
+        Pool* const pool = c.pool;
+        close_connection(c);
+        destroy_pool(pool);
+        return;
+    }
+    char buf[256];
+    const ssize_t n = c.recv(c, buf, sizeof(buf));
+    if (n >= 0) {
+        handed.datagrams.emplace_back(buf, static_cast<std::size_t>(n));
+    }
+    (void)handle_read_event(rev, 0);
+}
+
 void receive(Event& rev) noexcept
 {
     Connection& c = *static_cast<Connection*>(rev.data);
@@ -55,6 +74,10 @@ void take(Connection& c) noexcept
 {
     handed.connections.push_back(&c);
     c.read->handler = receive;
+    if (c.type == SOCK_DGRAM) {
+        c.read->handler = receive_datagram;
+        handed.datagrams.emplace_back(c.buffer->pos, c.buffer->last);
+    }
     c.write->handler = [](Event&) noexcept {};
 }
 
@@ -89,6 +112,9 @@ const char* test_listen(Conf& cf, const Command&, void*)
     ls.deferred_accept = has("deferred");
     ls.addr_ntop = has("ntop");
     ls.reuseport = has("reuseport");
+    ls.type = has("udp") ? SOCK_DGRAM : SOCK_STREAM;
+    ls.wildcard = inet_wildcard(&addr.sockaddr.any);
+    ls.ipv6only = 1;
     return conf_ok;
 }
 
@@ -146,7 +172,7 @@ Fd ListenCycle::connect(std::size_t i, std::string_view text) const
     socklen_t len = sizeof(sa);
     check(::getsockname(listener, &sa.any, &len), "getsockname()");
 
-    Fd client(::socket(sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    Fd client(::socket(sa.any.sa_family, listening(i).type | SOCK_CLOEXEC, 0));
     check(::connect(client.get(), &sa.any, len), "connect()");
 
     check(static_cast<int>(::send(client.get(), text.data(), text.size(), 0)), "send()");

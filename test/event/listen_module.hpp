@@ -3,7 +3,7 @@
 /// \file
 /// A listener for tests of what accepts: the core module "test_listen" with one directive,
 ///
-///     test_listen ADDRESS [deferred] [ntop] [reuseport];
+///     test_listen ADDRESS [deferred] [ntop] [reuseport] [udp];
 ///
 /// ADDRESS is an IPv4 or IPv6 address, on which the kernel chooses the port, or unix:PATH.
 /// The executable's table of modules is the library's with this module and "fake" at its end.
@@ -29,6 +29,7 @@ extern void (*before_loop)(Cycle& cycle);
 struct Handed {
     std::vector<Connection*> connections{};
     std::string text{};
+    std::vector<std::string> datagrams{};
 };
 
 extern Handed handed;

@@ -1,0 +1,351 @@
+#include "event/event_udp.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/buf.hpp"
+#include "core/cycle.hpp"
+#include "core/palloc.hpp"
+#include "core/times.hpp"
+#include "event/event_posted.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/udp_sendmsg_chain.hpp"
+
+namespace ngx {
+
+namespace {
+
+constexpr std::size_t max_datagram = 65'535;
+constexpr Msec retry_delay = 10;
+
+struct {
+    std::array<char, max_datagram> buffer;  // the datagram in hand: there is one at a time
+
+    PostedQueue waiting{};  // write events, for `retry`
+    Event retry{};
+    Connection dumb{};  // for the timer's debug lines
+} state;
+
+/// What recvmsg() tells.
+struct Datagram {
+    std::size_t size = 0;
+    SockaddrUnion sa;
+    socklen_t socklen = 0;
+    SockaddrUnion local_sa;  // if the listener has many
+    const sockaddr* local = nullptr;
+    socklen_t local_socklen = 0;
+
+    Datagram() noexcept {}  // NOLINT(modernize-use-equals-default): the unions stay as they are
+};
+
+/// A client that has no name looks like any other without one.
+bool is_unbound(const sockaddr* sa, socklen_t socklen) noexcept
+{
+    return sa->sa_family == AF_UNIX &&
+           (socklen <= offsetof(sockaddr_un, sun_path) ||
+            reinterpret_cast<const sockaddr_un*>(sa)->sun_path[0] == '\0');
+}
+
+void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
+{
+    d.socklen = std::min<socklen_t>(msg.msg_namelen, sizeof(d.sa));
+    if (d.socklen == 0) {
+        // Of a unix socket without a name Linux says nothing at all.
+        d.socklen = sizeof(sockaddr);
+        d.sa.any = {};
+        d.sa.any.sa_family = ls.sockaddr.any.sa_family;
+    }
+
+    d.local = &ls.sockaddr.any;
+    d.local_socklen = ls.socklen;
+    if (!ls.wildcard) {
+        return;
+    }
+    std::memcpy(&d.local_sa, &ls.sockaddr, ls.socklen);
+    d.local = &d.local_sa.any;
+    for (cmsghdr* cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
+        if (get_srcaddr_cmsg(*cmsg, &d.local_sa.any) == Rc::ok) {
+            break;
+        }
+    }
+}
+
+/// ok; declined if the datagram is not to be used; again or error if there is none.
+Rc receive(const Connection& lc, const Listening& ls, Log* log, Datagram& d) noexcept
+{
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(AddrInfo))> control;
+    iovec iov{.iov_base = state.buffer.data(), .iov_len = state.buffer.size()};
+    msghdr msg{};
+    msg.msg_name = &d.sa;
+    msg.msg_namelen = sizeof(d.sa);
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    if (ls.wildcard) {
+        msg.msg_control = control.data();
+        msg.msg_controllen = control.size();
+    }
+
+    const ssize_t n = ::recvmsg(lc.fd, &msg, 0);
+    if (n == -1) {
+        const Err err = errno;
+        if (err == EAGAIN) {
+            log_debug(log_debug_event, log, err, "recvmsg() not ready");
+            return Rc::again;
+        }
+        log_error(log_alert, log, err, "recvmsg() failed");
+        return Rc::error;
+    }
+    if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+        log_error(log_alert, log, 0, "recvmsg() truncated data");
+        return Rc::declined;
+    }
+    d.size = static_cast<std::size_t>(n);
+    take_addresses(ls, msg, d);
+    return Rc::ok;
+}
+
+/// nginx: ngx_lookup_udp_connection()
+Connection* lookup_udp_connection(Listening& ls, const Datagram& d) noexcept
+{
+    if (is_unbound(&d.sa.any, d.socklen)) {
+        log_debug(log_debug_event, ngx_cycle->log, 0, "unbound unix socket");
+        return nullptr;
+    }
+    UdpConnections& known = *ls.udp_connections;
+    const auto udp = known.find(udp_key(ls, &d.sa.any, d.socklen, d.local, d.local_socklen));
+    return udp == known.end() ? nullptr : udp->connection;
+}
+
+/// Calls the client's read handler, which takes the datagram by udp_shared_recv() or leaves it.
+void hand_over(Connection& c, std::size_t size) noexcept
+{
+    log_debug(log_debug_event, ngx_cycle->log, 0, "*{} recvmsg: fd:{} n:{}", c.number, c.fd, size);
+
+    Buf buf;
+    buf.pos = state.buffer.data();
+    buf.last = buf.pos + size;
+    c.udp->buffer = &buf;
+
+    Event& rev = *c.read;
+    const std::uint64_t number = c.number;
+    rev.ready = 1;
+    rev.active = 0;
+    rev.handler(rev);
+
+    // It may have closed the connection, and its slot may be somebody else's by now.
+    if (rev.closed || c.number != number) {
+        return;
+    }
+    if (c.udp) {
+        c.udp->buffer = nullptr;
+    }
+    rev.ready = 0;
+    rev.active = 1;
+}
+
+/// The `recv` of a connection with a shared descriptor: the datagram in hand, cut to `size` bytes.
+///
+/// nginx: ngx_udp_shared_recv()
+ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
+{
+    c.read->ready = 0;
+    c.read->active = 1;
+    if (!c.udp || !c.udp->buffer) {
+        return io_again;
+    }
+    const Buf& b = *std::exchange(c.udp->buffer, nullptr);
+    const std::size_t n = std::min(static_cast<std::size_t>(b.last - b.pos), size);
+    std::memcpy(buf, b.pos, n);
+    return static_cast<ssize_t>(n);
+}
+
+/// nginx: ngx_insert_udp_connection()
+void insert_udp_connection(Connection& c) noexcept
+{
+    c.udp = c.pool->create<UdpConnection>();
+    c.udp->connection = &c;
+    // Added after the object, so that it runs before the object goes.
+    c.pool->cleanup_add([](void* data) { delete_udp_connection(*static_cast<Connection*>(data)); },
+                        &c);
+    c.listening->udp_connections->insert(*c.udp);
+}
+
+sockaddr* copy_address(Pool& pool, const SockaddrUnion& sa, socklen_t socklen)
+{
+    return static_cast<sockaddr*>(std::memcpy(pool.palloc(socklen), &sa, socklen));
+}
+
+/// Gives the connection its pool, and in it its addresses, its log and its first datagram.
+void init_udp_connection(Connection& c, Listening& ls, const Datagram& d) noexcept
+{
+    c.shared = 1;
+    c.type = SOCK_DGRAM;
+    c.listening = &ls;
+    stat_active->fetch_add(1, std::memory_order_relaxed);
+
+    c.pool = create_pool(ls.pool_size, ls.connection->log);
+    c.socklen = d.socklen;
+    c.sockaddr = copy_address(*c.pool, d.sa, d.socklen);
+    c.local_socklen = d.local_socklen;
+    c.local_sockaddr =
+        ls.wildcard ? copy_address(*c.pool, d.local_sa, d.local_socklen) : &ls.sockaddr.any;
+
+    c.log = c.pool->create<Log>(ls.log);
+    c.pool->log = c.log;
+
+    c.recv = udp_shared_recv;
+    c.send = io.udp_send;
+    c.send_chain = io.udp_send_chain;
+
+    c.buffer = create_temp_buf(*c.pool, d.size);
+    c.buffer->last = std::copy_n(state.buffer.data(), d.size, c.buffer->last);
+
+    // As the poller has the descriptor, it is not to be added.
+    c.read->active = 1;
+    c.write->ready = 1;
+    c.read->log = c.log;
+    c.write->log = c.log;
+
+    if (ls.addr_ntop) {
+        std::array<char, sockaddr_strlen> text;
+        const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), false);
+        c.addr_text = c.pool->pstrdup({text.data(), len});
+    }
+}
+
+void log_received(Connection& c, const EventConf& ecf, std::size_t size) noexcept
+{
+    if constexpr (have_debug) {
+        debug_accepted_connection(ecf, c);
+
+        std::array<char, sockaddr_strlen> text;
+        const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
+        log_debug(log_debug_event, c.log, 0, "*{} recvmsg: {} fd:{} n:{}", c.number,
+                  std::string_view(text.data(), len), c.fd, size);
+    }
+}
+
+/// Makes a connection of a datagram and hands it to the listener's owner. False when there is no
+/// slot for it: the datagram is lost.
+bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Datagram& d) noexcept
+{
+    stat_accepted->fetch_add(1, std::memory_order_relaxed);
+    accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
+                      static_cast<MsecInt>(ngx_cycle->free_connection_n);
+
+    Connection* const c = get_connection(ls.fd, ev.log);
+    if (!c) {
+        return false;
+    }
+    init_udp_connection(*c, ls, d);
+
+    c->number =
+        static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
+    c->start_time = current_msec;
+    stat_handled->fetch_add(1, std::memory_order_relaxed);
+
+    log_received(*c, ecf, d.size);
+    insert_udp_connection(*c);
+
+    c->log->data = nullptr;
+    c->log->handler = nullptr;
+    ls.handler(*c);
+    return true;
+}
+
+/// The room that there was none of may be there by now.
+void retry_writes(Event&) noexcept
+{
+    while (!state.waiting.empty()) {
+        Event& wev = state.waiting.front();
+        delete_posted_event(wev);
+        wev.ready = 1;
+        post_event(wev, posted_events);
+    }
+}
+
+}  // namespace
+
+UdpKey udp_key(const Listening& ls, const sockaddr* client, socklen_t client_len,
+               const sockaddr* local, socklen_t local_len) noexcept
+{
+    const auto bytes = [](const sockaddr* sa, socklen_t len) {
+        return std::string_view(reinterpret_cast<const char*>(sa), len);
+    };
+    return {bytes(client, client_len), ls.wildcard ? bytes(local, local_len) : std::string_view()};
+}
+
+void event_recvmsg(Event& ev) noexcept
+{
+    if (ev.timedout) {
+        if (enable_accept_events(*ngx_cycle) != Rc::ok) {
+            return;
+        }
+        ev.timedout = 0;
+    }
+
+    const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
+    const Connection& lc = *static_cast<Connection*>(ev.data);
+    Listening& ls = *lc.listening;
+    ev.available = *ecf.multi_accept;
+    ev.ready = 0;
+
+    log_debug(log_debug_event, ev.log, 0, "recvmsg on {}, ready: {}", ls.addr_text, ev.available);
+
+    do {
+        Datagram d;
+        const Rc rc = receive(lc, ls, ev.log, d);
+        if (rc == Rc::declined) {
+            continue;
+        }
+        if (rc != Rc::ok) {
+            return;
+        }
+        if (Connection* const c = lookup_udp_connection(ls, d)) {
+            hand_over(*c, d.size);
+        } else if (!take_client(ev, ecf, ls, d)) {
+            return;
+        }
+    } while (ev.available);
+}
+
+void delete_udp_connection(Connection& c) noexcept
+{
+    if (UdpConnection* const udp = std::exchange(c.udp, nullptr)) {
+        UdpConnections& known = *c.listening->udp_connections;
+        known.erase(known.iterator_to(*udp));
+    }
+}
+
+void close_udp_connections(Listening& ls) noexcept
+{
+    if (!ls.udp_connections) {
+        return;
+    }
+    UdpConnections& known = *ls.udp_connections;
+    for (auto udp = known.begin(); udp != known.end();) {
+        Connection& c = *udp->connection;
+        ++udp;
+        c.close = 1;
+        c.read->handler(*c.read);
+    }
+}
+
+void udp_wait_to_write(Event& wev) noexcept
+{
+    post_event(wev, state.waiting);
+
+    Event& retry = state.retry;
+    if (!retry.timer_set()) {
+        retry.handler = retry_writes;
+        retry.data = &state.dumb;
+        retry.log = ngx_cycle->log;
+        retry.cancelable = 1;
+        add_timer(retry, retry_delay);
+    }
+}
+
+}  // namespace ngx

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <boost/intrusive/set.hpp>
+
+#include <string_view>
+#include <utility>
+
+#include "core/connection.hpp"
+#include "core/core.hpp"
+#include "event/event.hpp"
+
+namespace ngx {
+
+/// A client of a datagram listener, between its first datagram and the end of its session. It lies
+/// in the pool of its connection.
+///
+/// nginx: ngx_udp_connection_t
+struct UdpConnection {
+    boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> node{};
+    Connection* connection = nullptr;
+    Buf* buffer = nullptr;  // the datagram that its read handler is being called for
+};
+
+/// The bytes of the client's address and, of a wildcard listener, those of the one it writes to.
+using UdpKey = std::pair<std::string_view, std::string_view>;
+
+UdpKey udp_key(const Listening& ls, const sockaddr* client, socklen_t client_len,
+               const sockaddr* local, socklen_t local_len) noexcept;
+
+/// What the tree is ordered by.
+struct UdpKeyOf {
+    using type = UdpKey;
+    UdpKey operator()(const UdpConnection& udp) const noexcept
+    {
+        const Connection& c = *udp.connection;
+        return udp_key(*c.listening, c.sockaddr, c.socklen, c.local_sockaddr, c.local_socklen);
+    }
+};
+
+/// The clients of a listener. Unix sockets without a name are all alike, hence not a set.
+struct UdpConnections
+    : boost::intrusive::multiset<
+          UdpConnection,
+          boost::intrusive::member_hook<
+              UdpConnection,
+              boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>,
+              &UdpConnection::node>,
+          boost::intrusive::key_of_value<UdpKeyOf>, boost::intrusive::constant_time_size<false>> {};
+
+/// The read handler of a datagram listener: takes one datagram, or all that wait under
+/// multi_accept. That of a known client goes to the read handler of its connection, whose `recv`
+/// gives it out; a new client gets a connection that shares the listener's descriptor and has the
+/// datagram in its `buffer`.
+///
+/// nginx: ngx_event_recvmsg()
+void event_recvmsg(Event& ev) noexcept;
+
+/// Forgets the client: its next datagram begins a new session, while this one may go on. Happens by
+/// itself when the connection's pool goes.
+///
+/// nginx: ngx_delete_udp_connection()
+void delete_udp_connection(Connection& c) noexcept;
+
+/// Asks every session of a datagram listener whose descriptor is about to be closed to end: calls
+/// its read handler with `close` set.
+///
+/// Differs from nginx: there the sessions go on with a descriptor that is closed, or that is
+/// another file's by now.
+void close_udp_connections(Listening& ls) noexcept;
+
+/// Has the write handler of a connection with a shared descriptor called again in a moment: the
+/// poller knows the descriptor as the listener's, and cannot watch it for one of its clients.
+///
+/// Differs from nginx: there the client's connection takes the listener's place in the poller.
+void udp_wait_to_write(Event& wev) noexcept;
+
+}  // namespace ngx
