@@ -440,6 +440,10 @@ Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lso
 Param listen_unsupported(Conf& cf, std::string_view param)
 {
     for (const std::string_view name : {"udp", "ssl"}) {
+/// Differs from nginx: TLS and the PROXY protocol are not served; asking for them is an error.
+Param listen_unsupported(Conf& cf, std::string_view param)
+{
+    for (const std::string_view name : {"ssl", "proxy_protocol"}) {
         if (param == name) {
             conf_log_error(log_emerg, cf, 0, "the \"{}\" parameter is not supported", param);
             return Param::invalid;
@@ -458,6 +462,8 @@ Rc parse_listen_params(Conf& cf, StreamListenOpt& lsopt)
         }
         if (param == "proxy_protocol") {
             lsopt.proxy_protocol = true;
+        if (param == "udp") {
+            lsopt.type = SOCK_DGRAM;
             continue;
         }
         if (param.starts_with("accept_filter=")) {
@@ -481,6 +487,26 @@ Rc parse_listen_params(Conf& cf, StreamListenOpt& lsopt)
     return Rc::ok;
 }
 
+/// Datagrams have no connection that these could be about.
+const char* check_datagram_listen(const Conf& cf, const StreamListenOpt& lsopt)
+{
+    const bool backlog =
+        std::ranges::any_of(cf.args, [](auto arg) { return arg.starts_with("backlog="); });
+    const std::pair<bool, const char*> conflicts[] = {
+        {lsopt.fastopen != -1, "\"fastopen\" parameter is incompatible with \"udp\""},
+        {backlog, "\"backlog\" parameter is incompatible with \"udp\""},
+        {lsopt.deferred_accept, "\"deferred\" parameter is incompatible with \"udp\""},
+        {lsopt.protocol != 0, "\"multipath\" parameter is incompatible with \"udp\""},
+        {lsopt.so_keepalive != 0, "\"so_keepalive\" parameter is incompatible with \"udp\""},
+    };
+    for (const auto& [given, message] : conflicts) {
+        if (given && lsopt.type == SOCK_DGRAM) {
+            return message;
+        }
+    }
+    return conf_ok;
+}
+
 /// `listen ADDRESS|PORT|unix:PATH [PARAMETER ...]`
 ///
 /// nginx: ngx_stream_core_listen()
@@ -498,6 +524,9 @@ const char* stream_core_listen(Conf& cf, const Command&, void* conf)
     StreamListenOpt lsopt;
     if (parse_listen_params(cf, lsopt) != Rc::ok) {
         return conf_error;
+    }
+    if (const char* rv = check_datagram_listen(cf, lsopt); rv != conf_ok) {
+        return rv;
     }
 
     for (auto addr = u.addrs.begin(); addr != u.addrs.end(); ++addr) {

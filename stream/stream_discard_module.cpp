@@ -9,7 +9,8 @@
 #include "event/event_timer.hpp"
 #include "stream/stream.hpp"
 
-/// `discard;` reads and throws away, until the peer has no more to say. nginx has none like it.
+/// `discard;` reads and throws away, until the peer has no more to say; over UDP, until it has been
+/// silent for discard_timeout. nginx has none like it.
 namespace ngx {
 
 extern Module stream_discard_module;
@@ -32,6 +33,11 @@ void discard_handler(Event& rev) noexcept
     StreamSession& s = *static_cast<StreamSession*>(c.data);
     const auto& dscf = *stream_get_module_srv_conf<StreamDiscardSrvConf>(s);
 
+    if (rev.timedout && c.type == SOCK_DGRAM) {
+        log_error(log_info, c.log, 0, "udp timed out");
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
     if (rev.timedout) {
         connection_error(c, ETIMEDOUT, "connection timed out");
         stream_finalize_session(s, StreamStatus::ok);

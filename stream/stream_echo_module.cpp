@@ -1,3 +1,4 @@
+#include <array>
 #include <cerrno>
 
 #include "core/buf.hpp"
@@ -8,8 +9,9 @@
 #include "event/event_timer.hpp"
 #include "stream/stream.hpp"
 
-/// `echo;` sends back what it reads: the smallest consumer that uses all of the event API. nginx
-/// has none like it.
+/// `echo;` sends back what it reads: the smallest consumer that uses all of the event API. Over UDP
+/// it sends back each datagram; a session ends when its client has been silent for echo_timeout.
+/// nginx has none like it.
 namespace ngx {
 
 extern Module stream_echo_module;
@@ -29,6 +31,10 @@ struct StreamEchoCtx {
 
     Buf* buf = nullptr;
 };
+
+struct {
+    std::array<char, 65'535> datagram;  // of all connections: it is sent at once or never
+} state;
 
 bool is_empty(const Buf& b) noexcept
 {
@@ -134,10 +140,78 @@ void echo_handler(Event& ev) noexcept
     echo_process(s);
 }
 
+/// Sends a datagram back. One that finds no room is lost, as datagrams are. False on an error.
+bool echo_datagram(Connection& c, Buf& b) noexcept
+{
+    b.last_buf = 1;
+    Chain out{.buf = &b, .next = nullptr};
+    const Chain* const left = c.send_chain(c, &out, 0);
+    if (left && left != chain_error) {
+        log_debug(log_debug_stream, c.log, 0, "stream echo: datagram dropped");
+    }
+    return left != chain_error;
+}
+
+bool echo_next_datagram(StreamSession& s, Connection& c) noexcept
+{
+    const ssize_t n = c.recv(c, state.datagram.data(), state.datagram.size());
+    if (n < 0) {
+        return n == io_again;
+    }
+    s.received += n;
+    Buf b;
+    b.pos = state.datagram.data();
+    b.last = b.pos + n;
+    b.memory = 1;
+    return echo_datagram(c, b);
+}
+
+void echo_datagram_handler(Event& ev) noexcept
+{
+    Connection& c = *static_cast<Connection*>(ev.data);
+    StreamSession& s = *static_cast<StreamSession*>(c.data);
+
+    if (ev.timedout || c.close) {
+        if (ev.timedout) {
+            log_error(log_info, c.log, 0, "udp timed out");
+        }
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+    if (c.read->ready && !echo_next_datagram(s, c)) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    if (handle_write_event(*c.write, 0) != Rc::ok) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    if (!ev.write) {
+        add_timer(*c.read, *stream_get_module_srv_conf<StreamEchoSrvConf>(s)->timeout);
+    }
+}
+
+void echo_datagrams(StreamSession& s) noexcept
+{
+    Connection& c = *s.connection;
+    c.read->handler = echo_datagram_handler;
+    c.write->handler = echo_datagram_handler;
+    if (!echo_datagram(c, *c.buffer)) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    // Another datagram may have come before the session has begun.
+    echo_datagram_handler(*c.read);
+}
+
 void stream_echo_handler(StreamSession& s) noexcept
 {
     Connection& c = *s.connection;
     c.log->action = "echoing data";
+    if (c.type == SOCK_DGRAM) {
+        echo_datagrams(s);
+        return;
+    }
 
     auto* ctx = c.pool->create<StreamEchoCtx>();
     if (c.buffer && !is_empty(*c.buffer)) {

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <sys/socket.h>
 
+#include "core/buf.hpp"
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
 #include "core/proxy_protocol.hpp"
@@ -27,6 +28,11 @@ void stream_close_connection(Connection& c) noexcept
     destroy_pool(pool);
 }
 
+const char* client_kind(const Connection& c) noexcept
+{
+    return c.type == SOCK_DGRAM ? "udp client" : "client";
+}
+
 /// nginx: ngx_stream_log_error()
 char* stream_log_error(Log& log, char* buf, std::size_t len)
 {
@@ -37,6 +43,8 @@ char* stream_log_error(Log& log, char* buf, std::size_t len)
     char* p = log.action ? slprintf(buf, last, " while {}", log.action) : buf;
     p = slprintf(p, last, ", client: {}, server: {}", c.addr_text, c.listening->addr_text);
     return s.log_handler ? s.log_handler(log, p, static_cast<std::size_t>(last - p)) : p;
+    return slprintf(p, last, ", {}: {}, server: {}", client_kind(c), c.addr_text,
+                    c.listening->addr_text);
 }
 
 /// nginx: ngx_stream_log_session()
@@ -76,6 +84,7 @@ StreamSession& create_session(Connection& c, const StreamCoreSrvConf& cscf)
     s.main_conf = cscf.ctx->conf[stream_main_conf_offset];
     s.srv_conf = cscf.ctx->conf[stream_srv_conf_offset];
     s.ctx = c.pool->pcalloc<void*>(stream_max_module);
+    s.received = c.buffer ? static_cast<off_t>(buf_size(*c.buffer)) : 0;
     s.start_sec = now.sec;
     s.start_msec = now.msec;
     c.data = &s;
@@ -89,7 +98,7 @@ void log_connected(const Connection& c) noexcept
     }
     std::array<char, sockaddr_strlen> text;
     const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
-    log_error(log_info, c.log, 0, "*{} client {} connected to {}", c.number,
+    log_error(log_info, c.log, 0, "*{} {} {} connected to {}", c.number, client_kind(c),
               std::string_view(text.data(), len), c.listening->addr_text);
 }
 

@@ -57,13 +57,9 @@ const std::vector<KnownDifference> table{
      {"stream: directives that ngxx has and nginx lacks*"}},
 
     {Agreement::verdict,
-     "ngxx has no UDP yet, and says so before it looks at what else stands there",
-     {"listen: udp: *backlog=16*", "listen: udp: * so_keepalive=*", "listen: udp: * fastopen=*",
-      "listen: udp: * proxy_protocol;", "listen: udp: * ssl;", "listen: the same UDP port twice"}},
-    {Agreement::none,
-     "ngxx has no UDP yet",
-     {"listen: udp: * udp*", "listen: TCP and UDP on a port"}},
-    {Agreement::verdict, "ngxx has no TLS", {"listen: parameters: * ssl;"}},
+     "ngxx does not know the parameter, and says so before it looks at what else stands there",
+     {"listen: udp: * proxy_protocol;"}},
+    {Agreement::verdict, "ngxx has no TLS", {"listen: parameters: * ssl;", "listen: udp: * ssl;"}},
 
     {Agreement::none,
      "nginx 1.31 knows this parameter, 1.22 does not",

@@ -35,9 +35,9 @@ void set_option(int fd, int level, int name, const auto& value)
 }
 
 /// A socket that gives up when it has waited too long.
-Fd make_socket(int family, Buffers buffers = {})
+Fd make_socket(int family, Buffers buffers = {}, int type = SOCK_STREAM)
 {
-    Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    Fd fd(::socket(family, type | SOCK_CLOEXEC, 0));
     if (!fd.is_open()) {
         fail_errno("socket()");
     }
@@ -98,8 +98,9 @@ sockaddr_un local(const std::filesystem::path& path)
 }  // namespace
 
 // A bound socket keeps others away, and it lets those bind that set SO_REUSEADDR as it does, for it
-// does not listen. Connecting to the port is refused as if nobody were there.
-Port::Port() : reservation_(make_socket(AF_INET))
+// does not listen. Connecting to the port is refused as if nobody were there. One of UDP gets no
+// datagram either, for it is connected.
+Port::Port(int type) : reservation_(make_socket(AF_INET, {}, type))
 {
     set_option(reservation_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
     const sockaddr_in address = ipv4(0, "127.0.0.1");
@@ -107,6 +108,10 @@ Port::Port() : reservation_(make_socket(AF_INET))
         fail_errno("bind()");
     }
     number_ = bound_port(reservation_.get());
+    constexpr std::uint16_t nobody = 9;
+    if (type == SOCK_DGRAM && !connect_to(reservation_, ipv4(nobody, "127.0.0.1"))) {
+        fail_errno("connect()");
+    }
 }
 
 std::string Port::at(std::string_view address) const
@@ -234,6 +239,32 @@ void Client::reset()
 {
     set_option(fd(), SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
     socket_.close();
+}
+
+UdpClient::UdpClient(std::uint16_t port, const std::string& address)
+    : socket_(make_socket(AF_INET, {}, SOCK_DGRAM))
+{
+    if (!connect_to(socket_, ipv4(port, address))) {
+        fail_errno("connect()");
+    }
+}
+
+void UdpClient::send(std::string_view text) const
+{
+    if (::send(socket_.get(), text.data(), text.size(), 0) == -1) {
+        fail_errno("send()");
+    }
+}
+
+std::string UdpClient::receive() const
+{
+    std::string text(65'536, '\0');
+    const ssize_t n = ::recv(socket_.get(), text.data(), text.size(), 0);
+    if (n == -1) {
+        fail_errno("recv()");
+    }
+    text.resize(static_cast<std::size_t>(n));
+    return text;
 }
 
 Fd begin_connect(std::uint16_t port)

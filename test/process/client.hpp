@@ -9,16 +9,17 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 
 #include "test/support/process.hpp"
 
 namespace ngx::test::process {
 
-/// A TCP port of 127.0.0.1 that the kernel gives to nobody else while this lives, but that a server
-/// may listen on.
+/// A port of 127.0.0.1, of TCP or of UDP (SOCK_DGRAM), that the kernel gives to nobody else while
+/// this lives, but that a server may listen on.
 class Port {
 public:
-    Port();
+    explicit Port(int type = SOCK_STREAM);
 
     operator std::uint16_t() const { return number_; }
     [[nodiscard]] std::string text() const { return std::to_string(number_); }
@@ -69,6 +70,25 @@ public:
     void close() { socket_.close(); }
     /// Breaks the connection off.
     void reset();
+
+private:
+    Fd socket_;
+};
+
+/// A client of datagrams, which takes answers only from the address that it sends to.
+class UdpClient {
+public:
+    explicit UdpClient(std::uint16_t port, const std::string& address = "127.0.0.1");
+
+    void send(std::string_view text) const;
+    /// The next datagram.
+    [[nodiscard]] std::string receive() const;
+    /// Sends the text and receives the answer.
+    [[nodiscard]] std::string ask(std::string_view text) const
+    {
+        send(text);
+        return receive();
+    }
 
 private:
     Fd socket_;

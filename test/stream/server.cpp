@@ -1,5 +1,7 @@
 #include "test/stream/server.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <stdexcept>
 #include <sys/eventfd.h>
@@ -36,13 +38,16 @@ void replace_all(std::string& text, std::string_view from, std::string_view to)
     }
 }
 
+/// For TCP and for UDP.
 bool is_free(std::uint16_t port)
 {
-    const Fd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in sa{};
     sa.sin_family = AF_INET;
     sa.sin_port = htons(port);
-    return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) == 0;
+    return std::ranges::all_of(std::array{SOCK_STREAM, SOCK_DGRAM}, [&](int type) {
+        const Fd probe(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+        return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) == 0;
+    });
 }
 
 /// A free port whose successor is free, too.
@@ -50,7 +55,7 @@ std::uint16_t two_free_ports()
 {
     for (;;) {
         const std::uint16_t port = free_port();
-        if (port < 65535 && is_free(static_cast<std::uint16_t>(port + 1))) {
+        if (port < 65535 && is_free(port) && is_free(static_cast<std::uint16_t>(port + 1))) {
             return port;
         }
     }
@@ -95,6 +100,8 @@ std::string conf_text(const ServerConf& conf)
 }  // namespace
 
 Client::Client(Fd fd) : fd_(std::move(fd))
+Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf, int type)
+    : fd_(::socket(sa->sa_family, type | SOCK_CLOEXEC, 0))
 {
     const timeval timeout{.tv_sec = seconds, .tv_usec = 0};
     for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
@@ -147,6 +154,14 @@ std::string Client::receive(std::size_t n) const
         got += static_cast<std::size_t>(more);
     }
     text.resize(got);
+    return text;
+}
+
+std::string Client::receive_datagram() const
+{
+    std::string text(65'536, '\0');
+    text.resize(
+        static_cast<std::size_t>(checked(::read(fd(), text.data(), text.size()), "read()")));
     return text;
 }
 
@@ -225,17 +240,17 @@ std::string Server::shorten(std::string_view text) const
 Client Server::connect(std::size_t i, int rcvbuf) const
 {
     const Listening& ls = listening(i);
-    return {&ls.sockaddr.any, ls.socklen, rcvbuf};
+    return {&ls.sockaddr.any, ls.socklen, rcvbuf, ls.type};
 }
 
-Client Server::connect_to(std::string_view address) const
+Client Server::connect_to(std::string_view address, int type) const
 {
     Addr addr;
     if (parse_addr(addr, address) != Rc::ok) {
         throw std::invalid_argument("no address");
     }
     inet_set_port(&addr.sockaddr.any, port);
-    return {&addr.sockaddr.any, addr.socklen};
+    return {&addr.sockaddr.any, addr.socklen, 0, type};
 }
 
 void Server::turn_until(const std::function<bool()>& done) const

@@ -19,12 +19,12 @@
 
 namespace ngx::test {
 
-/// A client: a blocking socket that gives up after ten seconds. Its calls go to the kernel even
-/// while a FakeCall is alive. They throw when they fail.
+/// A client of TCP or UDP: a blocking socket that gives up after ten seconds. Its calls go to the
+/// kernel even while a FakeCall is alive. They throw when they fail.
 class Client {
 public:
     /// `rcvbuf`, if not 0, is how much the socket takes unread.
-    Client(const sockaddr* sa, socklen_t len, int rcvbuf = 0);
+    Client(const sockaddr* sa, socklen_t len, int rcvbuf = 0, int type = SOCK_STREAM);
 
     /// The other side of a connection that the server makes.
     explicit Client(Fd fd);
@@ -37,6 +37,9 @@ public:
 
     /// Exactly `n` bytes, or those before the end.
     [[nodiscard]] std::string receive(std::size_t n) const;
+
+    /// The next datagram.
+    [[nodiscard]] std::string receive_datagram() const;
 
     /// Everything up to the end.
     [[nodiscard]] std::string receive_all() const;
@@ -89,7 +92,7 @@ public:
     [[nodiscard]] Client connect(std::size_t i = 0, int rcvbuf = 0) const;
 
     /// A client connected to PORT of a numeric address.
-    [[nodiscard]] Client connect_to(std::string_view address) const;
+    [[nodiscard]] Client connect_to(std::string_view address, int type = SOCK_STREAM) const;
 
     /// Turns the loop until `done`. Throws after ten seconds.
     void turn_until(const std::function<bool()>& done) const;

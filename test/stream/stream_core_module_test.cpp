@@ -238,6 +238,46 @@ BOOST_AUTO_TEST_CASE(bad_so_keepalive_is_refused)
 BOOST_AUTO_TEST_CASE(what_is_not_served_is_refused_by_name)
 {
     check_refused({"udp", "ssl"}, "the \"", "\" parameter is not supported");
+    check_refused({"ssl", "proxy_protocol"}, "the \"", "\" parameter is not supported");
+}
+
+BOOST_AUTO_TEST_CASE(udp_is_a_type_of_socket)
+{
+    const Listen ls("udp rcvbuf=16k sndbuf=32k reuseport");
+    BOOST_TEST_REQUIRE(ls.cycle.ok());
+    BOOST_TEST(ls->type == SOCK_DGRAM);
+    BOOST_TEST(ls.option(SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
+    BOOST_TEST(ls.option(SOL_SOCKET, SO_RCVBUF) == 32 * 1024);
+    BOOST_TEST(ls.option(SOL_SOCKET, SO_SNDBUF) == 64 * 1024);
+    BOOST_TEST(ls.option(SOL_SOCKET, SO_REUSEPORT) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(udp_may_be_said_twice_and_anywhere)
+{
+    BOOST_TEST(Listen("udp udp")->type == SOCK_DGRAM);
+    BOOST_TEST(Listen("default_server udp")->type == SOCK_DGRAM);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_of_no_use_to_datagrams_cannot_be_asked_for_with_udp)
+{
+    for (const std::string param :
+         {"fastopen=16", "backlog=16", "deferred", "multipath", "so_keepalive=on"}) {
+        const std::string name = param.substr(0, param.find('='));
+        for (const std::string& text : {"udp " + param, param + " udp"}) {
+            const std::string log = refusal(listen(text));
+            BOOST_TEST(contains(log, "\"listen\" directive \"" + name +
+                                         "\" parameter is incompatible with \"udp\" in "),
+                       text << " gave " << log);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(tcp_and_udp_may_have_the_same_port)
+{
+    const Server server("server { listen 127.0.0.1:PORT; listen 127.0.0.1:PORT udp; echo; }");
+    BOOST_TEST_REQUIRE(server.cycle->listening.size() == 2);
+    BOOST_TEST(server.listening(0).type == SOCK_STREAM);
+    BOOST_TEST(server.listening(1).type == SOCK_DGRAM);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_parameter_is_refused_as_one)
