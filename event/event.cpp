@@ -76,6 +76,13 @@ bool use_exclusive_accept;
 
 namespace {
 
+/// Whether the poller knows the descriptor as a listener's, and must not be asked for one of the
+/// listener's clients.
+bool is_shared(const Event& ev) noexcept
+{
+    return static_cast<const Connection*>(ev.data)->shared;
+}
+
 /// Step 2 of the turn. False when the turn is to be given up.
 bool try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 {
@@ -138,7 +145,7 @@ Rc handle_read_event(Event& rev, unsigned flags) noexcept
         if (!rev.active && !rev.ready) {
             return event_actions.add(rev, read_event, level_event);
         }
-        if (rev.active && (rev.ready || (flags & close_event) != 0)) {
+        if (rev.active && (rev.ready || (flags & close_event) != 0) && !is_shared(rev)) {
             return event_actions.del(rev, read_event, level_event | flags);
         }
     }
@@ -151,7 +158,7 @@ Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
         return Rc::error;
     }
 
-    if (!wev.active && !wev.ready && static_cast<Connection*>(wev.data)->shared) {
+    if (!wev.active && !wev.ready && is_shared(wev)) {
         udp_wait_to_write(wev);
         return Rc::ok;
     }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "core/buf.hpp"
 #include "core/cycle.hpp"
@@ -119,10 +120,21 @@ Connection* lookup_udp_connection(Listening& ls, const Datagram& d) noexcept
     return udp == known.end() ? nullptr : udp->connection;
 }
 
+/// To the client's log, whose level debug_connection may have raised; what its handler would add is
+/// of no interest.
+void log_known(Connection& c, std::size_t size) noexcept
+{
+    if constexpr (have_debug) {
+        const LogHandler handler = std::exchange(c.log->handler, nullptr);
+        log_debug(log_debug_event, c.log, 0, "recvmsg: fd:{} n:{}", c.fd, size);
+        c.log->handler = handler;
+    }
+}
+
 /// Calls the client's read handler, which takes the datagram by udp_shared_recv() or leaves it.
 void hand_over(Connection& c, std::size_t size) noexcept
 {
-    log_debug(log_debug_event, ngx_cycle->log, 0, "*{} recvmsg: fd:{} n:{}", c.number, c.fd, size);
+    log_known(c, size);
 
     Buf buf;
     buf.pos = state.buffer.data();
@@ -320,17 +332,24 @@ void delete_udp_connection(Connection& c) noexcept
     }
 }
 
-void close_udp_connections(Listening& ls) noexcept
+void close_udp_connections(const Listening& ls) noexcept
 {
-    if (!ls.udp_connections) {
+    if (ls.type != SOCK_DGRAM) {
         return;
     }
-    UdpConnections& known = *ls.udp_connections;
-    for (auto udp = known.begin(); udp != known.end();) {
-        Connection& c = *udp->connection;
-        ++udp;
-        c.close = 1;
-        c.read->handler(*c.read);
+    // All of them, not only those in the tree: who was forgotten has the descriptor, too.
+    const auto close = [&](Cycle& cycle) {
+        const std::size_t n = cycle.connections ? cycle.connection_n : 0;
+        for (Connection& c : std::span{cycle.connections.get(), n}) {
+            if (c.shared && c.fd == ls.fd) {
+                c.close = 1;
+                c.read->handler(*c.read);
+            }
+        }
+    };
+    close(*ngx_cycle);
+    for (Cycle* old : old_cycles) {
+        close(*old);
     }
 }
 

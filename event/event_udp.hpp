@@ -66,7 +66,7 @@ void delete_udp_connection(Connection& c) noexcept;
 ///
 /// Differs from nginx: there the sessions go on with a descriptor that is closed, or that is
 /// another file's by now.
-void close_udp_connections(Listening& ls) noexcept;
+void close_udp_connections(const Listening& ls) noexcept;
 
 /// Has the write handler of a connection with a shared descriptor called again in a moment: the
 /// poller knows the descriptor as the listener's, and cannot watch it for one of its clients.

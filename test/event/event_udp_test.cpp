@@ -306,6 +306,19 @@ BOOST_AUTO_TEST_CASE(a_datagram_for_which_there_is_no_slot_is_lost)
     BOOST_TEST(handed.datagrams.back() == "cc");
 }
 
+BOOST_AUTO_TEST_CASE(a_session_that_may_be_closed_makes_room_for_a_new_one)
+{
+    const Receiving cycle("test_listen 127.0.0.1 udp; "
+                          "events { use fake; worker_connections 3; }");
+    const Fd first = cycle.client("a");
+    reusable_connection(last_session(), true);
+    const Fd second = cycle.client("b");
+    const Fd third = cycle.client("c");
+    BOOST_TEST(handed.datagrams == (Texts{"a", "b", "c"}), boost::test_tools::per_element());
+    BOOST_TEST(cycle.sessions() == 2);
+    BOOST_TEST(accept_disabled == 0);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_session_that_ends_leaves_the_listener_open, Receiving)
 {
     const Fd fd = client("a");
@@ -545,6 +558,25 @@ BOOST_FIXTURE_TEST_CASE(sessions_end_when_the_listeners_are_closed, Receiving)
     close_listening_sockets(**this);
     BOOST_TEST((*this)->free_connection_n == (*this)->connection_n);
     BOOST_TEST(sessions() == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_session_whose_client_was_forgotten_ends_then_too, Receiving)
+{
+    const Fd fd = client("a");
+    delete_udp_connection(last_session());
+    close_listening_sockets(**this);
+    BOOST_TEST(last_session().fd == -1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_session_never_stops_the_watching_of_its_listener, Receiving)
+{
+    const Fd fd = client("a");
+    Event& rev = *last_session().read;
+    BOOST_TEST((handle_read_event(rev, close_event) == Rc::ok));
+    rev.ready = 1;
+    BOOST_TEST((handle_read_event(rev, 0) == Rc::ok));
+    BOOST_TEST(fake.calls.empty());
+    BOOST_CHECK(rev.active);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
