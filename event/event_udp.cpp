@@ -334,8 +334,8 @@ void delete_udp_connection(Connection& c) noexcept
 
 void close_udp_connections(const Listening& ls) noexcept
 {
-    if (ls.type != SOCK_DGRAM) {
-        return;
+    if (!ls.udp_connections) {
+        return;  // of TCP, or of a process that takes nothing from it
     }
     // All of them, not only those in the tree: who was forgotten has the descriptor, too.
     const auto close = [&](Cycle& cycle) {
