@@ -76,13 +76,6 @@ bool use_exclusive_accept;
 
 namespace {
 
-/// Whether the poller knows the descriptor as a listener's, and must not be asked for one of the
-/// listener's clients.
-bool is_shared(const Event& ev) noexcept
-{
-    return static_cast<const Connection*>(ev.data)->shared;
-}
-
 /// Step 2 of the turn. False when the turn is to be given up.
 bool try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 {
@@ -132,56 +125,6 @@ void process_events_and_timers(Cycle& cycle) noexcept
     event_process_posted(cycle, posted_events);
 }
 
-Rc handle_read_event(Event& rev, unsigned flags) noexcept
-{
-    if ((event_flags & use_clear_event) != 0) {
-        if (!rev.active && !rev.ready) {
-            return event_actions.add(rev, read_event, clear_event);
-        }
-        return Rc::ok;
-    }
-
-    if ((event_flags & use_level_event) != 0) {
-        if (!rev.active && !rev.ready) {
-            return event_actions.add(rev, read_event, level_event);
-        }
-        if (rev.active && (rev.ready || (flags & close_event) != 0) && !is_shared(rev)) {
-            return event_actions.del(rev, read_event, level_event | flags);
-        }
-    }
-    return Rc::ok;
-}
-
-Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
-{
-    if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
-        return Rc::error;
-    }
-
-    if (!wev.active && !wev.ready && is_shared(wev)) {
-        udp_wait_to_write(wev);
-        return Rc::ok;
-    }
-
-    if ((event_flags & use_clear_event) != 0) {
-        if (!wev.active && !wev.ready) {
-            return event_actions.add(wev, write_event,
-                                     clear_event | (lowat != 0 ? lowat_event : 0));
-        }
-        return Rc::ok;
-    }
-
-    if ((event_flags & use_level_event) != 0) {
-        if (!wev.active && !wev.ready) {
-            return event_actions.add(wev, write_event, level_event);
-        }
-        if (wev.active && wev.ready) {
-            return event_actions.del(wev, write_event, level_event);
-        }
-    }
-    return Rc::ok;
-}
-
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept
 {
     if (lowat == 0 || c.sndlowat) {
@@ -195,6 +138,11 @@ Rc send_lowat(Connection& c, std::size_t lowat) noexcept
     }
     c.sndlowat = 1;
     return Rc::ok;
+}
+
+bool event_shared(const Event& ev) noexcept
+{
+    return static_cast<const Connection*>(ev.data)->shared;
 }
 
 int event_ident(const Event& ev) noexcept

@@ -242,6 +242,15 @@ void process_events_and_timers(Cycle& cycle) noexcept;
 /// nginx: ngx_send_lowat()
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept;
 
+/// Whether the event is of a connection that shares its descriptor: the poller knows that as the
+/// listener's, and must not be asked about one of the listener's clients.
+bool event_shared(const Event& ev) noexcept;
+
+/// Has the write handler of such a connection called again in a moment.
+///
+/// Differs from nginx: there the client's connection takes the listener's place in the poller.
+void udp_wait_to_write(Event& wev) noexcept;
+
 /// Sees to it that the poller watches a read event that is not ready, and that a level poller
 /// stops watching one that is, or that is about to be closed (close_event in `flags`).
 ///
@@ -259,7 +268,7 @@ inline Rc handle_read_event(Event& rev, unsigned flags) noexcept
         if (!rev.active && !rev.ready) {
             return event_actions.add(rev, read_event, level_event);
         }
-        if (rev.active && (rev.ready || (flags & close_event) != 0)) {
+        if (rev.active && (rev.ready || (flags & close_event) != 0) && !event_shared(rev)) {
             return event_actions.del(rev, read_event, level_event | flags);
         }
     }
@@ -273,6 +282,11 @@ inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
 {
     if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
         return Rc::error;
+    }
+
+    if (!wev.active && !wev.ready && event_shared(wev)) {
+        udp_wait_to_write(wev);
+        return Rc::ok;
     }
 
     if ((event_flags & use_clear_event) != 0) {

@@ -68,10 +68,4 @@ void delete_udp_connection(Connection& c) noexcept;
 /// another file's by now.
 void close_udp_connections(const Listening& ls) noexcept;
 
-/// Has the write handler of a connection with a shared descriptor called again in a moment: the
-/// poller knows the descriptor as the listener's, and cannot watch it for one of its clients.
-///
-/// Differs from nginx: there the client's connection takes the listener's place in the poller.
-void udp_wait_to_write(Event& wev) noexcept;
-
 }  // namespace ngx

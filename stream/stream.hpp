@@ -218,7 +218,7 @@ struct StreamSession {
 
     StreamUpstream* upstream = nullptr;
     LogHandler log_handler = nullptr;  // adds what the content has to say
-    std::size_t phase_handler = 0;  // the next one of the engine
+    std::size_t phase_handler = 0;     // the next one of the engine
 
     StreamStatus status = StreamStatus::none;
 };

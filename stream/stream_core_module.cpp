@@ -436,18 +436,12 @@ Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lso
     return rc;
 }
 
-/// Differs from nginx: datagrams and TLS are not served; asking for them is an error.
+/// Differs from nginx: TLS is not served; asking for it is an error.
 Param listen_unsupported(Conf& cf, std::string_view param)
 {
-    for (const std::string_view name : {"udp", "ssl"}) {
-/// Differs from nginx: TLS and the PROXY protocol are not served; asking for them is an error.
-Param listen_unsupported(Conf& cf, std::string_view param)
-{
-    for (const std::string_view name : {"ssl", "proxy_protocol"}) {
-        if (param == name) {
-            conf_log_error(log_emerg, cf, 0, "the \"{}\" parameter is not supported", param);
-            return Param::invalid;
-        }
+    if (param == "ssl") {
+        conf_log_error(log_emerg, cf, 0, "the \"{}\" parameter is not supported", param);
+        return Param::invalid;
     }
     return Param::unknown;
 }
@@ -462,6 +456,8 @@ Rc parse_listen_params(Conf& cf, StreamListenOpt& lsopt)
         }
         if (param == "proxy_protocol") {
             lsopt.proxy_protocol = true;
+            continue;
+        }
         if (param == "udp") {
             lsopt.type = SOCK_DGRAM;
             continue;
@@ -498,6 +494,7 @@ const char* check_datagram_listen(const Conf& cf, const StreamListenOpt& lsopt)
         {lsopt.deferred_accept, "\"deferred\" parameter is incompatible with \"udp\""},
         {lsopt.protocol != 0, "\"multipath\" parameter is incompatible with \"udp\""},
         {lsopt.so_keepalive != 0, "\"so_keepalive\" parameter is incompatible with \"udp\""},
+        {lsopt.proxy_protocol, "\"proxy_protocol\" parameter is incompatible with \"udp\""},
     };
     for (const auto& [given, message] : conflicts) {
         if (given && lsopt.type == SOCK_DGRAM) {

@@ -69,7 +69,7 @@ void stream_discard_handler(StreamSession& s) noexcept
 {
     Connection& c = *s.connection;
     c.log->action = "discarding data";
-    if (c.buffer) {
+    if (c.buffer && c.type == SOCK_STREAM) {
         s.received += static_cast<off_t>(buf_size(*c.buffer));  // by the preread phase
     }
     c.read->handler = discard_handler;

@@ -41,10 +41,9 @@ char* stream_log_error(Log& log, char* buf, std::size_t len)
     char* const last = buf + len;
 
     char* p = log.action ? slprintf(buf, last, " while {}", log.action) : buf;
-    p = slprintf(p, last, ", client: {}, server: {}", c.addr_text, c.listening->addr_text);
+    p = slprintf(p, last, ", {}: {}, server: {}", client_kind(c), c.addr_text,
+                 c.listening->addr_text);
     return s.log_handler ? s.log_handler(log, p, static_cast<std::size_t>(last - p)) : p;
-    return slprintf(p, last, ", {}: {}, server: {}", client_kind(c), c.addr_text,
-                    c.listening->addr_text);
 }
 
 /// nginx: ngx_stream_log_session()

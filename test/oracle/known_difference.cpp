@@ -56,9 +56,6 @@ const std::vector<KnownDifference> table{
      "echo and discard are handlers of ngxx alone",
      {"stream: directives that ngxx has and nginx lacks*"}},
 
-    {Agreement::verdict,
-     "ngxx does not know the parameter, and says so before it looks at what else stands there",
-     {"listen: udp: * proxy_protocol;"}},
     {Agreement::verdict, "ngxx has no TLS", {"listen: parameters: * ssl;", "listen: udp: * ssl;"}},
 
     {Agreement::none,

@@ -100,8 +100,6 @@ std::string conf_text(const ServerConf& conf)
 }  // namespace
 
 Client::Client(Fd fd) : fd_(std::move(fd))
-Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf, int type)
-    : fd_(::socket(sa->sa_family, type | SOCK_CLOEXEC, 0))
 {
     const timeval timeout{.tv_sec = seconds, .tv_usec = 0};
     for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
@@ -110,13 +108,14 @@ Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf, int type)
     }
 }
 
-Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf)
-    : Client(Fd(::socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)))
+Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf, int type)
+    : Client(Fd(::socket(sa->sa_family, type | SOCK_CLOEXEC, 0)))
 {
     if (rcvbuf != 0) {
-        checked(::setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)), "setsockopt()");
+        checked(::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)),
+                "setsockopt()");
     }
-    checked(::connect(fd(), sa, len), "connect()");
+    checked(::connect(fd_.get(), sa, len), "connect()");
 }
 
 void Client::send(std::string_view text) const
