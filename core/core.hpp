@@ -43,6 +43,7 @@ struct Log;
 struct Module;
 struct OpenFile;
 struct ProxyProtocol;
+struct ThreadPool;
 struct ThreadTask;
 struct UdpConnection;
 struct UdpConnections;

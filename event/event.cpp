@@ -51,6 +51,15 @@ const EventModule& event_ctx(const Module& module) noexcept
 
 }  // namespace
 
+const EventModule& event_method(const Cycle& cycle) noexcept
+{
+    const std::size_t use = *event_get_conf<EventConf>(cycle.conf_ctx)->use;
+    const auto is_it = [use](const Module* module) {
+        return module->type == ModuleType::event && module->ctx_index == use;
+    };
+    return event_ctx(**std::ranges::find_if(modules_of(cycle), is_it));
+}
+
 EventActions event_actions;
 unsigned event_flags;
 bool use_epoll_rdhup;
@@ -306,17 +315,6 @@ void timer_signal_handler(int)
     log_debug(log_debug_event, ngx_cycle->log, 0, "timer signal");
 }
 
-Rc init_poller(Cycle& cycle, const EventConf& ecf)
-{
-    for (const Module* module : modules_of(cycle)) {
-        if (module->type != ModuleType::event || module->ctx_index != *ecf.use) {
-            continue;
-        }
-        return event_ctx(*module).actions.init(cycle, state.timer_resolution);
-    }
-    return Rc::error;
-}
-
 /// Lets SIGALRM come every timer_resolution; stops it after a reload that does without.
 Rc init_timer_alarm(Cycle& cycle)
 {
@@ -467,7 +465,7 @@ Rc event_process_init(Cycle& cycle)
     accept_mutex_delay = *ecf.accept_mutex_delay;
     use_exclusive_accept = false;
 
-    if (init_poller(cycle, ecf) != Rc::ok) {
+    if (event_method(cycle).actions.init(cycle, state.timer_resolution) != Rc::ok) {
         std::exit(exit_fatal);
     }
     if (init_timer_alarm(cycle) != Rc::ok) {

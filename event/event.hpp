@@ -166,6 +166,7 @@ struct EventModule {
     void* (*create_conf)(Cycle& cycle) = nullptr;
     const char* (*init_conf)(Cycle& cycle, void* conf) = nullptr;
     EventActions actions{};
+    bool file_aio = false;  // completes asynchronous reads of files
 };
 
 extern Module events_module;
@@ -193,6 +194,9 @@ T* event_get_conf(void* const* conf_ctx) noexcept
     const auto* block = static_cast<const BlockCtx*>(conf_ctx[events_module.index]);
     return static_cast<T*>(block->conf[0][T::module->ctx_index]);
 }
+
+/// The event module that a configuration has chosen, once its events block was read.
+const EventModule& event_method(const Cycle& cycle) noexcept;
 
 /// The poller in use.
 extern EventActions event_actions;

@@ -45,7 +45,6 @@ const std::vector<KnownDifference> table{
     {Agreement::meaning,
      "ngxx has no http, whose directives are unknown to it",
      {"*: http {}", "*: types {}", "*: location / {}", "*: if *", "*: root *"}},
-    {Agreement::none, "ngxx has no thread pools yet", {"core: *: thread_pool *"}},
     {Agreement::none,
      "ngxx has no regular expressions",
      {"core: *: pcre_jit *", "return: spelling of variables: return \"$1*"}},

@@ -60,6 +60,15 @@ void init_process(Cycle& cycle)
     }
 }
 
+void exit_process(Cycle& cycle)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->exit_process) {
+            module->exit_process(cycle);
+        }
+    }
+}
+
 /// Frees the slots of a cycle whose connections the test has left open.
 void close_connections(Cycle& cycle)
 {
@@ -125,6 +134,9 @@ TestCycle::~TestCycle()
     ::setitimer(ITIMER_REAL, &none, nullptr);
     event_timer_alarm = 0;
 
+    if (start_ == Start::worker) {
+        exit_process(*cycle_);
+    }
     close_connections(*cycle_);
     for (Cycle* old : old_cycles) {
         close_connections(*old);

@@ -7,7 +7,10 @@
 #include <cstdarg>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -122,6 +125,13 @@ int connect(int fd, const sockaddr* addr, socklen_t len)
         Call::connect, fd, [&](std::size_t) { return ::syscall(SYS_connect, fd, addr, len); }));
 }
 
+int eventfd(unsigned count, int flags) noexcept
+{
+    return static_cast<int>(faked(Call::eventfd, ngx::test::no_fd, [&](std::size_t) {
+        return ::syscall(SYS_eventfd2, count, flags);
+    }));
+}
+
 pid_t fork() noexcept
 {
     // The C library and the sanitizers have more to do than the kernel.
@@ -146,6 +156,31 @@ int ioctl(int fd, unsigned long request, ...) noexcept
     va_end(args);
     return static_cast<int>(faked(
         Call::ioctl, fd, [&](std::size_t) { return ::syscall(SYS_ioctl, fd, request, argument); }));
+}
+
+ssize_t pread(int fd, void* buf, std::size_t size, off_t offset)
+{
+    return faked(Call::pread, fd, [&](std::size_t at_most) {
+        return ::syscall(SYS_pread64, fd, buf, std::min(size, at_most), offset);
+    });
+}
+
+/// Unlike the others it returns its error.
+int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*),
+                   void* arg) noexcept
+{
+    using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+    static const auto real = reinterpret_cast<Create>(::dlsym(RTLD_NEXT, "pthread_create"));
+    const long rc = faked(Call::pthread_create, ngx::test::no_fd,
+                          [&](std::size_t) { return real(thread, attr, start, arg); });
+    return rc == -1 ? errno : static_cast<int>(rc);
+}
+
+ssize_t read(int fd, void* buf, std::size_t size)
+{
+    return faked(Call::read, fd, [&](std::size_t at_most) {
+        return ::syscall(SYS_read, fd, buf, std::min(size, at_most));
+    });
 }
 
 ssize_t readv(int fd, const iovec* iov, int count)
@@ -201,6 +236,13 @@ ssize_t sendto(int fd, const void* buf, std::size_t size, int flags, const socka
     });
 }
 
+ssize_t sendfile(int to, int from, off_t* offset, std::size_t size) noexcept
+{
+    return faked(Call::sendfile, to, [&](std::size_t at_most) {
+        return ::syscall(SYS_sendfile, to, from, offset, std::min(size, at_most));
+    });
+}
+
 int setsockopt(int fd, int level, int name, const void* value, socklen_t len) noexcept
 {
     return static_cast<int>(faked(Call::setsockopt, fd, [&](std::size_t) {
@@ -220,6 +262,36 @@ int socketpair(int domain, int type, int protocol, int* fds) noexcept
     return static_cast<int>(faked(Call::socketpair, ngx::test::no_fd, [&](std::size_t) {
         return ::syscall(SYS_socketpair, domain, type, protocol, fds);
     }));
+}
+
+/// For the calls that have no function in the C library.
+long syscall(long number, ...) noexcept
+{
+    va_list args;
+    va_start(args, number);
+    std::array<long, 6> arg;
+    for (long& a : arg) {
+        a = va_arg(args, long);
+    }
+    va_end(args);
+
+    using Syscall = long (*)(long, ...);
+    static const auto real = reinterpret_cast<Syscall>(::dlsym(RTLD_NEXT, "syscall"));
+    const auto make = [&](std::size_t) {
+        return real(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+    };
+    switch (number) {
+    case SYS_io_destroy:
+        return faked(Call::io_destroy, ngx::test::no_fd, make);
+    case SYS_io_getevents:
+        return faked(Call::io_getevents, ngx::test::no_fd, make);
+    case SYS_io_setup:
+        return faked(Call::io_setup, ngx::test::no_fd, make);
+    case SYS_io_submit:
+        return faked(Call::io_submit, ngx::test::no_fd, make);
+    default:
+        return make(0);
+    }
 }
 
 ssize_t writev(int fd, const iovec* iov, int count)
