@@ -1,10 +1,15 @@
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/conf_slot.hpp"
@@ -14,6 +19,7 @@
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/files.hpp"
 
 namespace ngx {
 
@@ -35,9 +41,13 @@ struct {
     std::size_t nevents = 0;
 
     int notify_fd = -1;
-    EventHandler notify_handler = nullptr;
+    std::atomic<EventHandler> notify_handler = nullptr;  // written by any thread
     Event notify_event{};
     Connection notify_conn{};
+
+    std::int64_t aio_requests = 0;
+    Event eventfd_event{};
+    Connection eventfd_conn{};
 } state;
 
 // The flags of add and del go to epoll as they are.
@@ -92,7 +102,7 @@ void epoll_notify_handler(Event& ev) noexcept
             log_error(log_alert, ev.log, err, "read() eventfd {} failed", state.notify_fd);
         }
     }
-    state.notify_handler(ev);
+    state.notify_handler.load(std::memory_order_relaxed)(ev);
 }
 
 /// nginx: ngx_epoll_notify_init()
@@ -120,6 +130,132 @@ Rc epoll_notify_init(Log* log)
         return Rc::error;
     }
     return Rc::ok;
+}
+
+// The C library has no functions for these.
+
+int io_setup(std::int64_t requests, aio_context_t* ctx) noexcept
+{
+    constexpr std::int64_t max = std::numeric_limits<unsigned>::max();
+    return static_cast<int>(::syscall(SYS_io_setup, std::min(requests, max), ctx));
+}
+
+int io_destroy(aio_context_t ctx) noexcept
+{
+    return static_cast<int>(::syscall(SYS_io_destroy, ctx));
+}
+
+int io_getevents(aio_context_t ctx, long min, std::span<io_event> events,
+                 timespec* timeout) noexcept
+{
+    return static_cast<int>(
+        ::syscall(SYS_io_getevents, ctx, min, events.size(), events.data(), timeout));
+}
+
+/// How many reads the kernel says are complete; 0, after a log line, if it cannot be asked.
+std::uint64_t read_eventfd(Log* log) noexcept
+{
+    std::uint64_t ready = 0;
+    const ssize_t n = ::read(eventfd, &ready, sizeof(ready));
+    const Err err = errno;
+    log_debug(log_debug_event, log, 0, "eventfd: {}", n);
+
+    if (n == sizeof(ready)) {
+        return ready;
+    }
+    if (n != -1) {
+        log_error(log_alert, log, 0, "read(eventfd) returned only {} bytes", n);
+    } else if (err != EAGAIN) {
+        log_error(log_alert, log, err, "read(eventfd) failed");
+    }
+    return 0;
+}
+
+/// Hands a complete read to its file's event.
+void complete_read(const io_event& event, Log* log) noexcept
+{
+    log_debug(log_debug_event, log, 0, "io_event: {:X} {:X} {} {}", event.data, event.obj,
+              event.res, event.res2);
+    Event& e = *reinterpret_cast<Event*>(event.data);
+    e.complete = 1;
+    e.active = 0;
+    e.ready = 1;
+    static_cast<EventAio*>(e.data)->res = event.res;
+    post_event(e, posted_events);
+}
+
+/// Fetches as many complete reads as the eventfd has counted, 64 in a call. The handlers are
+/// posted: one may close a file whose other reads are still to be fetched.
+///
+/// nginx: ngx_epoll_eventfd_handler()
+void epoll_eventfd_handler(Event& ev) noexcept
+{
+    log_debug(log_debug_event, ev.log, 0, "eventfd handler");
+
+    std::uint64_t ready = read_eventfd(ev.log);
+    while (ready != 0) {
+        std::array<io_event, 64> list;
+        timespec no_wait{};
+        const int events = io_getevents(aio_ctx, 1, list, &no_wait);
+        const Err err = errno;
+        log_debug(log_debug_event, ev.log, 0, "io_getevents: {}", events);
+        if (events <= 0) {
+            if (events == -1) {
+                log_error(log_alert, ev.log, err, "io_getevents() failed");
+            }
+            return;
+        }
+        const auto n = static_cast<std::size_t>(events);
+        ready -= std::min<std::uint64_t>(ready, n);  // more may be complete than it has counted
+        for (const io_event& event : std::span(list).first(n)) {
+            complete_read(event, ev.log);
+        }
+    }
+}
+
+void aio_release(Log* log) noexcept
+{
+    if (aio_ctx != 0 && io_destroy(aio_ctx) == -1) {
+        log_error(log_alert, log, errno, "io_destroy() failed");
+    }
+    close_fd(eventfd, "eventfd ", log);
+    aio_ctx = 0;
+    file_aio = false;
+}
+
+/// The kernel's context of asynchronous reads, and an eventfd that is readable when some are
+/// complete. Without them files are read as if `aio` were off.
+///
+/// nginx: ngx_epoll_aio_init()
+void epoll_aio_init(Cycle& cycle, const EpollConf& epcf)
+{
+    Log* const log = cycle.log;
+    eventfd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (eventfd == -1) {
+        log_error(log_emerg, log, errno, "eventfd() failed");
+        return;
+    }
+    log_debug(log_debug_event, log, 0, "eventfd: {}", eventfd);
+
+    state.aio_requests = *epcf.aio_requests;
+    if (io_setup(state.aio_requests, &aio_ctx) == -1) {
+        log_error(log_emerg, log, errno, "io_setup() failed");
+        aio_release(log);
+        return;
+    }
+
+    Event& ev = state.eventfd_event;
+    Connection& c = state.eventfd_conn;
+    ev.data = &c;
+    ev.handler = epoll_eventfd_handler;
+    ev.active = 1;
+    c.fd = eventfd;
+    c.read = &ev;
+    if (control(EPOLL_CTL_ADD, eventfd, EPOLLIN | EPOLLET, &c, log) != Rc::ok) {
+        aio_release(log);
+        return;
+    }
+    file_aio = true;
 }
 
 /// Some emulations of Linux accept EPOLLRDHUP and never report it. A recv() that relied on it
@@ -170,10 +306,20 @@ Rc epoll_init(Cycle& cycle, Msec)
             return Rc::error;
         }
         has_notify = epoll_notify_init(cycle.log) == Rc::ok;
+        epoll_aio_init(cycle, epcf);
         epoll_test_rdhup(cycle.log);
+    } else if (file_aio && state.aio_requests != *epcf.aio_requests) {
+        log_error(log_warn, cycle.log, 0,
+                  "without a master process \"worker_aio_requests\" stays {} until the server is "
+                  "started again",
+                  state.aio_requests);
     }
-    state.notify_event.log = cycle.log;
-    state.notify_conn.log = cycle.log;
+    for (Event* ev : {&state.notify_event, &state.eventfd_event}) {
+        ev->log = cycle.log;
+    }
+    for (Connection* c : {&state.notify_conn, &state.eventfd_conn}) {
+        c->log = cycle.log;
+    }
 
     const auto events = static_cast<std::size_t>(*epcf.events);
     if (state.nevents < events) {
@@ -195,6 +341,7 @@ void epoll_done(Cycle& cycle)
 {
     close_fd(state.ep, "epoll ", cycle.log);
     close_fd(state.notify_fd, "eventfd ", cycle.log);
+    aio_release(cycle.log);
     state.event_list.reset();
     state.nevents = 0;
     state.notify_event.index = 0;
@@ -289,7 +436,7 @@ Rc epoll_del_connection(Connection& c, unsigned flags) noexcept
 Rc epoll_notify(EventHandler handler) noexcept
 {
     constexpr std::uint64_t inc = 1;
-    state.notify_handler = handler;
+    state.notify_handler.store(handler, std::memory_order_relaxed);
 
     if (::write(state.notify_fd, &inc, sizeof(inc)) != sizeof(inc)) {
         log_error(log_alert, state.notify_event.log, errno, "write() to eventfd {} failed",
@@ -336,6 +483,7 @@ void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
             log_debug(log_debug_event, log, 0, "epoll: stale event {}", fmt::ptr(&c));
             return;
         }
+        wev->complete = 1;  // for sendfile() in a thread: there is room now, whatever it found
         dispatch_event(*wev, flags);
     }
 }
@@ -403,6 +551,7 @@ constexpr EventModule epoll_module_ctx = {
             .init = epoll_init,
             .done = epoll_done,
         },
+    .file_aio = true,
 };
 
 }  // namespace
