@@ -1,6 +1,10 @@
 #include "core/buf.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "core/file.hpp"
+#include "os/unix/os.hpp"
 
 namespace ngx {
 
@@ -13,6 +17,47 @@ Buf* create_temp_buf(Pool& pool, std::size_t size)
     b->end = b->start + size;
     b->temporary = 1;
     return b;
+}
+
+off_t chain_coalesce_file(Chain*& in, off_t limit) noexcept
+{
+    const int fd = in->buf->file->fd;
+    const off_t start = in->buf->file_pos;
+    off_t end = start;
+
+    for (; in && in->buf->in_file && in->buf->file->fd == fd && in->buf->file_pos == end &&
+           end - start < limit;
+         in = in->next) {
+        const Buf& b = *in->buf;
+        if (b.file_last - start > limit) {
+            // A page that begins costs no more when it is sent to its end.
+            const auto page = static_cast<off_t>(pagesize);
+            const off_t cut = (start + limit + page - 1) / page * page;
+            return (cut <= b.file_last ? cut : start + limit) - start;
+        }
+        end = b.file_last;
+    }
+    return end - start;
+}
+
+void chain_update_chains(Pool& pool, Chain*& free, Chain*& busy, Chain*& out) noexcept
+{
+    Chain** last = &busy;
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *last = std::exchange(out, nullptr);
+
+    while (busy && buf_size(*busy->buf) == 0) {
+        Chain* const cl = std::exchange(busy, busy->next);
+        if (!cl->buf->recycled) {
+            free_chain(pool, *cl);
+            continue;
+        }
+        cl->buf->pos = cl->buf->start;
+        cl->buf->last = cl->buf->start;
+        cl->next = std::exchange(free, cl);
+    }
 }
 
 Chain* chain_update_sent(Chain* in, std::size_t sent) noexcept

@@ -10,7 +10,8 @@ namespace ngx {
 
 /// A piece of memory or of a file on its way. In memory [pos, last) is to be written, [last, end)
 /// is free to be read into; of the file it is [file_pos, file_last). A piece that is both in memory
-/// and in a file counts as memory. Neither is the buffer's own.
+/// and in a file has the size of its memory, and is sent from the file. Neither is the buffer's
+/// own.
 ///
 /// nginx: ngx_buf_t
 struct Buf {
@@ -29,6 +30,7 @@ struct Buf {
     unsigned flush : 1 = 0;
     unsigned sync : 1 = 0;
     unsigned last_buf : 1 = 0;
+    unsigned recycled : 1 = 0;  // once it is sent, its owner uses it again
 };
 
 /// nginx: ngx_chain_t
@@ -67,6 +69,42 @@ inline std::size_t buf_size(const Buf& b) noexcept
 ///
 /// nginx: ngx_create_temp_buf()
 Buf* create_temp_buf(Pool& pool, std::size_t size);
+
+/// A link from those that were given back, or a new one.
+///
+/// nginx: ngx_alloc_chain_link()
+inline Chain* alloc_chain_link(Pool& pool)
+{
+    Chain* const cl = pool.chain;
+    if (!cl) {
+        return pool.create<Chain>();
+    }
+    pool.chain = cl->next;
+    return cl;
+}
+
+/// Gives a link back to its pool.
+///
+/// nginx: ngx_free_chain()
+inline void free_chain(Pool& pool, Chain& cl) noexcept
+{
+    cl.next = pool.chain;
+    pool.chain = &cl;
+}
+
+/// How many bytes from the first buffer on lie side by side in its file, up to `limit`, or up to
+/// the end of the page that the limit falls into. Moves `in` past the buffers that are all in.
+///
+/// nginx: ngx_chain_coalesce_file()
+off_t chain_coalesce_file(Chain*& in, off_t limit) noexcept;
+
+/// Adds `out` to the busy buffers, and moves to `free` those at the head of them that are sent and
+/// recycled. The links of the others that are sent go back to the pool.
+///
+/// Differs from nginx: there a tag tells whose a buffer is.
+///
+/// nginx: ngx_chain_update_chains()
+void chain_update_chains(Pool& pool, Chain*& free, Chain*& busy, Chain*& out) noexcept;
 
 /// Moves `pos` and `file_pos` of the first buffers past `sent` bytes; returns the first that is not
 /// all sent.

@@ -72,6 +72,7 @@ public:
     void cleanup_add(Cleanup handler, void* data);
 
     Log* log;
+    Chain* chain = nullptr;  // links that were given back
 
 private:
     struct CleanupLink {

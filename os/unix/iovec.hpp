@@ -41,9 +41,9 @@ struct IoVec {
     }
 };
 
-/// Collects what a chain has in memory, up to `limit` bytes. Returns the link behind the last that
-/// was taken, be it only in part because of the limit; null at the chain's end; or chain_error when
-/// a buffer is not in memory.
+/// Collects what a chain has in memory before the first piece of a file, up to `limit` bytes.
+/// Returns the link behind the last that was taken, be it only in part because of the limit; null
+/// at the chain's end; or chain_error when a buffer is of no kind.
 ///
 /// nginx: ngx_output_chain_to_iovec()
 Chain* output_chain_to_iovec(IoVec& vec, Chain* in, std::size_t limit, Log* log) noexcept;

@@ -74,6 +74,12 @@ ssize_t unix_send(Connection& c, const char* buf, std::size_t size) noexcept;
 /// nginx: ngx_writev_chain()
 Chain* writev_chain(Connection& c, Chain* in, off_t limit) noexcept;
 
+/// As writev_chain(), but that a buffer may be a piece of a file; a file whose owner has threads is
+/// sent by one of them. At most 2 GB go in one call.
+///
+/// nginx: ngx_linux_sendfile_chain()
+Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit) noexcept;
+
 /// Takes the next datagram, cut to `size` bytes: its length, which may be 0, io_again, or io_error
 /// after a log line.
 ///

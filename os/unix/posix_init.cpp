@@ -26,7 +26,8 @@ const OsIo os_io = {
     .send = unix_send,
     .udp_send = udp_unix_send,
     .udp_send_chain = udp_unix_sendmsg_chain,
-    .send_chain = writev_chain,
+    .send_chain = linux_sendfile_chain,
+    .flags = io_sendfile,
 };
 
 OsIo io;

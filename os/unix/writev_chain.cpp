@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <string_view>
 
 #include "core/buf.hpp"
 #include "core/connection.hpp"
@@ -11,6 +12,20 @@
 
 namespace ngx {
 
+namespace {
+
+/// The chain is nonsense: whoever made it has to be mended.
+Chain* bad_buf(std::string_view what, const Buf& b, Log* log) noexcept
+{
+    log_error(log_alert, log, 0, "{} t:{} m:{} f:{} {} {}-{} {}-{}", what, unsigned{b.temporary},
+              unsigned{b.memory}, unsigned{b.in_file}, fmt::ptr(b.start), fmt::ptr(b.pos),
+              fmt::ptr(b.last), b.file_pos, b.file_last);
+    debug_point();
+    return chain_error;
+}
+
+}  // namespace
+
 Chain* output_chain_to_iovec(IoVec& vec, Chain* in, std::size_t limit, Log* log) noexcept
 {
     for (; in && vec.size < limit; in = in->next) {
@@ -18,12 +33,11 @@ Chain* output_chain_to_iovec(IoVec& vec, Chain* in, std::size_t limit, Log* log)
         if (buf_special(b)) {
             continue;
         }
+        if (b.in_file) {
+            break;
+        }
         if (!buf_in_memory(b)) {
-            log_error(log_alert, log, 0, "bad buf in output chain t:{} m:{} {} {}-{}",
-                      unsigned{b.temporary}, unsigned{b.memory}, fmt::ptr(b.start), fmt::ptr(b.pos),
-                      fmt::ptr(b.last));
-            debug_point();
-            return chain_error;
+            return bad_buf("bad buf in output chain", b, log);
         }
 
         const std::size_t size = std::min(buf_size(b), limit - vec.size);
@@ -70,8 +84,12 @@ Chain* writev_chain(Connection& c, Chain* in, off_t limit) noexcept
 
     for (;;) {
         IoVec vec;
-        if (output_chain_to_iovec(vec, in, max - send, c.log) == chain_error) {
+        const Chain* const rest = output_chain_to_iovec(vec, in, max - send, c.log);
+        if (rest == chain_error) {
             return chain_error;
+        }
+        if (rest && rest->buf->in_file) {
+            return bad_buf("file buf in writev", *rest->buf, c.log);
         }
         send += vec.size;
 

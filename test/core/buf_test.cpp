@@ -1,12 +1,17 @@
 #include "core/buf.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/file.hpp"
+#include "os/unix/os.hpp"
 #include "test/core/fixture.hpp"
 
 namespace ngx::test {
@@ -150,6 +155,110 @@ BOOST_AUTO_TEST_CASE(a_temporary_buffer_is_empty_with_all_its_room_free)
     BOOST_TEST(b->end - b->start == 1000);
     BOOST_TEST(buf_size(*b) == 0U);
     std::fill(b->start, b->end, 'x');
+    destroy_pool(pool);
+}
+
+namespace {
+
+/// A chain of pieces of files.
+struct FilePieces {
+    void add(File& f, off_t from, off_t to)
+    {
+        Buf& b = bufs.emplace_back();
+        b.in_file = 1;
+        b.file = &f;
+        b.file_pos = from;
+        b.file_last = to;
+        chains.push_back({.buf = &b});
+        if (chains.size() > 1) {
+            chains[chains.size() - 2].next = &chains.back();
+        }
+    }
+
+    /// How many bytes are taken, and the index of the link that is left.
+    std::pair<off_t, std::size_t> coalesce(off_t limit)
+    {
+        Chain* in = &chains.front();
+        const off_t size = chain_coalesce_file(in, limit);
+        std::size_t left = 0;
+        while (left < chains.size() && &chains[left] != in) {
+            left++;
+        }
+        return {size, left};
+    }
+
+    std::deque<Buf> bufs{};
+    std::deque<Chain> chains{};
+    File file{.fd = 10};
+    File other{.fd = 11};
+};
+
+using Coalesced = std::pair<off_t, std::size_t>;
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(pieces_side_by_side_in_a_file_are_one, FilePieces)
+{
+    add(file, 0, 100);
+    add(file, 100, 300);
+    add(file, 301, 400);
+    BOOST_TEST((coalesce(1000) == Coalesced(300, 2)));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_piece_of_another_file_is_not_of_it, FilePieces)
+{
+    add(file, 0, 100);
+    add(other, 100, 300);
+    BOOST_TEST((coalesce(1000) == Coalesced(100, 1)));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_limit_in_a_page_is_moved_to_its_end, FilePieces)
+{
+    const auto page = static_cast<off_t>(pagesize);
+    add(file, 10, 10 * page);
+    BOOST_TEST((coalesce(100) == Coalesced(page - 10, 0)));
+    BOOST_TEST((coalesce(page - 10) == Coalesced(page - 10, 0)));
+    BOOST_TEST((coalesce(page) == Coalesced(2 * page - 10, 0)));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_limit_in_the_last_page_stays, FilePieces)
+{
+    add(file, 0, 1000);
+    BOOST_TEST((coalesce(100) == Coalesced(100, 0)));
+    BOOST_TEST((coalesce(1000) == Coalesced(1000, 1)));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_limit_at_the_end_of_a_piece_leaves_the_next, FilePieces)
+{
+    add(file, 0, 100);
+    add(file, 100, 10000);
+    BOOST_TEST((coalesce(100) == Coalesced(100, 1)));
+}
+
+BOOST_AUTO_TEST_CASE(sent_buffers_of_its_own_are_free_and_those_of_others_forgotten)
+{
+    TestLog log;
+    Pool* const pool = create_pool(1024, &log.log);
+    std::string memory(10, 'x');
+    std::array<Buf, 3> bufs;
+    std::array<Chain, 3> links;
+    for (std::size_t i = 0; i < bufs.size(); i++) {
+        bufs[i].start = memory.data();
+        bufs[i].pos = bufs[i].last = memory.data() + memory.size();
+        bufs[i].memory = 1;
+        links[i] = {&bufs[i], i + 1 < links.size() ? &links[i + 1] : nullptr};
+    }
+    bufs[0].recycled = 1;
+    bufs[2].pos = memory.data();  // is not sent
+    Chain* free = nullptr;
+    Chain* busy = nullptr;
+    Chain* out = links.data();
+    chain_update_chains(*pool, free, busy, out);
+    BOOST_TEST(out == nullptr);
+    BOOST_TEST((free == &links[0] && !free->next));
+    BOOST_TEST((bufs[0].pos == bufs[0].start && bufs[0].last == bufs[0].start));
+    BOOST_TEST(busy == &links[2]);
+    BOOST_TEST(alloc_chain_link(*pool) == &links[1]);
     destroy_pool(pool);
 }
 

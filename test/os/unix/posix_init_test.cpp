@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(the_calls_that_move_data_are_the_systems)
     BOOST_TEST(os_io.send == unix_send);
     BOOST_TEST(os_io.udp_send == udp_unix_send);
     BOOST_TEST(os_io.udp_send_chain == udp_unix_sendmsg_chain);
-    BOOST_TEST(os_io.send_chain == writev_chain);
+    BOOST_TEST(os_io.send_chain == linux_sendfile_chain);
 }
 
 BOOST_AUTO_TEST_CASE(every_errno_has_the_systems_text)

@@ -1,0 +1,230 @@
+#include <algorithm>
+#include <cerrno>
+#include <netinet/tcp.h>
+#include <sys/sendfile.h>
+
+#include "core/buf.hpp"
+#include "core/connection.hpp"
+#include "core/file.hpp"
+#include "core/thread_pool.hpp"
+#include "event/event.hpp"
+#include "os/unix/iovec.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+namespace {
+
+constexpr ssize_t io_done = static_cast<ssize_t>(Rc::done);  // a thread sends
+
+/// The kernel sends a page less in one call, whatever it is asked for.
+constexpr std::size_t sendfile_maxsize = 2'147'483'647;
+
+/// A sendfile() for a thread, and what came of it.
+///
+/// nginx: ngx_linux_sendfile_ctx_t
+struct LinuxSendfileCtx {
+    const Buf* file = nullptr;
+    int socket = invalid_socket;
+    std::size_t size = 0;
+
+    ssize_t sent = 0;
+    Err err = 0;
+};
+
+/// A socket option could not be set. A signal is no reason to fail: the data goes without.
+Rc option_failed(Connection& c, const char* text) noexcept
+{
+    const Err err = errno;
+    if (err == EINTR) {
+        return Rc::ok;
+    }
+    c.write->error = 1;
+    connection_error(c, err, text);
+    return Rc::error;
+}
+
+/// Before memory that is followed by a file: holds the last packet of the memory back until the
+/// file can fill it. TCP_NODELAY, which is set for the opposite, has to go first.
+Rc cork(Connection& c) noexcept
+{
+    if (c.tcp_nodelay == TcpOption::set) {
+        constexpr int off = 0;
+        if (::setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off)) == -1) {
+            return option_failed(c, "setsockopt(TCP_NODELAY) failed");
+        }
+        c.tcp_nodelay = TcpOption::unset;
+        log_debug(log_debug_event, c.log, 0, "no tcp_nodelay");
+    }
+    if (c.tcp_nodelay == TcpOption::unset) {
+        if (tcp_nopush(c.fd) == -1) {
+            return option_failed(c, "setsockopt(TCP_CORK) failed");
+        }
+        c.tcp_nopush = TcpOption::set;
+        log_debug(log_debug_event, c.log, 0, "tcp_nopush");
+    }
+    return Rc::ok;
+}
+
+/// There is nothing where the buffer says that the file goes on.
+ssize_t truncated(const Connection& c, const Buf& file) noexcept
+{
+    log_error(log_alert, c.log, 0, "sendfile() reported that \"{}\" was truncated at {}",
+              file.file->name, file.file_pos);
+    return io_error;
+}
+
+/// nginx: ngx_linux_sendfile_thread_handler()
+void linux_sendfile_thread_handler(void* data, Log* log) noexcept
+{
+    auto& ctx = *static_cast<LinuxSendfileCtx*>(data);
+    do {
+        off_t offset = ctx.file->file_pos;
+        ctx.sent = ::sendfile(ctx.socket, ctx.file->file->fd, &offset, ctx.size);
+        ctx.err = ctx.sent == -1 ? errno : 0;
+    } while (ctx.err == EINTR);
+    log_debug(log_debug_event, log, 0, "sendfile: {} (err: {}) of {} @{}", ctx.sent, ctx.err,
+              ctx.size, ctx.file->file_pos);
+}
+
+/// What the thread has brought about. When the poller has reported room in the meantime, a full
+/// socket is tried again: the report comes once.
+ssize_t linux_sendfile_result(Connection& c, const LinuxSendfileCtx& ctx) noexcept
+{
+    if (ctx.err == EAGAIN) {
+        return c.write->complete ? 0 : io_again;
+    }
+    if (ctx.err != 0) {
+        c.write->error = 1;
+        connection_error(c, ctx.err, "sendfile() failed");
+        return io_error;
+    }
+    return ctx.sent == 0 ? truncated(c, *ctx.file) : ctx.sent;
+}
+
+/// nginx: ngx_linux_sendfile_thread()
+ssize_t linux_sendfile_thread(Connection& c, const Buf& file, std::size_t size) noexcept
+{
+    log_debug(log_debug_core, c.log, 0, "linux sendfile thread: {}, {}, {}", file.file->fd, size,
+              file.file_pos);
+    if (!c.sendfile_task) {
+        c.sendfile_task = thread_task_alloc<LinuxSendfileCtx>(*c.pool);
+        c.sendfile_task->event.log = c.log;
+        c.sendfile_task->handler = linux_sendfile_thread_handler;
+    }
+    ThreadTask& task = *c.sendfile_task;
+    auto& ctx = *static_cast<LinuxSendfileCtx*>(task.ctx);
+
+    if (task.event.complete) {
+        task.event.complete = 0;
+        return linux_sendfile_result(c, ctx);
+    }
+
+    ctx = {.file = &file, .socket = c.fd, .size = size};
+    c.write->complete = 0;
+    return file.file->thread_handler(task, *file.file) == Rc::ok ? io_done : io_error;
+}
+
+/// Sends once from a file: the number of bytes, io_again, io_done, or io_error after a log line.
+///
+/// nginx: ngx_linux_sendfile()
+ssize_t linux_sendfile(Connection& c, const Buf& file, std::size_t size) noexcept
+{
+    if (file.file->thread_handler) {
+        return linux_sendfile_thread(c, file, size);
+    }
+
+    ssize_t n = 0;
+    do {
+        off_t offset = file.file_pos;
+        n = ::sendfile(c.fd, file.file->fd, &offset, size);
+        log_debug(log_debug_event, c.log, 0, "sendfile: {} of {} @{}", n, size, file.file_pos);
+    } while (n == -1 && errno == EINTR);
+
+    if (n > 0) {
+        return n;
+    }
+    if (n == 0) {
+        return truncated(c, file);
+    }
+    const Err err = errno;
+    if (err == EAGAIN) {
+        log_debug(log_debug_event, c.log, err, "sendfile() is not ready");
+        return io_again;
+    }
+    c.write->error = 1;
+    connection_error(c, err, "sendfile() failed");
+    return io_error;
+}
+
+/// What one call was to send, and what came of it.
+struct Sent {
+    std::size_t size;
+    ssize_t n;
+};
+
+/// Sends the pieces of a file that lie side by side from `cl` on.
+Sent send_file(Connection& c, Chain* cl, std::size_t limit) noexcept
+{
+    const Buf& file = *cl->buf;
+    const auto size = static_cast<std::size_t>(chain_coalesce_file(cl, static_cast<off_t>(limit)));
+    if (size == 0) {
+        debug_point();
+        return {0, io_error};
+    }
+    return {size, linux_sendfile(c, file, size)};
+}
+
+}  // namespace
+
+// Differs from nginx: a writev() that sends a part tells that the socket is full, as in
+// writev_chain(). Only sendfile() stops early without a reason, and is called until EAGAIN.
+Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit) noexcept
+{
+    Event& wev = *c.write;
+    if (!wev.ready) {
+        return in;
+    }
+
+    const std::size_t max_limit = sendfile_maxsize - pagesize;
+    const std::size_t max =
+        limit == 0 ? max_limit : std::min(static_cast<std::size_t>(limit), max_limit);
+    std::size_t send = 0;
+
+    for (;;) {
+        IoVec vec;
+        Chain* const cl = output_chain_to_iovec(vec, in, max - send, c.log);
+        if (cl == chain_error) {
+            return chain_error;
+        }
+        const bool file_next = cl && cl->buf->in_file;
+        if (file_next && vec.count != 0 && c.tcp_nopush == TcpOption::unset && cork(c) != Rc::ok) {
+            return chain_error;
+        }
+
+        const bool file = file_next && vec.count == 0;
+        const Sent result = file ? send_file(c, cl, max - send) : Sent{vec.size, writev(c, vec)};
+        if (result.n == io_error) {
+            return chain_error;
+        }
+        if (result.n == io_done) {
+            return in;
+        }
+
+        const std::size_t sent = result.n == io_again ? 0 : static_cast<std::size_t>(result.n);
+        c.sent += static_cast<off_t>(sent);
+        send += sent;
+        in = chain_update_sent(in, sent);
+
+        if (result.n == io_again || (!file && sent != result.size)) {
+            wev.ready = 0;
+            return in;
+        }
+        if (send >= max || !in) {
+            return in;
+        }
+    }
+}
+
+}  // namespace ngx
