@@ -322,8 +322,26 @@ constexpr Command stream_commands[] = {
     },
 };
 
+/// Calls the modules' init_conf, if there is a stream block.
+const char* stream_init_conf(Cycle& cycle, void* conf)
+{
+    const auto* ctx = static_cast<const BlockCtx*>(conf);
+    for (const Module* module : modules_of(cycle)) {
+        if (!ctx || module->type != ModuleType::stream) {
+            continue;
+        }
+        const auto init_conf = static_cast<const StreamModule*>(module->ctx)->init_conf;
+        void* const main_conf = ctx->conf[stream_main_conf_offset][module->ctx_index];
+        if (init_conf && init_conf(cycle, main_conf) != conf_ok) {
+            return conf_error;
+        }
+    }
+    return conf_ok;
+}
+
 constexpr CoreModule stream_module_ctx = {
     .name = "stream",
+    .init_conf = stream_init_conf,
 };
 
 }  // namespace

@@ -93,6 +93,10 @@ struct StreamModule {
 
     void* (*create_srv_conf)(Conf& cf) = nullptr;
     const char* (*merge_srv_conf)(Conf& cf, void* prev, void* conf) = nullptr;
+
+    /// Once the whole file is read, with the events block, which may stand behind this one. Logs
+    /// its error and answers conf_error. Not in nginx.
+    const char* (*init_conf)(Cycle& cycle, void* main_conf) = nullptr;
 };
 
 extern Module stream_module;

@@ -45,6 +45,7 @@ const std::vector<KnownDifference> table{
     {Agreement::meaning,
      "ngxx has no http, whose directives are unknown to it",
      {"*: http {}", "*: types {}", "*: location / {}", "*: if *", "*: root *"}},
+    {Agreement::none, "ngxx refuses what nginx ignores", {"core: a pool with a word too many*"}},
     {Agreement::none,
      "ngxx has no regular expressions",
      {"core: *: pcre_jit *", "return: spelling of variables: return \"$1*"}},
@@ -52,7 +53,7 @@ const std::vector<KnownDifference> table{
      "the stream block of ngxx is small",
      {"stream: directives that nginx has and ngxx lacks*"}},
     {Agreement::none,
-     "echo and discard are handlers of ngxx alone",
+     "echo, discard and send_file are handlers of ngxx alone",
      {"stream: directives that ngxx has and nginx lacks*"}},
 
     {Agreement::verdict, "ngxx has no TLS", {"listen: parameters: * ssl;", "listen: udp: * ssl;"}},

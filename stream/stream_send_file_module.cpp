@@ -1,0 +1,482 @@
+#include <bit>
+#include <cerrno>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "core/conf_slot.hpp"
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/file.hpp"
+#include "core/output_chain.hpp"
+#include "core/thread_pool.hpp"
+#include "event/event.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/files.hpp"
+#include "stream/stream.hpp"
+
+/// `send_file PATH;` sends a file to each client and closes: the smallest consumer of all the ways
+/// a file may go. nginx has none like it; the directives around it are those of its http, with
+/// their defaults.
+namespace ngx {
+
+extern Module stream_send_file_module;
+
+namespace {
+
+constexpr off_t directio_off_size = std::numeric_limits<off_t>::max();  // no file is so large
+constexpr Msec task_timeout = 60'000;  // after it, and each time again, an alert
+
+enum class Aio { off, on, threads };
+
+struct StreamSendFileSrvConf {
+    static constexpr Module* module = &stream_send_file_module;
+
+    std::string_view path{};
+
+    std::optional<bool> sendfile{};
+    std::optional<std::size_t> sendfile_max_chunk{};
+    std::optional<Aio> aio{};
+    ThreadPool* thread_pool = nullptr;  // of Aio::threads
+    std::optional<off_t> directio{};
+    std::optional<off_t> directio_alignment{};
+    std::optional<Bufs> output_buffers{};
+    std::optional<Msec> timeout{};
+};
+
+/// Where `aio on` stands, to be looked at when the event method is known.
+struct StreamSendFileMainConf {
+    struct Place {
+        std::string_view file{};
+        std::size_t line = 0;
+    };
+    std::vector<Place> aio_on{};
+};
+
+/// A file on its way to a client. While `output.aio` is set, a thread or the kernel has the
+/// session's memory and its descriptors: a session that is to end then is only marked, with
+/// `finished`, and ends when the task comes back.
+struct StreamSendFileCtx {
+    static constexpr Module* module = &stream_send_file_module;
+
+    File file{};
+    Buf buf{};
+    Chain out{};
+    OutputChainCtx output{};
+    ChainWriterCtx writer{};
+    StreamStatus finished = StreamStatus::none;
+};
+
+StreamSession& session_of(const Connection& c) noexcept
+{
+    return *static_cast<StreamSession*>(c.data);
+}
+
+/// Ends the session, now or as soon as nobody else has anything of it.
+void finish(StreamSession& s, StreamStatus status) noexcept
+{
+    auto& ctx = *stream_get_module_ctx<StreamSendFileCtx>(s);
+    if (!ctx.output.aio) {
+        stream_finalize_session(s, status);
+        return;
+    }
+    ctx.finished = status;
+    if (s.connection->write->timer_set()) {
+        del_timer(*s.connection->write);
+    }
+}
+
+/// Sends what can be sent now, then waits for the client or for the file.
+void send_more(StreamSession& s) noexcept
+{
+    Event& wev = *s.connection->write;
+    auto& ctx = *stream_get_module_ctx<StreamSendFileCtx>(s);
+    if (ctx.output.aio) {
+        return;
+    }
+
+    Chain* const in = ctx.buf.last_buf ? nullptr : &ctx.out;
+    ctx.buf.last_buf = 1;
+    const Rc rc = output_chain(ctx.output, in);
+    if (rc == Rc::ok) {
+        log_debug(log_debug_stream, wev.log, 0, "stream send file done");
+        finish(s, StreamStatus::ok);
+        return;
+    }
+    if (rc == Rc::error || handle_write_event(wev, 0) != Rc::ok) {
+        finish(s, StreamStatus::internal_server_error);
+        return;
+    }
+    if (!ctx.output.aio) {
+        const auto& conf = *stream_get_module_srv_conf<StreamSendFileSrvConf>(s);
+        add_timer(wev, *conf.timeout);
+    } else if (wev.timer_set()) {
+        del_timer(wev);  // it is not the client that is waited for
+    }
+}
+
+void send_file_write_handler(Event& wev) noexcept
+{
+    Connection& c = *static_cast<Connection*>(wev.data);
+    if (wev.timedout) {
+        connection_error(c, ETIMEDOUT, "connection timed out");
+        finish(session_of(c), StreamStatus::ok);
+        return;
+    }
+    if (c.close) {
+        finish(session_of(c), StreamStatus::ok);
+        return;
+    }
+    send_more(session_of(c));
+}
+
+/// Nothing is read; but the shutdown timer asks by the read handler.
+void send_file_read_handler(Event& rev) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(rev.data);
+    if (c.close) {
+        finish(session_of(c), StreamStatus::ok);
+    }
+}
+
+/// A task has come back, or its time is over: then there is nothing to do but to say so, for
+/// neither a thread nor the kernel can be stopped.
+void task_handler(Event& ev, StreamSession& s, const char* what) noexcept
+{
+    if (ev.timedout) {
+        ev.timedout = 0;
+        log_error(log_alert, s.connection->log, 0, "{} operation took too long", what);
+        add_timer(ev, task_timeout);
+        return;
+    }
+    if (ev.timer_set()) {
+        del_timer(ev);
+    }
+
+    auto& ctx = *stream_get_module_ctx<StreamSendFileCtx>(s);
+    ctx.output.aio = false;
+    if (ctx.finished != StreamStatus::none) {
+        stream_finalize_session(s, ctx.finished);
+        return;
+    }
+    send_more(s);
+}
+
+/// In nginx's http: ngx_http_copy_aio_event_handler()
+void aio_event_handler(Event& ev) noexcept
+{
+    const auto& aio = *static_cast<EventAio*>(ev.data);
+    task_handler(ev, *static_cast<StreamSession*>(aio.data), "aio");
+}
+
+/// In nginx's http: ngx_http_copy_aio_handler()
+void aio_handler(OutputChainCtx& output, File& file) noexcept
+{
+    const Connection& c = *static_cast<ChainWriterCtx*>(output.filter_ctx)->connection;
+    file.aio->data = c.data;
+    file.aio->handler = aio_event_handler;
+    add_timer(file.aio->event, task_timeout);
+    output.aio = true;
+}
+
+/// In nginx's http: ngx_http_copy_thread_event_handler()
+void thread_event_handler(Event& ev) noexcept
+{
+    task_handler(ev, session_of(*static_cast<Connection*>(ev.data)), "thread");
+}
+
+/// In nginx's http: ngx_http_copy_thread_handler()
+Rc thread_handler(ThreadTask& task, File& file) noexcept
+{
+    Connection& c = *static_cast<ChainWriterCtx*>(file.thread_ctx)->connection;
+    const StreamSession& s = session_of(c);
+    const auto& conf = *stream_get_module_srv_conf<StreamSendFileSrvConf>(s);
+
+    task.event.data = &c;
+    task.event.handler = thread_event_handler;
+    if (thread_task_post(*conf.thread_pool, task) != Rc::ok) {
+        return Rc::error;
+    }
+    add_timer(task.event, task_timeout);
+    stream_get_module_ctx<StreamSendFileCtx>(s)->output.aio = true;
+    return Rc::ok;
+}
+
+/// Opens the file of the session; its descriptor is closed with the connection's pool. False after
+/// a log line.
+bool open_session_file(Connection& c, const StreamSendFileSrvConf& conf, File& file) noexcept
+{
+    file.name = conf.path;
+    file.log = c.log;
+    file.fd = open_file(file.name.data(), O_RDONLY | O_NONBLOCK);  // a FIFO would wait for writers
+    if (file.fd == invalid_file) {
+        log_error(log_err, c.log, errno, "open() \"{}\" failed", file.name);
+        return false;
+    }
+    c.pool->cleanup_add([](void* data) { (void)close_file(static_cast<File*>(data)->fd); }, &file);
+
+    if (fd_info(file.fd, &file.info) == -1) {
+        log_error(log_crit, c.log, errno, "fstat() \"{}\" failed", file.name);
+        return false;
+    }
+    if (!S_ISREG(file.info.st_mode)) {
+        log_error(log_err, c.log, 0, "\"{}\" is {}", file.name,
+                  S_ISDIR(file.info.st_mode) ? "a directory" : "not a regular file");
+        return false;
+    }
+    if (file.info.st_size >= *conf.directio) {
+        file.directio = directio_on(file.fd) != -1;
+        if (!file.directio) {
+            log_error(log_alert, c.log, errno, "fcntl(O_DIRECT) \"{}\" failed", file.name);
+        }
+    }
+    return true;
+}
+
+/// How the configuration wants the file to go.
+void init_output(StreamSession& s, const StreamSendFileSrvConf& conf,
+                 StreamSendFileCtx& ctx) noexcept
+{
+    Connection& c = *s.connection;
+    c.sendfile = *conf.sendfile && (io.flags & io_sendfile) != 0;
+
+    ctx.writer.connection = &c;
+    ctx.writer.limit = static_cast<off_t>(*conf.sendfile_max_chunk);
+
+    OutputChainCtx& output = ctx.output;
+    output.sendfile = c.sendfile;
+    output.alignment = *conf.directio_alignment;
+    output.bufs = *conf.output_buffers;
+    output.pool = c.pool;
+    output.aio_handler = *conf.aio == Aio::on && file_aio ? aio_handler : nullptr;
+    output.thread_handler = *conf.aio == Aio::threads ? thread_handler : nullptr;
+    output.output_filter = chain_writer;
+    output.filter_ctx = &ctx.writer;
+}
+
+void stream_send_file_handler(StreamSession& s) noexcept
+{
+    Connection& c = *s.connection;
+    c.log->action = "sending a file";
+
+    const auto& conf = *stream_get_module_srv_conf<StreamSendFileSrvConf>(s);
+    auto& ctx = *c.pool->create<StreamSendFileCtx>();
+    if (c.type != SOCK_STREAM) {
+        log_error(log_err, c.log, 0, "\"send_file\" cannot send datagrams");
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    if (!open_session_file(c, conf, ctx.file)) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    if (ctx.file.info.st_size == 0) {
+        stream_finalize_session(s, StreamStatus::ok);
+        return;
+    }
+
+    stream_set_ctx(s, &ctx);
+    init_output(s, conf, ctx);
+    ctx.buf.file = &ctx.file;
+    ctx.buf.in_file = 1;
+    ctx.buf.file_last = ctx.file.info.st_size;
+    ctx.out.buf = &ctx.buf;
+
+    c.read->handler = send_file_read_handler;
+    c.write->handler = send_file_write_handler;
+    send_more(s);
+}
+
+void* stream_send_file_create_main_conf(Conf& cf)
+{
+    return cf.pool->create<StreamSendFileMainConf>();
+}
+
+/// The poller has to complete asynchronous reads; a pool of threads is looked at by its own module.
+const char* stream_send_file_init_conf(Cycle& cycle, void* main_conf)
+{
+    const EventModule& method = event_method(cycle);
+    const auto& places = static_cast<StreamSendFileMainConf*>(main_conf)->aio_on;
+    if (method.file_aio || places.empty()) {
+        return conf_ok;
+    }
+    log_error(log_emerg, cycle.log, 0,
+              "\"aio on\" is unsupported by the event method \"{}\" in {}:{}", method.name,
+              places.front().file, places.front().line);
+    return conf_error;
+}
+
+void* stream_send_file_create_srv_conf(Conf& cf)
+{
+    return cf.pool->create<StreamSendFileSrvConf>();
+}
+
+const char* stream_send_file_merge_srv_conf(Conf& cf, void* parent, void* child)
+{
+    const auto& prev = *static_cast<StreamSendFileSrvConf*>(parent);
+    auto& conf = *static_cast<StreamSendFileSrvConf*>(child);
+
+    conf.thread_pool = conf.aio ? conf.thread_pool : prev.thread_pool;
+    conf_merge_value(conf.aio, prev.aio, Aio::off);
+    conf_merge_value(conf.sendfile, prev.sendfile, false);
+    conf_merge_value(conf.sendfile_max_chunk, prev.sendfile_max_chunk, std::size_t{2} << 20);
+    conf_merge_value(conf.directio, prev.directio, directio_off_size);
+    conf_merge_value(conf.directio_alignment, prev.directio_alignment, 512);
+    conf_merge_value(conf.output_buffers, prev.output_buffers, Bufs{2, 32'768});
+    conf_merge_value(conf.timeout, prev.timeout, Msec{60'000});
+
+    const auto alignment = static_cast<std::size_t>(*conf.directio_alignment);
+    if (*conf.directio != directio_off_size && conf.output_buffers->size % alignment != 0) {
+        conf_log_error(log_emerg, cf, 0,
+                       "with \"directio\" the size of \"output_buffers\" must be a multiple of "
+                       "\"directio_alignment\", {}",
+                       alignment);
+        return conf_error;
+    }
+    return conf_ok;
+}
+
+/// `send_file PATH;`
+const char* stream_send_file(Conf& cf, const Command&, void* conf)
+{
+    auto& sfcf = *static_cast<StreamSendFileSrvConf*>(conf);
+    if (!sfcf.path.empty()) {
+        return "is duplicate";
+    }
+    if (cf.args[1].empty()) {
+        return "needs a path";
+    }
+    sfcf.path = conf_full_name(*cf.cycle, cf.args[1], false);
+    stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf)->handler = stream_send_file_handler;
+    return conf_ok;
+}
+
+/// `aio on|off|threads[=POOL];`
+///
+/// In nginx's http: ngx_http_core_set_aio()
+const char* stream_send_file_aio(Conf& cf, const Command&, void* conf)
+{
+    constexpr std::string_view threads = "threads";
+    auto& sfcf = *static_cast<StreamSendFileSrvConf*>(conf);
+    const std::string_view value = cf.args[1];
+    if (sfcf.aio) {
+        return "is duplicate";
+    }
+
+    if (value == "off") {
+        sfcf.aio = Aio::off;
+        return conf_ok;
+    }
+    if (value == "on") {
+        sfcf.aio = Aio::on;
+        auto& main = *static_cast<StreamSendFileMainConf*>(
+            cf.ctx->conf[stream_main_conf_offset][stream_send_file_module.ctx_index]);
+        main.aio_on.push_back({cf.pool->pstrdup(cf.conf_file->name), cf.conf_file->line});
+        return conf_ok;
+    }
+    if (value == threads) {
+        sfcf.thread_pool = &thread_pool_add(cf);
+    } else if (value.starts_with("threads=") && value.size() > threads.size() + 1) {
+        sfcf.thread_pool = &thread_pool_add(cf, value.substr(threads.size() + 1));
+    } else {
+        return "invalid value";
+    }
+    sfcf.aio = Aio::threads;
+    return conf_ok;
+}
+
+/// `directio SIZE|off;`
+const char* stream_send_file_directio(Conf& cf, const Command& cmd, void* conf)
+{
+    auto& directio = static_cast<StreamSendFileSrvConf*>(conf)->directio;
+    if (cf.args[1] != "off") {
+        return conf_set_off_slot<&StreamSendFileSrvConf::directio>(cf, cmd, conf);
+    }
+    if (directio) {
+        return "is duplicate";
+    }
+    directio = directio_off_size;
+    return conf_ok;
+}
+
+/// Differs from nginx's http: there any number is taken, and reads fail with most.
+const char* stream_send_file_directio_alignment(Conf& cf, const Command& cmd, void* conf)
+{
+    const char* rv = conf_set_off_slot<&StreamSendFileSrvConf::directio_alignment>(cf, cmd, conf);
+    if (rv != conf_ok) {
+        return rv;
+    }
+    const off_t value = *static_cast<StreamSendFileSrvConf*>(conf)->directio_alignment;
+    return std::has_single_bit(static_cast<std::uint64_t>(value)) ? conf_ok
+                                                                  : "must be a power of 2";
+}
+
+constexpr std::uint32_t main_and_srv = stream_main_conf | stream_srv_conf;
+
+constexpr Command stream_send_file_commands[] = {
+    {
+        .name = "send_file",
+        .type = stream_srv_conf | conf_take1,
+        .set = stream_send_file,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "sendfile",
+        .type = main_and_srv | conf_flag,
+        .set = conf_set_flag_slot<&StreamSendFileSrvConf::sendfile>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "sendfile_max_chunk",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_size_slot<&StreamSendFileSrvConf::sendfile_max_chunk>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "aio",
+        .type = main_and_srv | conf_take1,
+        .set = stream_send_file_aio,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "directio",
+        .type = main_and_srv | conf_take1,
+        .set = stream_send_file_directio,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "directio_alignment",
+        .type = main_and_srv | conf_take1,
+        .set = stream_send_file_directio_alignment,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "output_buffers",
+        .type = main_and_srv | conf_take2,
+        .set = conf_set_bufs_slot<&StreamSendFileSrvConf::output_buffers>,
+        .conf = stream_srv_conf_offset,
+    },
+    {
+        .name = "send_file_timeout",
+        .type = main_and_srv | conf_take1,
+        .set = conf_set_msec_slot<&StreamSendFileSrvConf::timeout>,
+        .conf = stream_srv_conf_offset,
+    },
+};
+
+constexpr StreamModule stream_send_file_module_ctx = {
+    .create_main_conf = stream_send_file_create_main_conf,
+    .create_srv_conf = stream_send_file_create_srv_conf,
+    .merge_srv_conf = stream_send_file_merge_srv_conf,
+    .init_conf = stream_send_file_init_conf,
+};
+
+}  // namespace
+
+constinit Module stream_send_file_module = {
+    .ctx = &stream_send_file_module_ctx,
+    .commands = stream_send_file_commands,
+    .type = ModuleType::stream,
+};
+
+}  // namespace ngx
