@@ -64,11 +64,9 @@ Chain* chain_update_sent(Chain* in, std::size_t sent) noexcept
 {
     for (; in; in = in->next) {
         Buf& b = *in->buf;
-        if (buf_special(b)) {
-            continue;
-        }
-        const std::size_t n = std::min(buf_size(b), sent);
-        const bool all = n == buf_size(b);
+        const std::size_t size = buf_size(b);  // 0 of a mark
+        const std::size_t n = std::min(size, sent);
+        const bool all = n == size;
         if (buf_in_memory(b)) {
             b.pos += n;
         }

@@ -30,13 +30,13 @@ Chain* output_chain_to_iovec(IoVec& vec, Chain* in, std::size_t limit, Log* log)
 {
     for (; in && vec.size < limit; in = in->next) {
         const Buf& b = *in->buf;
-        if (buf_special(b)) {
-            continue;
-        }
         if (b.in_file) {
             break;
         }
         if (!buf_in_memory(b)) {
+            if (buf_special(b)) {
+                continue;
+            }
             return bad_buf("bad buf in output chain", b, log);
         }
 
