@@ -61,7 +61,8 @@ struct StreamSendFileCtx {
 
     File file{};
     Buf buf{};
-    Chain out{};
+    Chain chain{};
+    Chain* in = nullptr;  // the chain, until `output` has it
     OutputChainCtx output{};
     ChainWriterCtx writer{};
     StreamStatus finished = StreamStatus::none;
@@ -95,9 +96,7 @@ void send_more(StreamSession& s) noexcept
         return;
     }
 
-    Chain* const in = ctx.buf.last_buf ? nullptr : &ctx.out;
-    ctx.buf.last_buf = 1;
-    const Rc rc = output_chain(ctx.output, in);
+    const Rc rc = output_chain(ctx.output, std::exchange(ctx.in, nullptr));
     if (rc == Rc::ok) {
         log_debug(log_debug_stream, wev.log, 0, "stream send file done");
         finish(s, StreamStatus::ok);
@@ -280,7 +279,9 @@ void stream_send_file_handler(StreamSession& s) noexcept
     ctx.buf.file = &ctx.file;
     ctx.buf.in_file = 1;
     ctx.buf.file_last = ctx.file.info.st_size;
-    ctx.out.buf = &ctx.buf;
+    ctx.buf.last_buf = 1;
+    ctx.chain.buf = &ctx.buf;
+    ctx.in = &ctx.chain;
 
     c.read->handler = send_file_read_handler;
     c.write->handler = send_file_write_handler;

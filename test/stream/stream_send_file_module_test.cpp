@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_SUITE(stream_send_file_module)
 BOOST_AUTO_TEST_CASE(a_file_is_sent_in_each_way_and_the_connection_closed)
 {
     for (const std::string& way : ways()) {
-        for (const std::size_t size : {1, 511, 512, 513, 32'768, 100'000}) {
+        for (const std::size_t size : {1U, 511U, 512U, 513U, 32'768U, 100'000U}) {
             const FileServer files(text_of(size), way, "127.0.0.1:PORT");
             const Client client = files.server.connect();
             const std::string got = files.server.serve([&client] { return client.receive_all(); });
