@@ -206,6 +206,8 @@ std::string in_context(std::string_view context, const std::string& text)
         {"server", "events {}\nstream {\nserver {\n", "}\n}\n"},
         {"listen", "events {}\nstream {\nserver {\n", "return x;\n}\n}\n"},
         {"full", "events {}\nstream {\nserver {\nlisten unix:%DIR%/s;\n", "return x;\n}\n}\n"},
+        {"upstream", "events {}\nstream {\nupstream u {\n",
+         "}\nserver {\nlisten unix:%DIR%/s;\nproxy_pass u;\n}\n}\n"},
         {"return", "events {}\nstream {\nserver {\nlisten unix:%DIR%/s;\n", "}\n}\n"},
     };
     const auto frame = std::ranges::find(frames, context, &Frame::context);

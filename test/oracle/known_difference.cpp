@@ -72,7 +72,16 @@ const std::vector<KnownDifference> table{
      "nginx 1.31 misses the handler when a connection comes, 1.22 when it reads the file",
      {"stream: server without a handler*", "generated: error_log in return",
       "generated: listen in return", "generated: allow in return", "generated: deny in return",
-      "generated: preread_* in return", "generated: proxy_protocol_timeout in return"}},
+      "generated: preread_* in return", "generated: proxy_protocol* in return",
+      "generated: proxy_[!p]* in return"}},
+    {Agreement::verdict,
+     "in nginx 1.31 proxy_protocol is more than a flag",
+     {"generated: proxy_protocol with an empty argument", "generated: proxy_protocol \"[yo1]\"",
+      "generated: proxy_protocol \"yes\"", "generated: proxy_protocol \"onn\"",
+      "generated: proxy_protocol \"on,\""}},
+    {Agreement::none,
+     "a proxy without a buffer would hang, which ngxx says at once and nginx never",
+     {"generated: proxy_buffer_size \"0\""}},
 
     {Agreement::verdict,
      "ngxx reads IPv6 addresses as the C library does: one colon may not lead, :: may stand for "

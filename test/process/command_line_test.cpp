@@ -99,8 +99,10 @@ BOOST_AUTO_TEST_CASE(V_lists_the_modules_in_the_order_of_the_table)
     for (const std::string& method : setup().methods) {
         wanted += " ngx_" + method + "_module";
     }
-    wanted += " ngx_stream_module ngx_stream_core_module ngx_stream_return_module"
-              " ngx_stream_echo_module ngx_stream_discard_module";
+    wanted += " ngx_thread_pool_module ngx_stream_module ngx_stream_core_module"
+              " ngx_stream_access_module ngx_stream_proxy_module ngx_stream_upstream_module"
+              " ngx_stream_return_module ngx_stream_upstream_least_conn_module"
+              " ngx_stream_echo_module ngx_stream_discard_module ngx_stream_send_file_module";
     BOOST_TEST(count(result.err, wanted) == 1U, result.err);
     BOOST_TEST(count(result.err, "\nconfigure arguments: --prefix=") == 1U, result.err);
 }
