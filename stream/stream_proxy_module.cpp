@@ -14,6 +14,7 @@
 #include "event/event_connect.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "os/unix/process_cycle.hpp"
 #include "stream/stream_script.hpp"
 #include "stream/stream_upstream.hpp"
@@ -379,7 +380,7 @@ bool receive_input(StreamSession& s, StreamFlow& f) noexcept
     if (f.limit_rate != 0) {
         delay_next_read(f, n);
     }
-    if (s.connection->type == SOCK_DGRAM) {
+    if (s.connection->type == SOCK_DGRAM && !rev.eof) {
         add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
     }
     f.packets++;
@@ -400,6 +401,7 @@ bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
             return false;
         }
         // The client's next datagram begins another session.
+        delete_udp_connection(*s.connection);
     }
     if (*pscf.responses == unlimited ||
         u.upstream.packets < static_cast<std::size_t>(*pscf.responses) * u.downstream.packets) {

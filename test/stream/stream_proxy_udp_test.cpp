@@ -1,0 +1,246 @@
+// The proxy with datagrams: each goes on whole, and a session ends when its answers are there.
+
+#include <cerrno>
+#include <netinet/in.h>
+#include <string>
+#include <sys/socket.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_timer.hpp"
+#include "stream/stream_upstream.hpp"
+#include "test/stream/server.hpp"
+#include "test/stream/upstream.hpp"
+#include "test/support/fake_calls.hpp"
+#include "test/support/log.hpp"
+
+namespace ngx::test {
+
+namespace {
+
+/// A socket that answers what the proxy sends to PORT2.
+class Answering {
+public:
+    explicit Answering(const Server& server)
+    {
+        SockaddrUnion sa{};
+        sa.in.sin_family = AF_INET;
+        sa.in.sin_port = htons(static_cast<in_port_t>(server.port + 1));
+        sa.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        const timeval timeout{.tv_sec = 10, .tv_usec = 0};
+        BOOST_REQUIRE_EQUAL(
+            ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+        BOOST_REQUIRE_EQUAL(::bind(fd_.get(), &sa.any, sizeof(sa.in)), 0);
+    }
+
+    /// The next datagram; whoever sent it is the one to be answered.
+    std::string receive()
+    {
+        std::string text(65'536, '\0');
+        len_ = sizeof(from_);
+        const ssize_t n = ::recvfrom(fd_.get(), text.data(), text.size(), 0, &from_.any, &len_);
+        BOOST_REQUIRE_GE(n, 0);
+        text.resize(static_cast<std::size_t>(n));
+        return text;
+    }
+
+    void answer(std::string_view text) const
+    {
+        BOOST_TEST(::sendto(fd_.get(), text.data(), text.size(), 0, &from_.any, len_) ==
+                   static_cast<ssize_t>(text.size()));
+    }
+
+private:
+    Fd fd_{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    SockaddrUnion from_{};
+    socklen_t len_ = 0;
+};
+
+std::string proxying(std::string_view directives)
+{
+    return fmt::format("server {{ listen 127.0.0.1:PORT udp; proxy_pass 127.0.0.1:PORT2; "
+                       "error_log DIR/info info; {} }}",
+                       directives);
+}
+
+/// A session whose client has sent "question".
+struct Asked {
+    explicit Asked(std::string_view directives = "") : server(proxying(directives))
+    {
+        client.send("question");
+        server.turn_until([&] { return server.connections().size() == 2; });
+        BOOST_TEST(upstream.receive() == "question");
+    }
+
+    /// The answer to it goes back whole.
+    [[nodiscard]] bool is_answered(std::string_view text) const
+    {
+        upstream.answer(text);
+        return server.serve([&] { return client.receive_datagram(); }) == text;
+    }
+
+    [[nodiscard]] std::string log() const { return read_file(server.dir / "info"); }
+
+    Server server;
+    Answering upstream{server};
+    Client client = server.connect();
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(stream_proxy_udp)
+
+BOOST_AUTO_TEST_CASE(a_datagram_is_answered_and_the_session_goes_on)
+{
+    Asked asked;
+    BOOST_TEST(asked.is_answered("answer"));
+    BOOST_TEST(asked.is_answered("another answer"));
+    asked.client.send("another question");
+    BOOST_TEST(asked.server.serve([&] { return asked.upstream.receive(); }) == "another question");
+
+    const StreamSession& s = session_of(asked.server);
+    BOOST_TEST(s.upstream->downstream.packets == 2U);
+    BOOST_TEST(s.upstream->upstream.packets == 2U);
+    BOOST_TEST(s.received == 24);
+    BOOST_TEST(s.upstream->received == 20);
+}
+
+BOOST_AUTO_TEST_CASE(datagrams_stay_what_they_are)
+{
+    Asked asked;
+    for (const std::size_t size : {0UL, 1UL, 1000UL, 16'384UL}) {
+        BOOST_TEST(asked.is_answered(numbers(size)), size);
+    }
+    for (const std::size_t size : {1UL, 1000UL, 16'384UL}) {
+        asked.client.send(numbers(size));
+        BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) == numbers(size)),
+                   size);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(datagrams_that_wait_for_the_socket_are_not_cut)
+{
+    Asked asked("proxy_buffer_size 1000;");
+    const FakeCall full(Call::sendmsg, {.err = EAGAIN});
+    for (const std::size_t size : {900UL, 800UL, 700UL}) {
+        asked.upstream.answer(numbers(size));
+    }
+    for (const std::size_t size : {900UL, 800UL, 700UL}) {
+        BOOST_TEST(
+            (asked.server.serve([&] { return asked.client.receive_datagram(); }) == numbers(size)),
+            size);
+    }
+    BOOST_TEST(full.calls() > 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_ends_when_it_has_its_answers)
+{
+    Asked asked("proxy_responses 2;");
+    BOOST_TEST(asked.is_answered("one"));
+    BOOST_TEST(asked.server.connections().size() == 2U);
+    BOOST_TEST(asked.is_answered("two"));
+    asked.server.finish();
+    BOOST_TEST(contains(asked.log(), "udp done, packets from/to client:1/2, bytes from/to "
+                                     "client:8/6, bytes from/to upstream:6/8\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_waits_for_no_answers_ends_at_once)
+{
+    const Server server(proxying("proxy_responses 0;"));
+    Answering upstream(server);
+    const Client client = server.connect();
+    client.send("log line");
+    server.accept();
+    server.finish();
+    BOOST_TEST(upstream.receive() == "log line");
+}
+
+BOOST_AUTO_TEST_CASE(after_so_many_requests_the_client_begins_a_new_session)
+{
+    Asked asked("proxy_requests 2; proxy_responses 1;");
+    asked.client.send("second");
+    BOOST_TEST(asked.server.serve([&] { return asked.upstream.receive(); }) == "second");
+    BOOST_TEST(asked.server.connections().size() == 2U);
+
+    asked.client.send("third");
+    asked.server.turn_until([&] { return asked.server.connections().size() == 4; });
+    BOOST_TEST(asked.upstream.receive() == "third");
+}
+
+BOOST_AUTO_TEST_CASE(the_first_request_alone_may_make_a_session)
+{
+    Asked asked("proxy_requests 1;");
+    asked.client.send("second");
+    asked.server.turn_until([&] { return asked.server.connections().size() == 4; });
+    BOOST_TEST(asked.is_answered("to the first"));
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_is_silent_ends)
+{
+    Asked asked("proxy_timeout 20s;");
+    BOOST_TEST(asked.is_answered("answer"));
+    Server::pass(20'000);
+    BOOST_TEST(asked.server.connections().empty());
+    BOOST_TEST(contains(asked.log(), "udp timed out, packets from/to client:1/1, bytes from/to "
+                                     "client:8/6, bytes from/to upstream:6/8\n"));
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_that_is_missing_is_the_upstreams_fault)
+{
+    Asked asked("proxy_responses 1;");
+    Server::pass(600'000);
+    BOOST_TEST(asked.server.connections().empty());
+    BOOST_TEST(contains(asked.log(), "upstream timed out (110: Connection timed out) while "
+                                     "proxying connection, udp client: 127.0.0.1, server: "));
+}
+
+BOOST_AUTO_TEST_CASE(an_upstream_that_is_not_there_is_told_of_by_the_next_read)
+{
+    const Server server(proxying("proxy_responses 1;"));
+    const Client client = server.connect();
+    client.send("question");
+    server.accept();
+    server.finish();
+    BOOST_TEST(contains(read_file(server.dir / "info"),
+                        "(111: Connection refused) while proxying and reading from upstream"));
+}
+
+BOOST_AUTO_TEST_CASE(the_header_is_a_part_of_the_first_datagram)
+{
+    const Server server(proxying("proxy_protocol on;"));
+    Answering upstream(server);
+    const Client client = server.connect();
+    client.send("question");
+    server.turn_until([&] { return server.connections().size() == 2; });
+    const std::string got = upstream.receive();
+    BOOST_TEST(got.starts_with("PROXY "), got);
+    BOOST_TEST(got.ends_with("\r\nquestion"), got);
+    client.send("second");
+    BOOST_TEST(server.serve([&] { return upstream.receive(); }) == "second");
+}
+
+BOOST_AUTO_TEST_CASE(a_rate_holds_datagrams_back_as_a_whole)
+{
+    Asked asked("proxy_download_rate 1k;");
+    BOOST_TEST(asked.is_answered(numbers(1500)));
+    const Event& rev = *session_of(asked.server).upstream->peer.connection->read;
+    BOOST_TEST(unsigned{rev.delayed} == 1);
+    BOOST_TEST(rev.timer_set());
+}
+
+BOOST_AUTO_TEST_CASE(a_session_of_datagrams_is_logged)
+{
+    Asked asked("proxy_responses 1;");
+    BOOST_TEST(asked.is_answered("answer"));
+    asked.server.finish();
+    const std::string log = asked.server.shorten(asked.log());
+    BOOST_TEST(contains(log, " udp client 127.0.0.1:"));
+    BOOST_TEST(contains(log, " udp proxy 127.0.0.1:"));
+    BOOST_TEST(contains(log, " connected to 127.0.0.1:PORT2\n"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ngx::test
