@@ -349,14 +349,13 @@ void delay_next_read(StreamFlow& f, ssize_t n) noexcept
 ///
 /// Differs from nginx: a datagram is read into an empty buffer only. There the next one is read
 /// into what room is left, and cut.
-bool receive_input(StreamSession& s, StreamFlow& f) noexcept
+bool receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) noexcept
 {
     Event& rev = *f.src->read;
     if (!rev.ready || rev.delayed || f.out) {
         return false;
     }
     if (!f.buf.start) {
-        StreamProxySrvConf& pscf = srv_conf(s);
         pscf.buffers.take(f.buf, *pscf.buffer_size);
     }
     auto size = static_cast<std::size_t>(f.buf.end - f.buf.last);
@@ -529,16 +528,16 @@ void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write) noexce
         return;
     }
 
+    StreamProxySrvConf& pscf = srv_conf(s);
     do {
         if (do_write && f.dst && !send_output(s, f)) {
             stream_proxy_finalize(s, StreamStatus::ok);
             return;
         }
         do_write = true;
-    } while (receive_input(s, f));
+    } while (receive_input(s, pscf, f));
 
     c.log->action = "proxying connection";
-    StreamProxySrvConf& pscf = srv_conf(s);
     if (may_be_done(c, f) && stream_proxy_test_finalize(s, pscf, f) == Rc::ok) {
         return;
     }
@@ -592,12 +591,13 @@ bool end_delay(StreamSession& s, Event& ev) noexcept
     return false;
 }
 
-/// With edges epoll tells of the room in a socket whenever it tells of anything else.
+/// With edges epoll tells of the room in a socket whenever it tells of anything else: mostly
+/// nothing has waited for it.
 ///
 /// Differs from nginx: there this costs a whole pass, which moves nothing.
-bool nothing_to_move(const StreamFlow& f) noexcept
+bool nothing_to_move(const Event& ev, const StreamFlow& f) noexcept
 {
-    return f.empty() && !f.src->read->ready;
+    return ev.write && !ev.timedout && f.empty() && f.src && !f.src->read->ready;
 }
 
 StreamSession& session_of(const Event& ev) noexcept
@@ -633,10 +633,9 @@ void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
         return;
     }
 
-    if (!f.src || (ev.write && nothing_to_move(f))) {
-        return;
+    if (f.src) {
+        stream_proxy_process(s, f, ev.write);
     }
-    stream_proxy_process(s, f, ev.write);
 }
 
 /// nginx: ngx_stream_proxy_downstream_handler()
@@ -644,7 +643,10 @@ void stream_proxy_downstream_handler(Event& ev) noexcept
 {
     StreamSession& s = session_of(ev);
     StreamUpstream& u = *s.upstream;
-    stream_proxy_process_connection(s, ev, ev.write ? u.upstream : u.downstream);
+    StreamFlow& f = ev.write ? u.upstream : u.downstream;
+    if (!nothing_to_move(ev, f)) {
+        stream_proxy_process_connection(s, ev, f);
+    }
 }
 
 /// nginx: ngx_stream_proxy_upstream_handler()
@@ -652,7 +654,10 @@ void stream_proxy_upstream_handler(Event& ev) noexcept
 {
     StreamSession& s = session_of(ev);
     StreamUpstream& u = *s.upstream;
-    stream_proxy_process_connection(s, ev, ev.write ? u.downstream : u.upstream);
+    StreamFlow& f = ev.write ? u.downstream : u.upstream;
+    if (!nothing_to_move(ev, f)) {
+        stream_proxy_process_connection(s, ev, f);
+    }
 }
 
 void log_connected(const StreamSession& s, Connection& pc) noexcept

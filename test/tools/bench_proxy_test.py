@@ -1,0 +1,76 @@
+"""Tests of tools/bench-proxy: what it refuses, and a short measurement of system calls and memory.
+NGXX names the server to measure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench-proxy"
+
+
+def run_bench(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    if path is not None:
+        environment["PATH"] = path
+    return subprocess.run(
+        [sys.executable, str(BENCH), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class Arguments(unittest.TestCase):
+    def refused(self, *arguments: str, path: str | None = None) -> str:
+        result = run_bench(*arguments, path=path)
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        return result.stderr
+
+    def test_help_explains_the_limits(self) -> None:
+        result = run_bench("--help")
+        self.assertEqual(result.returncode, 0)
+        for option in ("--max-syscalls N", "--max-instructions N", "--max-memory BYTES"):
+            self.assertIn(option, result.stdout)
+
+    def test_a_limit_of_what_is_not_counted_is_refused(self) -> None:
+        text = self.refused("--only", "pairs", "--max-memory=3400")
+        self.assertIn("--max-memory needs memory", text)
+
+    def test_bad_numbers_are_refused(self) -> None:
+        for option in ("--requests", "--sessions", "--pairs", "--pair-requests"):
+            self.assertIn(option, self.refused(option, "0"))
+        self.assertIn("--pairs 2 or more", self.refused("--pairs", "1"))
+
+    def test_a_binary_that_is_not_there_is_named(self) -> None:
+        self.assertIn("/nowhere/ngxx is not there", self.refused("--binary", "/nowhere/ngxx"))
+
+    def test_a_missing_redis_is_named_with_its_package(self) -> None:
+        binary = os.environ["NGXX"]
+        text = self.refused("--binary", binary, "--without-nginx", path="/nowhere")
+        self.assertIn("redis-server is not installed: apt-get install", text)
+
+
+class Measuring(unittest.TestCase):
+    def measure(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        binary = os.environ["NGXX"]
+        return run_bench("--binary", binary, "--use", "epoll", "--without-nginx", *arguments)
+
+    def test_a_request_is_read_and_written_twice(self) -> None:
+        result = self.measure("--only", "syscalls", "--requests", "3000", "--max-syscalls", "4.3")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^ngxx \S+, epoll: 4\.\d\d system calls a request$")
+
+    def test_an_idle_session_is_measured_and_held_against_its_limit(self) -> None:
+        result = self.measure("--only", "memory", "--sessions", "300", "--max-memory", "1")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^ngxx \S+, epoll: \d+ bytes an idle session$")
+        self.assertIn("bytes an idle session, 1 is the limit", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
