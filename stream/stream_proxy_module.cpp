@@ -15,7 +15,6 @@
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
-#include "os/unix/process_cycle.hpp"
 #include "stream/stream_script.hpp"
 #include "stream/stream_upstream.hpp"
 #include "stream/stream_upstream_round_robin.hpp"
@@ -522,12 +521,6 @@ Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamF
 void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write) noexcept
 {
     Connection& c = *s.connection;
-    if (c.type == SOCK_DGRAM && (terminate || exiting)) {
-        log_session(c, "disconnected on shutdown");
-        stream_proxy_finalize(s, StreamStatus::ok);
-        return;
-    }
-
     StreamProxySrvConf& pscf = srv_conf(s);
     do {
         if (do_write && f.dst && !send_output(s, f)) {
@@ -611,7 +604,11 @@ void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
     const Connection& c = *static_cast<Connection*>(ev.data);
 
     if (c.close) {
-        log_error(log_info, c.log, 0, "shutdown timeout");
+        if (c.type == SOCK_DGRAM) {
+            log_session(c, "disconnected on shutdown");
+        } else {
+            log_error(log_info, c.log, 0, "shutdown timeout");
+        }
         stream_proxy_finalize(s, StreamStatus::ok);
         return;
     }

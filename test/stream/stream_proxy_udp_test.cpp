@@ -230,6 +230,15 @@ BOOST_AUTO_TEST_CASE(a_rate_holds_datagrams_back_as_a_whole)
     BOOST_TEST(rev.timer_set());
 }
 
+BOOST_AUTO_TEST_CASE(a_session_ends_with_the_socket_that_it_shares)
+{
+    Asked asked;
+    BOOST_TEST(asked.is_answered("answer"));
+    close_listening_sockets(*asked.server.cycle);
+    BOOST_TEST(asked.server.connections().empty());
+    BOOST_TEST(contains(asked.log(), " disconnected on shutdown\n"));
+}
+
 BOOST_AUTO_TEST_CASE(a_session_of_datagrams_is_logged)
 {
     Asked asked("proxy_responses 1;");
