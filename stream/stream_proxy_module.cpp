@@ -590,7 +590,8 @@ bool end_delay(StreamSession& s, Event& ev) noexcept
 /// Differs from nginx: there this costs a whole pass, which moves nothing.
 bool nothing_to_move(const Event& ev, const StreamFlow& f) noexcept
 {
-    return ev.write && !ev.timedout && f.empty() && f.src && !f.src->read->ready;
+    return ev.write && (event_flags & use_clear_event) != 0 && !ev.timedout && f.empty() && f.src &&
+           !f.src->read->ready;
 }
 
 StreamSession& session_of(const Event& ev) noexcept
