@@ -1,5 +1,7 @@
 #include "core/palloc.hpp"
 
+#include <algorithm>
+
 #include <boost/intrusive/slist.hpp>
 
 namespace ngx {
@@ -52,7 +54,7 @@ Pool::~Pool()
 std::string_view Pool::pstrdup(std::string_view text)
 {
     char* copy = static_cast<char*>(palloc(text.size() + 1, 1));
-    std::memcpy(copy, text.data(), text.size());
+    std::ranges::copy(text, copy);  // of no text the address may be null
     copy[text.size()] = '\0';
     return {copy, text.size()};
 }

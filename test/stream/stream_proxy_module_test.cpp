@@ -392,7 +392,7 @@ BOOST_AUTO_TEST_CASE(the_address_to_bind_to_may_be_a_variable)
                         "server { listen unix:DIR/b; proxy_pass 127.0.0.1:PORT2; "
                         "proxy_bind $protocol; }");
     const Upstream upstream(static_cast<std::uint16_t>(server.port + 1));
-    for (const std::size_t i : {0, 1}) {
+    for (const std::size_t i : {0UL, 1UL}) {
         const Client client = server.connect(i);
         server.turn_until([&] { return server.connections().size() == 2; });
         const Client peer = upstream.accept();
