@@ -100,10 +100,10 @@ sockaddr_un local(const std::filesystem::path& path)
 // A bound socket keeps others away, and it lets those bind that set SO_REUSEADDR as it does, for it
 // does not listen. Connecting to the port is refused as if nobody were there. One of UDP gets no
 // datagram either, for it is connected.
-Port::Port(int type) : reservation_(make_socket(AF_INET, {}, type))
+Port::Port(int type, std::uint16_t wanted) : reservation_(make_socket(AF_INET, {}, type))
 {
     set_option(reservation_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-    const sockaddr_in address = ipv4(0, "127.0.0.1");
+    const sockaddr_in address = ipv4(wanted, "127.0.0.1");
     if (::bind(reservation_.get(), any(address), sizeof(address)) == -1) {
         fail_errno("bind()");
     }
@@ -176,6 +176,15 @@ std::size_t Client::send_until_full(std::string_view text) const
     return sent;
 }
 
+std::size_t Client::send_some(std::string_view text) const
+{
+    const ssize_t n = ::send(fd(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == -1 && errno != EAGAIN) {
+        fail_errno("send()");
+    }
+    return static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+}
+
 void Client::finish() const
 {
     if (::shutdown(fd(), SHUT_WR) == -1) {
@@ -196,6 +205,20 @@ std::string Client::receive(std::size_t size) const
         }
         got += static_cast<std::size_t>(n);
     }
+    return text;
+}
+
+std::string Client::receive_some(std::size_t size) const
+{
+    std::string text(size, '\0');
+    const ssize_t n = ::recv(fd(), text.data(), size, MSG_DONTWAIT);
+    if (n == -1 && errno != EAGAIN) {
+        fail_errno("recv()");
+    }
+    if (n == 0) {
+        fail("the connection ended");
+    }
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     return text;
 }
 
@@ -239,6 +262,29 @@ void Client::reset()
 {
     set_option(fd(), SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
     socket_.close();
+}
+
+Listener::Listener(const Port& port, int backlog, Buffers buffers)
+    : socket_(make_socket(AF_INET, buffers))
+{
+    set_option(socket_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    const sockaddr_in address = ipv4(port, "127.0.0.1");
+    if (::bind(socket_.get(), any(address), sizeof(address)) == -1) {
+        fail_errno("bind()");
+    }
+    if (::listen(socket_.get(), backlog) == -1) {
+        fail_errno("listen()");
+    }
+}
+
+// What is accepted inherits the time limits of the listening socket.
+Client Listener::accept() const
+{
+    Fd fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!fd.is_open()) {
+        fail_errno("accept()");
+    }
+    return Client(std::move(fd));
 }
 
 UdpClient::UdpClient(std::uint16_t port, const std::string& address)

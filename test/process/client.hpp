@@ -10,16 +10,17 @@
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <utility>
 
 #include "test/support/process.hpp"
 
 namespace ngx::test::process {
 
 /// A port of 127.0.0.1, of TCP or of UDP (SOCK_DGRAM), that the kernel gives to nobody else while
-/// this lives, but that a server may listen on.
+/// this lives, but that a server may listen on: any, or the wanted one, if it is free.
 class Port {
 public:
-    explicit Port(int type = SOCK_STREAM);
+    explicit Port(int type = SOCK_STREAM, std::uint16_t wanted = 0);
 
     operator std::uint16_t() const { return number_; }
     [[nodiscard]] std::string text() const { return std::to_string(number_); }
@@ -47,6 +48,8 @@ public:
     explicit Client(std::uint16_t port, const std::string& address = "127.0.0.1",
                     Buffers buffers = {});
     explicit Client(const std::filesystem::path& unix_socket);
+    /// The other side of a connection.
+    explicit Client(Fd socket) : socket_(std::move(socket)) {}
 
     [[nodiscard]] int fd() const { return socket_.get(); }
     [[nodiscard]] std::uint16_t local_port() const;
@@ -55,11 +58,15 @@ public:
     /// Sends what the kernel takes while it takes it and the server does not break off, at most the
     /// whole; returns how much that was.
     [[nodiscard]] std::size_t send_until_full(std::string_view text) const;
+    /// Sends once, without waiting; returns how much the kernel took.
+    [[nodiscard]] std::size_t send_some(std::string_view text) const;
     /// Tells the server that nothing more will be sent.
     void finish() const;
 
     /// So many bytes, neither more nor less.
     [[nodiscard]] std::string receive(std::size_t size) const;
+    /// What is there, at most so much; empty when there is nothing.
+    [[nodiscard]] std::string receive_some(std::size_t size) const;
     /// All up to the end of the data.
     [[nodiscard]] std::string receive_all() const;
     /// Sends the text, which the server is to send back.
@@ -70,6 +77,22 @@ public:
     void close() { socket_.close(); }
     /// Breaks the connection off.
     void reset();
+
+private:
+    Fd socket_;
+};
+
+/// A server in the test's own process, which has only what it is told to accept.
+class Listener {
+public:
+    /// So many connections more than one are made before they are accepted; what is accepted has
+    /// the buffers.
+    explicit Listener(const Port& port, int backlog = 128, Buffers buffers = {});
+
+    /// The next connection.
+    [[nodiscard]] Client accept() const;
+    /// Is readable when there is one.
+    [[nodiscard]] int fd() const { return socket_.get(); }
 
 private:
     Fd socket_;

@@ -65,6 +65,25 @@ assertion_result nginx_is_there(test_unit_id)
                  "nginx and its stream module are not installed");
 }
 
+assertion_result redis_is_there(test_unit_id)
+{
+    return holds(std::filesystem::exists("/usr/bin/redis-server") &&
+                     std::filesystem::exists("/usr/bin/redis-benchmark"),
+                 "redis is not installed");
+}
+
+assertion_result netcat_is_there(test_unit_id)
+{
+    return holds(std::filesystem::exists("/bin/nc.openbsd"), "OpenBSD's netcat is not installed");
+}
+
+assertion_result dns_is_there(test_unit_id)
+{
+    return holds(std::filesystem::exists("/usr/sbin/dnsmasq") &&
+                     std::filesystem::exists("/usr/bin/dig"),
+                 "dnsmasq and dig are not installed");
+}
+
 assertion_result strace_works(test_unit_id)
 {
     try {

@@ -33,6 +33,14 @@ assertion_result method_is_epoll(test_unit_id);
 /// nginx and its stream module are installed.
 assertion_result nginx_is_there(test_unit_id);
 
+assertion_result redis_is_there(test_unit_id);
+
+/// The netcat that can say with -N that it has nothing more to send.
+assertion_result netcat_is_there(test_unit_id);
+
+/// dnsmasq and dig are installed.
+assertion_result dns_is_there(test_unit_id);
+
 /// strace is installed and may trace our children.
 assertion_result strace_works(test_unit_id);
 
