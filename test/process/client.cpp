@@ -313,6 +313,31 @@ std::string UdpClient::receive() const
     return text;
 }
 
+std::vector<UdpClient> udp_clients_of(std::uint16_t port, std::size_t n)
+{
+    std::vector<UdpClient> clients;
+    for (std::size_t i = 0; i < n; ++i) {
+        clients.emplace_back(port);
+    }
+    return clients;
+}
+
+std::size_t count_echoes(const std::vector<UdpClient>& clients, const std::string& text)
+{
+    constexpr std::size_t at_once = 50;
+    std::size_t right = 0;
+    for (std::size_t begin = 0; begin < clients.size(); begin += at_once) {
+        const std::size_t end = std::min(begin + at_once, clients.size());
+        for (std::size_t i = begin; i < end; ++i) {
+            clients[i].send(fmt::format("{} {}", text, i));
+        }
+        for (std::size_t i = begin; i < end; ++i) {
+            right += clients[i].receive() == fmt::format("{} {}", text, i);
+        }
+    }
+    return right;
+}
+
 Fd begin_connect(std::uint16_t port)
 {
     Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

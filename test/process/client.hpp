@@ -11,6 +11,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <utility>
+#include <vector>
 
 #include "test/support/process.hpp"
 
@@ -116,6 +117,13 @@ public:
 private:
     Fd socket_;
 };
+
+/// So many clients.
+std::vector<UdpClient> udp_clients_of(std::uint16_t port, std::size_t n);
+
+/// Each client says something of its own; how many get that back. Fewer are on the way at once than
+/// a socket takes.
+std::size_t count_echoes(const std::vector<UdpClient>& clients, const std::string& text);
 
 /// A connection that is not waited for.
 Fd begin_connect(std::uint16_t port);

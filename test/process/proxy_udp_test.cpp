@@ -1,6 +1,7 @@
 // The proxy of datagrams between real servers and real clients.
 
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -120,6 +121,44 @@ BOOST_AUTO_TEST_CASE(dig_asks_over_tcp_as_well, *precondition(dns_is_there))
         {.stream = server_block(port, fmt::format("proxy_pass 127.0.0.1:{};", dns.text()))});
     BOOST_TEST(dig(port, {"+tcp"}) == all_addresses());
     BOOST_TEST(dig(port, {"+tcp", "+keepopen"}) == all_addresses());
+}
+
+BOOST_AUTO_TEST_CASE(each_of_a_thousand_clients_gets_its_own_answers)
+{
+    // A session has three slots here, for the client, the upstream and the upstream's client, and
+    // select() has 1024 in all.
+    const std::size_t n = setup().method == "select" ? 300 : 1000;
+    const Port port(SOCK_DGRAM);
+    const Port behind(SOCK_DGRAM);
+    Server server(
+        {.stream =
+             server_block(port, fmt::format("proxy_pass 127.0.0.1:{};", behind.text()), "udp") +
+             server_block(behind, "echo;", "udp"),
+         .events = fmt::format("worker_connections {};", 3 * n + 16)},
+        2048);
+    const std::size_t before = server.descriptors();
+    const auto clients = udp_clients_of(port, n);
+    BOOST_TEST(count_echoes(clients, "hello") == n);
+    BOOST_TEST(server.descriptors() == before + n);
+    BOOST_TEST(count_echoes(clients, "again") == n);
+    BOOST_TEST(server.descriptors() == before + n);
+    BOOST_TEST(server.stop(SIGQUIT).exited_with(0));
+}
+
+BOOST_AUTO_TEST_CASE(sessions_that_are_silent_end)
+{
+    const Port port(SOCK_DGRAM);
+    const Port behind(SOCK_DGRAM);
+    const std::string pass =
+        fmt::format("proxy_pass 127.0.0.1:{}; proxy_timeout 500ms;", behind.text());
+    Server server({.stream = server_block(port, pass, "udp") + server_block(behind, "echo;", "udp"),
+                   .events = "worker_connections 512;"});
+    const std::size_t before = server.descriptors();
+    const auto clients = udp_clients_of(port, 100);
+    BOOST_TEST(count_echoes(clients, "hello") == clients.size());
+    server.wait_for_log("udp timed out, packets from/to client:1/1, ", clients.size());
+    server.wait_for_descriptors(before);
+    BOOST_TEST(count_echoes(clients, "again") == clients.size());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

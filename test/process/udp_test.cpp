@@ -24,33 +24,6 @@ ServerConf serving(const Port& port, const std::string& content, const std::stri
             .workers = workers};
 }
 
-std::vector<UdpClient> clients_of(const Port& port, std::size_t n)
-{
-    std::vector<UdpClient> clients;
-    for (std::size_t i = 0; i < n; ++i) {
-        clients.emplace_back(port);
-    }
-    return clients;
-}
-
-/// Each client says something of its own; how many get that back. Fewer are on the way at once than
-/// a socket takes.
-std::size_t count_echoes(const std::vector<UdpClient>& clients, const std::string& text)
-{
-    constexpr std::size_t at_once = 50;
-    std::size_t right = 0;
-    for (std::size_t begin = 0; begin < clients.size(); begin += at_once) {
-        const std::size_t end = std::min(begin + at_once, clients.size());
-        for (std::size_t i = begin; i < end; ++i) {
-            clients[i].send(fmt::format("{} {}", text, i));
-        }
-        for (std::size_t i = begin; i < end; ++i) {
-            right += clients[i].receive() == fmt::format("{} {}", text, i);
-        }
-    }
-    return right;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(udp)
@@ -60,7 +33,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_clients_of_one_socket_get_their_own_answers)
     const Port port(SOCK_DGRAM);
     Server server(serving(port, "echo; echo_timeout 500ms;"));
     const std::size_t before = server.descriptors();
-    const auto clients = clients_of(port, 1000);
+    const auto clients = udp_clients_of(port, 1000);
     BOOST_TEST(count_echoes(clients, "hello") == clients.size());
     BOOST_TEST(server.descriptors() == before);
     BOOST_TEST(count_echoes(clients, "again") == clients.size());
@@ -76,7 +49,7 @@ BOOST_AUTO_TEST_CASE(clients_beyond_the_slots_are_lost_and_the_others_served)
     conf.events = "worker_connections 12;";
     Server server(conf);
     server.allow("12 worker_connections are not enough");
-    const auto clients = clients_of(port, 20);
+    const auto clients = udp_clients_of(port, 20);
     for (const UdpClient& client : clients) {
         client.send("hello");
     }
@@ -116,7 +89,7 @@ BOOST_AUTO_TEST_CASE(workers_share_a_socket)
         ServerConf conf = serving(port, "return $remote_port;", "", 2);
         conf.events += events;
         Server server(conf);
-        for (const UdpClient& client : clients_of(port, 50)) {
+        for (const UdpClient& client : udp_clients_of(port, 50)) {
             BOOST_TEST(client.ask("x") != "");
         }
     }
@@ -126,7 +99,7 @@ BOOST_AUTO_TEST_CASE(with_reuseport_a_client_stays_with_its_worker)
 {
     const Port port(SOCK_DGRAM);
     Server server(serving(port, "return $pid;", "reuseport", 4));
-    const auto clients = clients_of(port, 200);
+    const auto clients = udp_clients_of(port, 200);
     std::map<std::string, int> answers;
     for (const UdpClient& client : clients) {
         const std::string worker = client.ask("x");
@@ -148,7 +121,7 @@ BOOST_AUTO_TEST_CASE(with_reuseport_a_thousand_clients_get_their_own_answers)
 {
     const Port port(SOCK_DGRAM);
     Server server(serving(port, "echo;", "reuseport", 4));
-    const auto clients = clients_of(port, 1000);
+    const auto clients = udp_clients_of(port, 1000);
     BOOST_TEST(count_echoes(clients, "hello") == clients.size());
     BOOST_TEST(count_echoes(clients, "again") == clients.size());
 }
@@ -158,7 +131,7 @@ BOOST_AUTO_TEST_CASE(after_a_reload_the_sessions_of_the_old_workers_are_over)
     for (const std::string parameters : {"", "reuseport"}) {
         const Port port(SOCK_DGRAM);
         Server server(serving(port, "echo; echo_timeout 1h;", parameters, 2));
-        const auto clients = clients_of(port, 20);
+        const auto clients = udp_clients_of(port, 20);
         BOOST_TEST(count_echoes(clients, "old") == clients.size());
 
         server.reload(serving(port, "return new;", parameters, 2));
@@ -193,7 +166,7 @@ BOOST_AUTO_TEST_CASE(in_one_process_sessions_end_with_a_removed_listener)
     const std::string removed_server = conf.stream;
     conf.stream += server_block(kept, "echo;", "udp");
     Server server(conf);
-    const auto clients = clients_of(removed, 10);
+    const auto clients = udp_clients_of(removed, 10);
     BOOST_TEST(count_echoes(clients, "hello") == clients.size());
     const UdpClient client(kept);
     BOOST_TEST(client.ask("x") == "x");
@@ -209,7 +182,7 @@ BOOST_AUTO_TEST_CASE(a_graceful_stop_does_not_wait_for_silent_clients)
         for (const char* const content : {"echo; echo_timeout 1h;", "discard;"}) {
             const Port port(SOCK_DGRAM);
             Server server(serving(port, content, "", workers));
-            const auto clients = clients_of(port, 10);
+            const auto clients = udp_clients_of(port, 10);
             for (const UdpClient& client : clients) {
                 client.send("hello");
             }
