@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
+#include <string>
 #include <vector>
 
+#include "auto_config.hpp"
 #include "test/process/client.hpp"
 #include "test/process/server.hpp"
 
@@ -14,23 +17,29 @@ namespace ngx::test::process {
 
 namespace {
 
-constexpr std::size_t wanted = 10'000;
-/// Descriptors that are no clients.
+/// Descriptors that are no clients'.
 constexpr std::size_t spare = 24;
 
-/// As many clients as descriptors allow, at both ends.
-std::size_t crowd_size()
+/// As many clients of those wanted as descriptors allow, at both ends; a server has so many for
+/// each.
+std::size_t crowd_size(std::size_t wanted, std::size_t descriptors)
 {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
-    std::size_t n = std::min(wanted, static_cast<std::size_t>(limit.rlim_cur) - 2 * spare);
+    std::size_t n =
+        std::min(wanted, (static_cast<std::size_t>(limit.rlim_cur) - 2 * spare) / descriptors);
     if (setup().method == "select") {
-        n = std::min(n, std::size_t{FD_SETSIZE} - spare);
+        n = std::min(n, (std::size_t{FD_SETSIZE} - spare) / descriptors);
     }
     if (n < wanted) {
         std::cout << "the crowd is of " << n << " clients, not of " << wanted << '\n';
     }
     return n;
+}
+
+std::string events_for(std::size_t connections)
+{
+    return fmt::format("worker_connections {}; multi_accept on;", connections + spare / 2);
 }
 
 /// All send, then all receive. The server stands still meanwhile, or with a poller that looks at
@@ -64,10 +73,9 @@ void join(Server& server, const Port& port, std::vector<Client>& clients, std::s
     }
 }
 
-/// All leave at once.
-void leave(Server& server, std::vector<Client>& clients)
+/// All leave at once, so that so many descriptors are left.
+void leave(Server& server, std::vector<Client>& clients, std::size_t left)
 {
-    const std::size_t left = server.descriptors() - clients.size();
     server.pause();
     clients.clear();
     server.resume();
@@ -80,10 +88,10 @@ BOOST_AUTO_TEST_SUITE(crowd)
 
 BOOST_AUTO_TEST_CASE(ten_thousand_clients_are_served_while_half_of_them_are_idle)
 {
-    const std::size_t n = crowd_size();
+    const std::size_t n = crowd_size(10'000, 1);
     const Port port;
     Server server({.stream = server_block(port, "echo; echo_timeout 1h;"),
-                   .events = fmt::format("worker_connections {}; multi_accept on;", n + spare / 2),
+                   .events = events_for(n),
                    .log_level = "notice"},
                   n + spare);
     const std::size_t before = server.descriptors();
@@ -97,10 +105,45 @@ BOOST_AUTO_TEST_CASE(ten_thousand_clients_are_served_while_half_of_them_are_idle
     for (int round = 0; round < 3; ++round) {
         BOOST_TEST_REQUIRE(all_echo(server, busy, 0));
     }
-    leave(server, busy);
+    leave(server, busy, before + n / 2);
     BOOST_TEST_REQUIRE(all_echo(server, idle, 0));
-    leave(server, idle);
+    leave(server, idle, before);
     BOOST_TEST(server.descriptors() == before);
+}
+
+// The sessions of a poller that looks at each descriptor in each turn are fewer, for the time's
+// sake. The upstream is a unix socket, for TCP has not so many ports.
+BOOST_AUTO_TEST_CASE(ten_thousand_proxied_sessions_are_idle_at_little_cost_and_then_busy)
+{
+    const std::map<std::string, std::size_t> wanted{
+        {"epoll", 10'000}, {"poll", 2'000}, {"select", 200}};
+    const std::size_t n = crowd_size(wanted.at(setup().method), 2);
+    const std::size_t measured = std::min(n, std::size_t{5'000});
+    Server upstream({.stream = "server { listen unix:echo; echo; echo_timeout 1h; }\n",
+                     .events = events_for(n),
+                     .log_level = "notice"},
+                    n + spare);
+    const Port port;
+    Server server({.stream = server_block(port, fmt::format("proxy_pass unix:{}; proxy_timeout 1h;",
+                                                            (upstream.dir() / "echo").string())),
+                   .events = events_for(2 * n),
+                   .log_level = "notice"},
+                  2 * n + spare);
+    const std::size_t descriptors = server.descriptors();
+    const std::size_t memory = memory_of(server.pid());
+
+    std::vector<Client> clients;
+    join(server, port, clients, measured);
+    const std::size_t per_session = (memory_of(server.pid()) - memory) / measured;
+    BOOST_TEST_MESSAGE(per_session << " bytes a session");
+    BOOST_TEST((have_asan || n < 5'000 || per_session <= 3'400), per_session);
+    join(server, port, clients, n);
+    BOOST_TEST(server.descriptors() == descriptors + 2 * n);
+
+    for (int round = 0; round < 2; ++round) {
+        BOOST_TEST_REQUIRE(all_echo(server, clients, 0));
+    }
+    leave(server, clients, descriptors);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

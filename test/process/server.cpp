@@ -300,6 +300,13 @@ std::size_t descriptors_of(pid_t pid)
     return static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
 }
 
+std::size_t memory_of(pid_t pid)
+{
+    constexpr std::string_view name = "\nPss:";
+    const std::string rollup = read_file(fmt::format("/proc/{}/smaps_rollup", pid));
+    return 1024 * std::stoul(rollup.substr(rollup.find(name) + name.size()));
+}
+
 std::size_t waits_of(pid_t pid)
 {
     constexpr std::string_view name = "\nvoluntary_ctxt_switches:";

@@ -49,6 +49,9 @@ void wait_for_end(pid_t pid);
 /// How many descriptors a process has open.
 std::size_t descriptors_of(pid_t pid);
 
+/// The memory of a process in bytes; what it shares with others counts in parts.
+std::size_t memory_of(pid_t pid);
+
 /// How often a process has gone to sleep by itself.
 std::size_t waits_of(pid_t pid);
 
