@@ -1,5 +1,5 @@
-// The process model beside nginx's: both live through the same signals, and both logs must tell the
-// same of it, line by line.
+// The process model and the proxy beside nginx's: both live through the same signals and the same
+// sessions, and both logs must tell the same of it, line by line.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "test/process/client.hpp"
+#include "test/process/nginx.hpp"
 #include "test/process/precondition.hpp"
 #include "test/process/server.hpp"
 
@@ -125,6 +126,88 @@ Story live(const std::string& program, const std::string& conf)
     return life.end();
 }
 
+/// What a log says of sessions, without times and ports.
+std::vector<std::string> session_lines(const std::string& log)
+{
+    static const std::regex line_pattern(R"(\S+ \S+ (\[\w+\]) \d+#\d+: (\*\d+ .*))");
+    static const std::regex port(R"(127\.0\.0\.1:\d+)");
+    std::vector<std::string> lines;
+    for (const std::string& line : lines_of(log)) {
+        std::smatch parts;
+        if (std::regex_match(line, parts, line_pattern)) {
+            lines.push_back(parts[1].str() + " " +
+                            std::regex_replace(parts[2].str(), port, "ADDR"));
+        }
+    }
+    return lines;
+}
+
+/// A proxy with what can become of a session behind it.
+struct Site {
+    [[nodiscard]] std::string stream() const
+    {
+        const auto proxy = [](const Port& from, const Port& to, std::string_view more = "") {
+            return server_block(from, fmt::format("proxy_pass 127.0.0.1:{}; {}", to.text(), more));
+        };
+        return fmt::format("upstream nobody {{ server 127.0.0.1:{}; server 127.0.0.1:{}; }}\n",
+                           closed.text(), closed_as_well.text()) +
+               proxy(port, behind) + proxy(hurried, behind, "proxy_timeout 100ms;") +
+               proxy(waiting, full, "proxy_connect_timeout 100ms;") +
+               server_block(refused, "proxy_pass nobody;");
+    }
+
+    Port port;
+    Port hurried;
+    Port waiting;
+    Port refused;
+    Port closed;
+    Port closed_as_well;
+    Port behind;
+    Listener upstream{behind};
+    Port full;
+    Listener silent{full, 0};
+    Fd fills_the_queue = begin_connect(full);
+};
+
+/// Both ends of a session, each of which has heard the other.
+struct Ends {
+    Ends(const Port& port, const Listener& upstream) : client(port), other(upstream.accept())
+    {
+        client.send("hello");
+        BOOST_TEST(other.receive(5) == "hello");
+        other.send("hello yourself");
+        BOOST_TEST(client.receive(14) == "hello yourself");
+    }
+
+    Client client;
+    Client other;
+};
+
+/// Lives through every kind of session; returns the log's lines about sessions.
+std::vector<std::string> live(const Site& site, auto& server)
+{
+    Ends client_ends(site.port, site.upstream);
+    client_ends.client.close();
+    server.wait_for_log("client disconnected");
+    Ends upstream_ends(site.port, site.upstream);
+    upstream_ends.other.close();
+    server.wait_for_log("upstream disconnected");
+    Ends upstream_resets(site.port, site.upstream);
+    upstream_resets.other.reset();
+    server.wait_for_log("reading from upstream");
+    Ends client_resets(site.port, site.upstream);
+    client_resets.client.reset();
+    server.wait_for_log("reading from client");
+    const Ends nobody_speaks(site.hurried, site.upstream);
+    server.wait_for_log("connection timed out");
+    BOOST_TEST(ask(site.waiting) == "");
+    server.wait_for_log("upstream timed out");
+    BOOST_TEST(ask(site.refused) == "");
+    BOOST_TEST(ask(site.refused) == "");
+    server.wait_for_log("no live upstreams");
+    return session_lines(server.log());
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(nginx)
@@ -140,6 +223,19 @@ BOOST_AUTO_TEST_CASE(a_master_and_its_workers_tell_the_same_story_as_nginxs,
     const Story theirs = live("/usr/sbin/nginx", module + conf.text());
     BOOST_TEST(ours.master == theirs.master, boost::test_tools::per_element());
     BOOST_TEST(ours.workers == theirs.workers, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(sessions_of_the_proxy_tell_the_same_story_as_nginxs,
+                     *precondition(nginx_is_there) * precondition(method_is_epoll))
+{
+    const Site our_site;
+    Server server({.stream = our_site.stream()});
+    const std::vector<std::string> ours = live(our_site, server);
+    const Site their_site;
+    Nginx nginx(their_site.stream());
+    const std::vector<std::string> theirs = live(their_site, nginx);
+    BOOST_TEST(ours.size() > 20);
+    BOOST_TEST(ours == theirs, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,6 @@
-// The PROXY protocol beside nginx: it speaks it to us, and both understand the same headers.
+// The PROXY protocol beside nginx: it speaks it to us, we speak it to nginx, and both understand
+// the same headers.
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "test/process/client.hpp"
+#include "test/process/nginx.hpp"
 #include "test/process/precondition.hpp"
 #include "test/process/server.hpp"
 
@@ -21,27 +22,6 @@ using namespace std::string_literals;
 constexpr std::string_view told =
     "return '[$proxy_protocol_addr] [$proxy_protocol_port] [$proxy_protocol_server_addr] "
     "[$proxy_protocol_server_port]';";
-
-/// Who finds out that nginx listens has no time for what is proxied.
-const std::string of_the_first = "broken header: \"\" while";
-
-/// nginx with this stream block, in the foreground, until the scope ends.
-class Nginx {
-public:
-    Nginx(const Port& port, const std::string& stream)
-    {
-        const ServerConf conf{.stream = stream, .method = "epoll"};
-        write_file(dir_ / "nginx.conf",
-                   "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" + conf.text());
-        child_.emplace(std::vector<std::string>{"/usr/sbin/nginx", "-p", dir_.path().string() + "/",
-                                                "-e", "error.log", "-c", dir_ / "nginx.conf"});
-        connect_retry(port, patience(), &*child_);
-    }
-
-private:
-    TempDir dir_;
-    std::optional<Child> child_;
-};
 
 const std::vector<std::string>& headers()
 {
@@ -97,9 +77,8 @@ BOOST_AUTO_TEST_CASE(nginx_says_for_whom_it_comes, *precondition(nginx_is_there)
     const Port ours;
     const Port theirs;
     Server server({.stream = server_block(ours, told, "proxy_protocol")});
-    server.allow(of_the_first);
-    const Nginx nginx(theirs, server_block(theirs, "proxy_protocol on; proxy_pass 127.0.0.1:" +
-                                                       ours.text() + ";"));
+    const Nginx nginx(
+        server_block(theirs, "proxy_protocol on; proxy_pass 127.0.0.1:" + ours.text() + ";"));
     const Client client(theirs);
     BOOST_TEST(client.receive_all() == fmt::format("[127.0.0.1] [{}] [127.0.0.1] [{}]",
                                                    client.local_port(), theirs.text()));
@@ -110,11 +89,40 @@ BOOST_AUTO_TEST_CASE(what_comes_behind_nginxs_header_is_the_clients, *preconditi
     const Port ours;
     const Port theirs;
     Server server({.stream = server_block(ours, "echo;", "proxy_protocol")});
-    server.allow(of_the_first);
-    const Nginx nginx(theirs, server_block(theirs, "proxy_protocol on; proxy_pass 127.0.0.1:" +
-                                                       ours.text() + ";"));
+    const Nginx nginx(
+        server_block(theirs, "proxy_protocol on; proxy_pass 127.0.0.1:" + ours.text() + ";"));
     const std::string text = long_text(1'000'000);
     BOOST_TEST((Client(theirs).echo(text) == text));
+}
+
+BOOST_AUTO_TEST_CASE(nginx_is_told_for_whom_we_come, *precondition(nginx_is_there))
+{
+    for (const char* const version : {"on", "v2"}) {
+        const Port ours;
+        const Port theirs;
+        const Nginx nginx(server_block(theirs, told, "proxy_protocol"));
+        Server server(
+            {.stream = server_block(ours, fmt::format("proxy_protocol {}; proxy_pass 127.0.0.1:{};",
+                                                      version, theirs.text()))});
+        const Client client(ours);
+        BOOST_TEST(client.receive_all() == fmt::format("[127.0.0.1] [{}] [127.0.0.1] [{}]",
+                                                       client.local_port(), ours.text()));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_comes_behind_our_header_is_the_clients, *precondition(nginx_is_there))
+{
+    const Port ours;
+    const Port theirs;
+    const Port echo;
+    const Nginx nginx(server_block(theirs, fmt::format("proxy_pass 127.0.0.1:{};", echo.text()),
+                                   "proxy_protocol"));
+    Server server({.stream = server_block(echo, "echo;") +
+                             server_block(ours, fmt::format("proxy_protocol on; "
+                                                            "proxy_pass 127.0.0.1:{};",
+                                                            theirs.text()))});
+    const std::string text = long_text(1'000'000);
+    BOOST_TEST((Client(ours).echo(text) == text));
 }
 
 BOOST_AUTO_TEST_CASE(a_header_means_what_it_means_to_nginx, *precondition(nginx_is_there))
@@ -122,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_header_means_what_it_means_to_nginx, *precondition(nginx_
     const Port ours;
     const Port theirs;
     Server server({.stream = server_block(ours, told, "proxy_protocol")});
-    const Nginx nginx(theirs, server_block(theirs, told, "proxy_protocol"));
+    const Nginx nginx(server_block(theirs, told, "proxy_protocol"));
     server.allow("broken header: ");
     server.allow("header is too large ");
     server.allow("unknown PROXY protocol version: ");
