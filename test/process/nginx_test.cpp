@@ -151,7 +151,7 @@ struct Site {
         };
         return fmt::format("upstream nobody {{ server 127.0.0.1:{}; server 127.0.0.1:{}; }}\n",
                            closed.text(), closed_as_well.text()) +
-               proxy(port, behind) + proxy(hurried, behind, "proxy_timeout 100ms;") +
+               proxy(port, behind) + proxy(hurried, behind, "proxy_timeout 500ms;") +
                proxy(waiting, full, "proxy_connect_timeout 100ms;") +
                server_block(refused, "proxy_pass nobody;");
     }
@@ -166,7 +166,7 @@ struct Site {
     Listener upstream{behind};
     Port full;
     Listener silent{full, 0};
-    Fd fills_the_queue = begin_connect(full);
+    Client fills_the_queue{full};
 };
 
 /// Both ends of a session, each of which has heard the other.

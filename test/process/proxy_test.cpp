@@ -279,14 +279,15 @@ std::string session(const Port& port, const Port& upstream, std::string_view byt
 
 constexpr std::string_view no_bytes = "bytes from/to client:0/0, bytes from/to upstream:0/0\n";
 
-/// One server that is left alone for a second after a failure, and one for this time.
-ServerConf with_backup(const Port& port, const Port& first, const Port& backup)
+/// One server that is left alone for some time after a failure, and one for this time.
+ServerConf with_backup(const Port& port, const Port& first, const Port& backup,
+                       std::string_view fail_timeout)
 {
     return {.stream = fmt::format("upstream two {{\n"
-                                  "    server 127.0.0.1:{} max_fails=1 fail_timeout=1s;\n"
+                                  "    server 127.0.0.1:{} max_fails=1 fail_timeout={};\n"
                                   "    server 127.0.0.1:{} backup;\n"
                                   "}}\n",
-                                  first.text(), backup.text()) +
+                                  first.text(), fail_timeout, backup.text()) +
                       server_block(port, "proxy_pass two; proxy_connect_timeout 100ms;") +
                       server_block(backup, "return backup;")};
 }
@@ -311,7 +312,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_refuses_is_left_alone_and_used_again_when_it_
     const Port port;
     const Port first;
     const Port backup;
-    Server server(with_backup(port, first, backup));
+    Server server(with_backup(port, first, backup, "1s"));
     BOOST_TEST(ask(port) == "backup");
     const std::string behind = session(port, first, no_bytes);
     BOOST_TEST(count(server.log(), "[error] ") == 1);
@@ -337,8 +338,8 @@ BOOST_AUTO_TEST_CASE(a_server_that_does_not_answer_is_given_up_for_another)
     const Port first;
     const Port backup;
     const Listener silent(first, 0);
-    const Fd fills_the_queue = begin_connect(first);
-    Server server(with_backup(port, first, backup));
+    const Client fills_the_queue(first);
+    Server server(with_backup(port, first, backup, "1h"));
     BOOST_TEST(ask(port) == "backup");
     BOOST_TEST(count(server.log(), "upstream timed out (110: Connection timed out) while "
                                    "connecting to upstream" +

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -159,6 +160,29 @@ BOOST_AUTO_TEST_CASE(sessions_that_are_silent_end)
     server.wait_for_log("udp timed out, packets from/to client:1/1, ", clients.size());
     server.wait_for_descriptors(before);
     BOOST_TEST(count_echoes(clients, "again") == clients.size());
+}
+
+BOOST_AUTO_TEST_CASE(after_a_reload_the_sessions_of_the_old_workers_are_over)
+{
+    const Port port(SOCK_DGRAM);
+    const Port behind(SOCK_DGRAM);
+    const auto conf = [&](std::string_view content) {
+        const std::string pass =
+            fmt::format("proxy_pass 127.0.0.1:{}; proxy_timeout 1h;", behind.text());
+        return ServerConf{.stream = server_block(port, pass, "udp") +
+                                    server_block(behind, content, "udp"),
+                          .events = "worker_connections 512;",
+                          .workers = 2};
+    };
+    Server server(conf("echo; echo_timeout 1h;"));
+    const auto clients = udp_clients_of(port, 20);
+    BOOST_TEST(count_echoes(clients, "old") == clients.size());
+
+    server.reload(conf("return new;"));
+    wait_until("the old workers are gone", [&] { return children_of(server.pid()).size() == 2; });
+    for (const UdpClient& client : clients) {
+        BOOST_TEST(client.ask("x") == "new");
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
