@@ -1,78 +1,69 @@
 /// \file
-/// Preloaded into a server: system calls that fail. A file, named by NGXX_FAULT, says which: "CALL
-/// ERRNO once" or "CALL ERRNO always", and for `open` a part of the path behind it. `once` is for
-/// all processes together: the one that takes the fault removes the file.
+/// Preloaded into a server: system calls that fail as the file says that is named by NGXX_FAULT.
+/// See faults.hpp.
 
 #undef _FILE_OFFSET_BITS  // or open() would be another name of open64()
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <semaphore.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdarg>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string>
 #include <string_view>
+
+#include "test/process/faults.hpp"
 
 namespace {
 
-/// The path of the file. The server clears the environment of its workers.
-const std::string& fault_path()
-{
-    static const std::string path = [] {
-        const char* name = std::getenv("NGXX_FAULT");
-        return std::string(name ? name : "");
-    }();
-    return path;
-}
+using ngx::test::process::FaultState;
 
-[[gnu::constructor]] void remember_path()
-{
-    (void)fault_path();
-}
+/// Null when nothing is to fail. Mapped before main(), for the server clears the environment of its
+/// workers; they have it of their parent.
+FaultState* state;
 
-/// Straight to the kernel: open() is one of the calls that may have to fail.
-std::string read_fault()
+/// Straight to the kernel: these are among the calls that may have to fail.
+[[gnu::constructor]] void map_state()
 {
-    std::array<char, 256> text{};
-    const long fd = ::syscall(SYS_open, fault_path().c_str(), O_RDONLY);
-    if (fd < 0) {
-        return {};
+    const char* const name = std::getenv("NGXX_FAULT");
+    const int fd = name ? static_cast<int>(::syscall(SYS_open, name, O_RDWR | O_CLOEXEC)) : -1;
+    if (fd == -1) {
+        return;
     }
-    const ssize_t n = ::read(static_cast<int>(fd), text.data(), text.size());
-    ::close(static_cast<int>(fd));
-    return {text.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+    const long map = ::syscall(SYS_mmap, nullptr, sizeof(FaultState), PROT_READ | PROT_WRITE,
+                               MAP_SHARED, fd, 0L);
+    ::close(fd);
+    if (map != -1) {
+        state = reinterpret_cast<FaultState*>(map);
+    }
 }
 
 /// Whether the call is to fail; errno then says how.
 bool fails(const char* call, std::string_view path = {})
 {
-    const int saved = errno;
-    std::array<char, 32> name{};
-    std::array<char, 16> when{};
-    std::array<char, 128> part{};
-    int err = 0;
-    const std::string text = read_fault();
-    const int fields = std::sscanf(text.c_str(), "%31s %d %15s %127s", name.data(), &err,
-                                   when.data(), part.data());
-    errno = saved;
-    if (fields < 3 || std::strcmp(name.data(), call) != 0 ||
-        (fields == 4 && path.find(part.data()) == path.npos)) {
+    if (!state || !state->armed.load(std::memory_order_acquire) ||
+        std::strcmp(state->call.data(), call) != 0 || path.find(state->part.data()) == path.npos) {
         return false;
     }
-    if (std::strcmp(when.data(), "once") == 0 && ::unlink(fault_path().c_str()) == -1) {
-        errno = saved;
-        return false;  // another process was faster
+    if (state->pass.load() > 0 && state->pass.fetch_sub(1) > 0) {
+        return false;
     }
-    errno = err;
+    if (state->left.load() <= 0 || state->left.fetch_sub(1) <= 0) {
+        return false;
+    }
+    errno = state->err;
+    state->hits++;
     return true;
 }
 
@@ -85,6 +76,22 @@ Function* real(const char* name)
 int open_file(const char* path, int flags, mode_t mode)
 {
     return fails("open", path) ? -1 : static_cast<int>(::syscall(SYS_open, path, flags, mode));
+}
+
+/// accept(2) hands out what has become of the connection in the meantime, or what a firewall says
+/// of it: it is off the queue then.
+bool is_of_the_connection(int err)
+{
+    switch (err) {
+    case ECONNABORTED:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EPERM:
+    case EPROTO:
+        return true;
+    default:
+        return false;
+    }
 }
 
 }  // namespace
@@ -152,6 +159,122 @@ int open64(const char* path, int flags, ...)
     const mode_t mode = va_arg(args, mode_t);
     va_end(args);
     return open_file(path, flags, mode);
+}
+
+int socket(int domain, int type, int protocol)
+{
+    return fails("socket") ? -1 : static_cast<int>(::syscall(SYS_socket, domain, type, protocol));
+}
+
+int setsockopt(int fd, int level, int name, const void* value, socklen_t len)
+{
+    return fails("setsockopt")
+               ? -1
+               : static_cast<int>(::syscall(SYS_setsockopt, fd, level, name, value, len));
+}
+
+int connect(int fd, const sockaddr* addr, socklen_t len)
+{
+    return fails("connect") ? -1 : static_cast<int>(::syscall(SYS_connect, fd, addr, len));
+}
+
+int accept4(int fd, sockaddr* addr, socklen_t* len, int flags)
+{
+    const bool failed = fails("accept4");
+    const int err = errno;
+    if (failed && !is_of_the_connection(err)) {
+        return -1;
+    }
+    const int s = static_cast<int>(::syscall(SYS_accept4, fd, addr, len, flags));
+    if (!failed || s == -1) {
+        return s;
+    }
+    ::close(s);
+    errno = err;
+    return -1;
+}
+
+ssize_t recv(int fd, void* buf, size_t size, int flags)
+{
+    return fails("recv") ? -1 : ::syscall(SYS_recvfrom, fd, buf, size, flags, nullptr, nullptr);
+}
+
+ssize_t recvmsg(int fd, msghdr* msg, int flags)
+{
+    return fails("recvmsg") ? -1 : ::syscall(SYS_recvmsg, fd, msg, flags);
+}
+
+ssize_t send(int fd, const void* buf, size_t size, int flags)
+{
+    return fails("send") ? -1 : ::syscall(SYS_sendto, fd, buf, size, flags, nullptr, 0);
+}
+
+ssize_t sendmsg(int fd, const msghdr* msg, int flags)
+{
+    return fails("sendmsg") ? -1 : ::syscall(SYS_sendmsg, fd, msg, flags);
+}
+
+ssize_t writev(int fd, const iovec* iov, int n)
+{
+    return fails("writev") ? -1 : ::syscall(SYS_writev, fd, iov, n);
+}
+
+ssize_t sendfile(int to, int from, off_t* offset, size_t size)
+{
+    return fails("sendfile") ? -1 : ::syscall(SYS_sendfile, to, from, offset, size);
+}
+
+ssize_t sendfile64(int to, int from, off64_t* offset, size_t size)
+{
+    return sendfile(to, from, offset, size);
+}
+
+int epoll_ctl(int ep, int op, int fd, epoll_event* event)
+{
+    return fails("epoll_ctl") ? -1 : static_cast<int>(::syscall(SYS_epoll_ctl, ep, op, fd, event));
+}
+
+int epoll_wait(int ep, epoll_event* events, int n, int timeout)
+{
+    return fails("epoll_wait")
+               ? -1
+               : static_cast<int>(::syscall(SYS_epoll_wait, ep, events, n, timeout));
+}
+
+int poll(pollfd* fds, nfds_t n, int timeout)
+{
+    return fails("poll") ? -1 : static_cast<int>(::syscall(SYS_poll, fds, n, timeout));
+}
+
+int select(int n, fd_set* read, fd_set* write, fd_set* except, timeval* timeout)
+{
+    return fails("select")
+               ? -1
+               : static_cast<int>(::syscall(SYS_select, n, read, write, except, timeout));
+}
+
+int eventfd(unsigned count, int flags)
+{
+    return fails("eventfd") ? -1 : static_cast<int>(::syscall(SYS_eventfd2, count, flags));
+}
+
+/// What the C library has no functions for. The kernel takes up to six arguments of a word each.
+long syscall(long number, ...)
+{
+    static auto* const libc = real<long(long, ...)>("syscall");
+    if ((number == SYS_io_setup && fails("io_setup")) ||
+        (number == SYS_io_submit && fails("io_submit")) ||
+        (number == SYS_io_getevents && fails("io_getevents"))) {
+        return -1;
+    }
+    std::array<long, 6> arg;
+    va_list args;
+    va_start(args, number);
+    for (long& a : arg) {
+        a = va_arg(args, long);
+    }
+    va_end(args);
+    return libc(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 }  // extern "C"

@@ -6,10 +6,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <ostream>
 
 #include "test/process/client.hpp"
+#include "test/process/faults.hpp"
 #include "test/process/precondition.hpp"
 #include "test/process/server.hpp"
 
@@ -17,13 +17,19 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A fault, and what is logged of it.
-struct Fault {
+/// What fails at a start or at a reload, and what is logged of it.
+struct Failure {
     const char* call;
     int err;
     const char* when;
     std::string part;  // of the path that is opened
     std::string message;
+
+    [[nodiscard]] Fault fault() const
+    {
+        const bool once = when == std::string_view("once");
+        return {.call = call, .err = err, .times = once ? 1 : always, .part = part};
+    }
 
     [[nodiscard]] std::string text() const
     {
@@ -31,93 +37,80 @@ struct Fault {
     }
 };
 
-/// The variables that preload the faults; a sanitizer wants to be the first library, but need not.
-std::map<std::string, std::string> preloaded(const std::filesystem::path& file)
-{
-    const char* const options = std::getenv("ASAN_OPTIONS");
-    // It is built beside this program.
-    const auto program = std::filesystem::read_symlink("/proc/self/exe");
-    return {{"LD_PRELOAD", program.parent_path() / "fault.so"},
-            {"NGXX_FAULT", file},
-            {"ASAN_OPTIONS",
-             fmt::format("{}:verify_asan_link_order=0", options ? options : "detect_leaks=1")}};
-}
-
 struct Start {
     Port port;
     ServerConf conf{.stream = server_block(port, "return hello;"), .workers = 2};
     TempDir dir;
 
     /// Runs a server that is to refuse to start.
-    RunResult run(const Fault& fault) const
+    RunResult run(const Failure& failure) const
     {
         write_file(dir / "nginx.conf", conf.text());
-        write_file(dir / "fault", fault.text());
+        Faults faults(dir / "fault");
+        faults.arm(failure.fault());
         return test::run({setup().binary, "-p", dir.path(), "-c", "nginx.conf"},
-                         {.env = preloaded(dir / "fault")}, std::chrono::seconds(30));
+                         {.env = faults.env()}, std::chrono::seconds(30));
     }
 };
 
-/// A start that the fault is to prevent.
-void refuses(const Fault& fault, std::string_view main = "")
+/// A start that the failure is to prevent.
+void refuses(const Failure& failure, std::string_view main = "")
 {
     Start start;
     start.conf.main = main;
-    const RunResult result = start.run(fault);
-    BOOST_TEST(result.status.exited_with(1), fault.text() << result.status);
+    const RunResult result = start.run(failure);
+    BOOST_TEST(result.status.exited_with(1), failure.text() << result.status);
     std::string log = result.err;
     if (std::filesystem::exists(start.dir / "error.log")) {
         log += read_file(start.dir / "error.log");
     }
-    BOOST_TEST(log.find(fault.message) != log.npos, fault.text() << fault.message << log);
-    BOOST_TEST(!std::filesystem::exists(start.dir / "ngxx.pid"), fault.text());
-    BOOST_TEST(connect_error(start.port) == ECONNREFUSED, fault.text());
+    BOOST_TEST(log.find(failure.message) != log.npos, failure.text() << failure.message << log);
+    BOOST_TEST(!std::filesystem::exists(start.dir / "ngxx.pid"), failure.text());
+    BOOST_TEST(connect_error(start.port) == ECONNREFUSED, failure.text());
 }
 
 /// A running server in which calls can be made to fail.
 struct Faulty {
     explicit Faulty(ServerConf server_conf)
         : conf(std::move(server_conf))
-        , server(conf, 1024, preloaded(dir / "fault"))
+        , server(conf, 1024, faults.env())
     {}
 
-    void arm(const Fault& fault) const { write_file(dir / "fault", fault.text()); }
-    void disarm() const { std::filesystem::remove(dir / "fault"); }
-
     TempDir dir;
+    Faults faults{dir / "fault"};
     ServerConf conf;
     Server server;
 };
 
-/// A reload that the fault is to prevent; the next one is to come about.
-void keeps_the_old(const Fault& fault)
+/// A reload that the failure is to prevent; the next one is to come about.
+void keeps_the_old(const Failure& failure)
 {
     Port port;
     Port added;
     ServerConf conf{.stream = server_block(port, "return old;"), .workers = 2};
     Faulty faulty(conf);
     Server& server = faulty.server;
-    for (const char* const text : {fault.message.c_str(), "the old ones go on",
+    for (const char* const text : {failure.message.c_str(), "the old ones go on",
                                    "cannot be respawned", "still could not bind()"}) {
         server.allow(text);
     }
     const std::vector<pid_t> workers = server.workers();
-    faulty.arm(fault);
+    faulty.faults.arm(failure.fault());
     conf.stream = server_block(port, "return new;") + server_block(added, "return added;");
     conf.main += " working_directory /;";
     server.write_conf(conf);
-    const std::size_t errors = fault.err == EADDRINUSE ? 5 : 1;
+    const std::size_t errors = failure.err == EADDRINUSE ? 5 : 1;
     server.signal(SIGHUP);
-    server.wait_for_log(fault.message, errors);
+    server.wait_for_log(failure.message, errors);
     server.settle();
     server.wait_for_workers(workers.size());
     BOOST_TEST(server.workers() == workers, boost::test_tools::per_element());
-    BOOST_TEST(ask(port) == "old", fault.text());
+    BOOST_TEST(ask(port) == "old", failure.text());
 
-    faulty.disarm();
+    faulty.faults.disarm();
     server.reload(conf);
-    BOOST_TEST(ask(port) == "new", fault.text());
-    BOOST_TEST(ask(added) == "added", fault.text());
+    BOOST_TEST(ask(port) == "new", failure.text());
+    BOOST_TEST(ask(added) == "added", failure.text());
 }
 
 }  // namespace
@@ -165,9 +158,10 @@ BOOST_AUTO_TEST_CASE(an_address_in_use_for_a_moment_is_tried_again)
     for (const char* const call : {"bind", "listen"}) {
         Port port;
         const TempDir dir;
-        write_file(dir / "fault", Fault{call, EADDRINUSE, "once", "", ""}.text());
+        Faults faults(dir / "fault");
+        faults.arm({.call = call, .err = EADDRINUSE});
         Server server({.stream = server_block(port, "return hello;"), .workers = 2}, 1024,
-                      preloaded(dir / "fault"));
+                      faults.env());
         server.allow("Address already in use");
         BOOST_TEST(ask(port) == "hello");
     }
@@ -207,13 +201,13 @@ BOOST_AUTO_TEST_CASE(a_worker_that_cannot_be_started_again_is_tried_again)
          {"exited on signal 9", "fork() failed while spawning", "could not respawn"}) {
         server.allow(text);
     }
-    for (const char* const when : {"once", "always"}) {
+    for (const int times : {1, always}) {
         const std::size_t before = count(server.log(), "could not respawn worker process\n");
-        faulty.arm({"fork", EAGAIN, when, "", ""});
+        faulty.faults.arm({.call = "fork", .err = EAGAIN, .times = times});
         ::kill(server.workers().front(), SIGKILL);
         server.wait_for_log("could not respawn worker process\n", before + 1);
         BOOST_TEST(ask(port) == "hello");
-        faulty.disarm();
+        faulty.faults.disarm();
         server.wait_for_workers(2);
     }
 }
