@@ -317,6 +317,26 @@ inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
 /// nginx: ngx_event_accept()
 void event_accept(Event& ev) noexcept;
 
+/// Whether the system lacks descriptors or memory, so that the next connection would fail like this
+/// one, which still waits.
+///
+/// Differs from nginx: there only descriptors count, and without memory the worker spins.
+bool is_shortage(Err err) noexcept;
+
+/// Stops watching the listeners, for what waits there would wake this worker for nothing. Without
+/// the mutex, a timer of the listener's event `ev` watches them again; with it, the next try for
+/// the mutex does.
+///
+/// Differs from nginx: the timer is set, too, if a listener cannot be taken out of the poller.
+/// There those that could be are never watched again.
+void stop_accepting(Event& ev) noexcept;
+
+/// The timer of stop_accepting() is over: watches the listeners again. error if one cannot be,
+/// which has been logged; then the timer is set anew.
+///
+/// Differs from nginx: there that listener is never watched again.
+Rc resume_accepting(Event& ev) noexcept;
+
 /// Takes the accept mutex if it is free and arms the listeners; disarms them when it is lost.
 ///
 /// nginx: ngx_trylock_accept_mutex()

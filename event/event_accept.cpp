@@ -40,6 +40,9 @@ Rc disable_accept_events(Cycle& cycle, bool all) noexcept
 /// With EPOLLEXCLUSIVE Linux wakes the worker that was the first to watch the socket, again and
 /// again. Watching it anew now and then moves this worker to the end of that line.
 ///
+/// Differs from nginx: a listener that cannot be watched anew is tried again later; there it is
+/// never watched again.
+///
 /// nginx: ngx_reorder_accept_events()
 void reorder_accept_events(Listening& ls) noexcept
 {
@@ -55,8 +58,9 @@ void reorder_accept_events(Listening& ls) noexcept
     if (event_actions.del(*c.read, read_event, disable_event) == Rc::error) {
         return;
     }
-    // The failure has been logged; enable_accept_events() will try again.
-    (void)event_actions.add(*c.read, read_event, exclusive_event);
+    if (event_actions.add(*c.read, read_event, exclusive_event) == Rc::error) {
+        add_timer(*c.read, accept_mutex_delay);
+    }
 }
 
 /// nginx: ngx_close_accepted_connection()
@@ -93,26 +97,8 @@ unsigned accept_error_level(Err err) noexcept
     }
 }
 
-/// No descriptor is left: what waits in the queue would wake this worker for nothing. Without the
-/// mutex, a timer watches the listeners again; with it, the next try for the mutex does.
-void stop_accepting(Event& ev, const EventConf& ecf) noexcept
-{
-    if (disable_accept_events(*ngx_cycle, true) != Rc::ok) {
-        return;
-    }
-    if (!use_accept_mutex) {
-        add_timer(ev, *ecf.accept_mutex_delay);
-        return;
-    }
-    if (accept_mutex_held) {
-        shmtx_unlock(accept_mutex);
-        accept_mutex_held = false;
-    }
-    accept_disabled = 1;
-}
-
 /// Logs why nothing was accepted and acts on it; says whether to try the next at once.
-bool accept_failed(Event& ev, const EventConf& ecf, Err err) noexcept
+bool accept_failed(Event& ev, Err err) noexcept
 {
     if (err == EAGAIN) {
         log_debug(log_debug_event, ev.log, err, "accept() not ready");
@@ -130,8 +116,8 @@ bool accept_failed(Event& ev, const EventConf& ecf, Err err) noexcept
     if (err == ECONNABORTED) {
         return ev.available != 0;
     }
-    if (err == EMFILE || err == ENFILE) {
-        stop_accepting(ev, ecf);
+    if (is_shortage(err)) {
+        stop_accepting(ev);
     }
     return false;
 }
@@ -252,11 +238,8 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
 
 void event_accept(Event& ev) noexcept
 {
-    if (ev.timedout) {
-        if (enable_accept_events(*ngx_cycle) != Rc::ok) {
-            return;
-        }
-        ev.timedout = 0;
+    if (ev.timedout && resume_accepting(ev) != Rc::ok) {
+        return;
     }
 
     const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
@@ -273,7 +256,7 @@ void event_accept(Event& ev) noexcept
         const int s = accept_socket(lc.fd, sa, socklen);
 
         if (s == invalid_socket) {
-            if (accept_failed(ev, ecf, errno)) {
+            if (accept_failed(ev, errno)) {
                 continue;
             }
             return;
@@ -284,6 +267,37 @@ void event_accept(Event& ev) noexcept
     } while (ev.available);
 
     reorder_accept_events(ls);
+}
+
+bool is_shortage(Err err) noexcept
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
+void stop_accepting(Event& ev) noexcept
+{
+    // A listener that stays watched, which has been logged, may wake this worker for nothing.
+    (void)disable_accept_events(*ngx_cycle, true);
+
+    if (!use_accept_mutex) {
+        add_timer(ev, accept_mutex_delay);
+        return;
+    }
+    if (accept_mutex_held) {
+        shmtx_unlock(accept_mutex);
+        accept_mutex_held = false;
+    }
+    accept_disabled = 1;
+}
+
+Rc resume_accepting(Event& ev) noexcept
+{
+    ev.timedout = 0;
+    if (enable_accept_events(*ngx_cycle) != Rc::ok) {
+        add_timer(ev, accept_mutex_delay);
+        return Rc::error;
+    }
+    return Rc::ok;
 }
 
 Rc trylock_accept_mutex(Cycle& cycle) noexcept

@@ -75,7 +75,7 @@ void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
 }
 
 /// ok; declined if the datagram is not to be used; again or error if there is none.
-Rc receive(const Connection& lc, const Listening& ls, Log* log, Datagram& d) noexcept
+Rc receive(Event& ev, const Listening& ls, Datagram& d) noexcept
 {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(AddrInfo))> control;
     iovec iov{.iov_base = state.buffer.data(), .iov_len = state.buffer.size()};
@@ -89,18 +89,21 @@ Rc receive(const Connection& lc, const Listening& ls, Log* log, Datagram& d) noe
         msg.msg_controllen = control.size();
     }
 
-    const ssize_t n = ::recvmsg(lc.fd, &msg, 0);
+    const ssize_t n = ::recvmsg(event_ident(ev), &msg, 0);
     if (n == -1) {
         const Err err = errno;
         if (err == EAGAIN) {
-            log_debug(log_debug_event, log, err, "recvmsg() not ready");
+            log_debug(log_debug_event, ev.log, err, "recvmsg() not ready");
             return Rc::again;
         }
-        log_error(log_alert, log, err, "recvmsg() failed");
+        log_error(log_alert, ev.log, err, "recvmsg() failed");
+        if (is_shortage(err)) {
+            stop_accepting(ev);
+        }
         return Rc::error;
     }
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        log_error(log_alert, log, 0, "recvmsg() truncated data");
+        log_error(log_alert, ev.log, 0, "recvmsg() truncated data");
         return Rc::declined;
     }
     d.size = static_cast<std::size_t>(n);
@@ -292,11 +295,8 @@ UdpKey udp_key(const Listening& ls, const sockaddr* client, socklen_t client_len
 
 void event_recvmsg(Event& ev) noexcept
 {
-    if (ev.timedout) {
-        if (enable_accept_events(*ngx_cycle) != Rc::ok) {
-            return;
-        }
-        ev.timedout = 0;
+    if (ev.timedout && resume_accepting(ev) != Rc::ok) {
+        return;
     }
 
     const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
@@ -309,7 +309,7 @@ void event_recvmsg(Event& ev) noexcept
 
     do {
         Datagram d;
-        const Rc rc = receive(lc, ls, ev.log, d);
+        const Rc rc = receive(ev, ls, d);
         if (rc == Rc::declined) {
             continue;
         }

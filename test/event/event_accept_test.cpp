@@ -457,25 +457,48 @@ BOOST_AUTO_TEST_CASE(a_pause_that_ends_without_descriptors_begins_anew)
     BOOST_TEST(count(cycle.log(), "[crit]") == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_leaves_the_event_timed_out)
+BOOST_AUTO_TEST_CASE(without_memory_accepting_pauses_as_without_descriptors)
+{
+    for (const Err err : {ENOMEM, ENOBUFS, ENFILE}) {
+        const Accepting cycle;
+        const Fd client = cycle.connect();
+        const FakeCall accept4(Call::accept4, {.err = err});
+        cycle.accept_event_comes();
+        BOOST_TEST(event_find_timer() == 500);
+        current_msec += 500;
+        event_expire_timers();
+        BOOST_TEST(handed.connections.size() == 1);
+    }
+}
+
+// It was never watched again.
+BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_begins_anew)
 {
     const Accepting cycle;
+    const Fd client = cycle.connect();
     const FakeCall accept4(Call::accept4, {.err = EMFILE});
     cycle.accept_event_comes();
     fake.add = Rc::error;
     current_msec += 500;
     event_expire_timers();
-    BOOST_CHECK(cycle.accept_event().timedout);
+    BOOST_TEST(event_find_timer() == 500);
     BOOST_TEST(accept4.calls() == 1);
+
+    fake.add = Rc::ok;
+    current_msec += 500;
+    event_expire_timers();
+    BOOST_TEST(handed.connections.size() == 1);
+    BOOST_CHECK(!cycle.accept_event().timedout);
 }
 
-BOOST_AUTO_TEST_CASE(a_listener_that_the_poller_does_not_let_go_gets_no_timer)
+// What was taken out of the poller before it was never watched again.
+BOOST_AUTO_TEST_CASE(accepting_pauses_though_the_poller_does_not_let_a_listener_go)
 {
     const Accepting cycle;
     fake.del = Rc::error;
     const FakeCall accept4(Call::accept4, {.err = EMFILE});
     cycle.accept_event_comes();
-    BOOST_TEST(!cycle.accept_event().timer_set());
+    BOOST_TEST(event_find_timer() == 500);
 }
 
 // The wait of the second turn ends with the timer, not with the client that still waits.
@@ -624,6 +647,18 @@ BOOST_AUTO_TEST_CASE(an_exclusive_listener_moves_to_the_end_of_the_line_every_16
         const Calls moved{"del read disable", "add read exclusive"};
         BOOST_TEST(fake.calls == (i % 16 == 0 ? moved : Calls{}), boost::test_tools::per_element());
     }
+    use_exclusive_accept = false;
+}
+
+// It was never watched again.
+BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_cannot_be_watched_anew_is_tried_again)
+{
+    const Accepting cycle;
+    use_exclusive_accept = true;
+    const Fd client = cycle.connect();
+    fake.add = Rc::error;
+    cycle.accept_event_comes();
+    BOOST_TEST(event_find_timer() == 500);
     use_exclusive_accept = false;
 }
 
