@@ -46,6 +46,7 @@ struct {
     Connection notify_conn{};
 
     std::int64_t aio_requests = 0;
+    std::uint64_t aio_ready = 0;  // complete reads that are still to be fetched
     Event eventfd_event{};
     Connection eventfd_conn{};
 } state;
@@ -56,6 +57,8 @@ static_assert(exclusive_event == EPOLLEXCLUSIVE);
 
 constexpr std::uint32_t read_events = EPOLLIN | EPOLLRDHUP;
 constexpr std::uint32_t write_events = EPOLLOUT;
+
+constexpr Msec aio_retry_delay = 100;
 
 extern const EventModule epoll_module_ctx;
 
@@ -148,8 +151,11 @@ int io_destroy(aio_context_t ctx) noexcept
 int io_getevents(aio_context_t ctx, long min, std::span<io_event> events,
                  timespec* timeout) noexcept
 {
-    return static_cast<int>(
-        ::syscall(SYS_io_getevents, ctx, min, events.size(), events.data(), timeout));
+    long n = 0;
+    do {
+        n = ::syscall(SYS_io_getevents, ctx, min, events.size(), events.data(), timeout);
+    } while (n == -1 && errno == EINTR);
+    return static_cast<int>(n);
 }
 
 /// How many reads the kernel says are complete; 0, after a log line, if it cannot be asked.
@@ -187,26 +193,30 @@ void complete_read(const io_event& event, Log* log) noexcept
 /// Fetches as many complete reads as the eventfd has counted, 64 in a call. The handlers are
 /// posted: one may close a file whose other reads are still to be fetched.
 ///
+/// Differs from nginx: what cannot be fetched is tried again later. There it waits until another
+/// read is complete, and a signal may bring this about.
+///
 /// nginx: ngx_epoll_eventfd_handler()
 void epoll_eventfd_handler(Event& ev) noexcept
 {
     log_debug(log_debug_event, ev.log, 0, "eventfd handler");
 
-    std::uint64_t ready = read_eventfd(ev.log);
-    while (ready != 0) {
+    ev.timedout = 0;
+    state.aio_ready += read_eventfd(ev.log);
+    while (state.aio_ready != 0) {
         std::array<io_event, 64> list;
         timespec no_wait{};
         const int events = io_getevents(aio_ctx, 1, list, &no_wait);
         const Err err = errno;
         log_debug(log_debug_event, ev.log, 0, "io_getevents: {}", events);
-        if (events <= 0) {
-            if (events == -1) {
-                log_error(log_alert, ev.log, err, "io_getevents() failed");
-            }
+        if (events == -1) {
+            log_error(log_alert, ev.log, err, "io_getevents() failed");
+            add_timer(ev, aio_retry_delay);
             return;
         }
         const auto n = static_cast<std::size_t>(events);
-        ready -= std::min<std::uint64_t>(ready, n);  // more may be complete than it has counted
+        // More may be complete than it has counted; without any, it has counted those, too.
+        state.aio_ready -= n == 0 ? state.aio_ready : std::min<std::uint64_t>(state.aio_ready, n);
         for (const io_event& event : std::span(list).first(n)) {
             complete_read(event, ev.log);
         }
@@ -219,6 +229,10 @@ void aio_release(Log* log) noexcept
         log_error(log_alert, log, errno, "io_destroy() failed");
     }
     close_fd(eventfd, "eventfd ", log);
+    if (state.eventfd_event.timer_set()) {
+        del_timer(state.eventfd_event);
+    }
+    state.aio_ready = 0;
     aio_ctx = 0;
     file_aio = false;
 }
@@ -249,6 +263,7 @@ void epoll_aio_init(Cycle& cycle, const EpollConf& epcf)
     ev.data = &c;
     ev.handler = epoll_eventfd_handler;
     ev.active = 1;
+    ev.cancelable = 1;
     c.fd = eventfd;
     c.read = &ev;
     if (control(EPOLL_CTL_ADD, eventfd, EPOLLIN | EPOLLET, &c, log) != Rc::ok) {

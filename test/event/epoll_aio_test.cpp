@@ -218,8 +218,26 @@ BOOST_FIXTURE_TEST_CASE(a_failure_of_io_getevents_is_an_alert, Loop)
     }
     BOOST_TEST(contains(cycle.log(), "[alert]"));
     BOOST_TEST(contains(cycle.log(), "io_getevents() failed (22: Invalid argument)\n"));
-    begin(1);
+}
+
+// It waited for another read to be complete.
+BOOST_FIXTURE_TEST_CASE(what_could_not_be_fetched_is_tried_again, Loop)
+{
+    begin(0);
+    const FakeCall io_getevents(Call::io_getevents, {.err = EINVAL});
     turn_until_complete();
+    BOOST_TEST(io_getevents.calls() == 2);
+    BOOST_TEST(count(cycle.log(), "io_getevents() failed") == 1);
+}
+
+// It lost the read, and was an alert.
+BOOST_FIXTURE_TEST_CASE(a_signal_does_not_keep_reads_from_being_fetched, Loop)
+{
+    begin(0);
+    const FakeCall io_getevents(Call::io_getevents, {.err = EINTR});
+    turn_until_complete();
+    BOOST_TEST(io_getevents.calls() == 2);
+    BOOST_TEST(!contains(cycle.log(), "[alert]"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_count_that_cannot_be_read_is_an_alert_unless_there_is_none, Loop)
