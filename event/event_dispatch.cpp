@@ -1,12 +1,21 @@
 #include "event/event_dispatch.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "core/cycle.hpp"
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
 
 namespace ngx {
+
+namespace {
+
+/// Timers and signals are late by no more than this.
+constexpr std::chrono::milliseconds pause_without_wait{10};
+
+}  // namespace
 
 Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept
 {
@@ -20,8 +29,13 @@ Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* 
         event_timer_alarm = 0;
         return Rc::ok;
     }
+    if (err == EINTR) {
+        log_error(log_info, cycle.log, err, "{}() failed", what);
+        return Rc::error;
+    }
     if (err != 0) {
-        log_error(err == EINTR ? log_info : log_alert, cycle.log, err, "{}() failed", what);
+        log_error(log_alert, cycle.log, err, "{}() failed", what);
+        std::this_thread::sleep_for(pause_without_wait);
         return Rc::error;
     }
     if (events == 0 && timer == timer_infinite) {

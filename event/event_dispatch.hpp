@@ -23,6 +23,9 @@ inline int wait_timeout(Msec timer) noexcept
 /// To be called right after the wait, with errno untouched: updates the time if `flags` or the
 /// alarm ask for it, and tells whether the wait went well. A signal is no alert, and the alarm not
 /// even an error; no events are one only if the wait was for ever.
+///
+/// Differs from nginx: a wait that fails, but for a signal, is followed by a pause of 10 ms. There
+/// one that fails for ever takes a processor, and fills the disk with alerts.
 Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept;
 
 /// Posts an event that is ready: listeners first.

@@ -1,6 +1,7 @@
 #include "event/event_dispatch.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <climits>
 
 #include <boost/test/unit_test.hpp>
@@ -119,6 +120,14 @@ BOOST_AUTO_TEST_CASE(a_wait_that_fails_is_an_alert)
     BOOST_TEST((after(-1, EBADF) == Rc::error));
     BOOST_TEST(contains(log.text, "[alert]"));
     BOOST_TEST(contains(log.text, "wait() failed (9: Bad file descriptor)\n"));
+}
+
+BOOST_AUTO_TEST_CASE(after_a_wait_that_fails_the_loop_does_not_spin)
+{
+    using Clock = std::chrono::steady_clock;
+    const auto begin = Clock::now();
+    BOOST_TEST((after(-1, EINVAL) == Rc::error));
+    BOOST_TEST((Clock::now() - begin >= std::chrono::milliseconds(10)));
 }
 
 BOOST_AUTO_TEST_CASE(the_alarm_does_not_excuse_another_error)
