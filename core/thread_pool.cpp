@@ -49,6 +49,7 @@ struct {
     std::uint64_t task_id = 0;  // the loop's thread alone posts
     std::mutex done_mtx{};      // of what follows
     TaskQueue done{};
+    bool notified = false;  // the loop knows of `done`
 } state;
 
 }  // namespace
@@ -125,6 +126,7 @@ void thread_pool_handler(Event& ev) noexcept
     {
         const std::lock_guard lock(state.done_mtx);
         done = std::exchange(state.done, {});
+        state.notified = false;
     }
     // A handler may free its task, or post it again.
     while (ThreadTask* const task = done.pop()) {
@@ -145,17 +147,19 @@ ThreadTask* wait_for_task(ThreadPool& tp)
 }
 
 /// Gives a task back to the loop, which may free it at once. It needs one notification for all
-/// that it has not fetched yet.
+/// that it has not fetched yet; after one that failed, which has been logged, the next task brings
+/// another.
 void complete_task(ThreadPool& tp, ThreadTask& task)
 {
-    bool first = false;
+    bool notified = false;
     {
         const std::lock_guard lock(state.done_mtx);
-        first = !state.done.first;
         state.done.push(task);
+        notified = std::exchange(state.notified, true);
     }
-    if (first) {
-        (void)tp.notify(thread_pool_handler);  // it has logged its failure
+    if (!notified && tp.notify(thread_pool_handler) != Rc::ok) {
+        const std::lock_guard lock(state.done_mtx);
+        state.notified = false;
     }
 }
 
@@ -399,6 +403,7 @@ void thread_pool_exit_worker(Cycle& cycle)
             destroy_pools(*old);
         }
         state.done = {};
+        state.notified = false;
     }
 }
 

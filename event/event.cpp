@@ -85,22 +85,21 @@ bool use_exclusive_accept;
 
 namespace {
 
-/// Step 2 of the turn. False when the turn is to be given up.
-bool try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
+/// Step 2 of the turn.
+///
+/// Differs from nginx: a poller that fails, which has been logged, is like a mutex that another
+/// has. There the turn is given up, so that the worker spins for as long as the poller fails.
+void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 {
     if (accept_disabled > 0) {
         accept_disabled--;
-        return true;
+        return;
     }
-    if (trylock_accept_mutex(cycle) == Rc::error) {
-        return false;
-    }
-    if (accept_mutex_held) {
+    if (trylock_accept_mutex(cycle) == Rc::ok && accept_mutex_held) {
         flags |= post_events;
     } else {
         timer = std::min(timer, accept_mutex_delay);  // timer_infinite is the greatest
     }
-    return true;
 }
 
 }  // namespace
@@ -111,8 +110,8 @@ void process_events_and_timers(Cycle& cycle) noexcept
     Msec timer = by_alarm ? timer_infinite : event_find_timer();
     unsigned flags = by_alarm ? 0 : update_time;
 
-    if (use_accept_mutex && !try_accept_mutex(cycle, timer, flags)) {
-        return;
+    if (use_accept_mutex) {
+        try_accept_mutex(cycle, timer, flags);
     }
 
     if (!posted_next_events.empty()) {

@@ -281,13 +281,14 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_is_nearly_full_does_not_try_for_the_accept
     BOOST_TEST(accept_mutex_held);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_turn_is_given_up_when_the_listeners_cannot_be_watched, MutexTurn)
+BOOST_FIXTURE_TEST_CASE(listeners_that_cannot_be_watched_are_tried_again_after_the_delay, MutexTurn)
 {
     fake.add = Rc::error;
-    add_timer(timer.ev, 0);
-    BOOST_TEST(turn() == Calls{"add read"}, boost::test_tools::per_element());
-    BOOST_TEST(timer.ev.timer_set());
+    BOOST_TEST(turn() == (Calls{"add read", "wait"}), boost::test_tools::per_element());
+    BOOST_TEST(fake.timer == 70);
+    BOOST_TEST(fake.wait_flags == update_time);
     BOOST_TEST(accept_mutex.lock->load() == 0);
+    BOOST_TEST(!accept_mutex_held);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_clear_poller_is_told_once_of_a_read_event, ClearReadiness)

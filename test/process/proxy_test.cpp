@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(megabytes_go_both_ways_at_once_between_slow_sides)
     const std::size_t before = server.descriptors();
 
     std::vector<Pair> pairs;
-    for (const std::size_t step : {500, 3'000, 20'000, 100'000}) {
+    for (const std::size_t step : {500UL, 3'000UL, 20'000UL, 100'000UL}) {
         Client client(port, "127.0.0.1", small);
         Client other = upstream.accept();
         pairs.push_back({{.client = std::move(client),
