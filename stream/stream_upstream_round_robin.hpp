@@ -58,7 +58,7 @@ struct StreamUpstreamRrPeerData {
     std::uint64_t data = 0;          // `tried` of up to 64 peers
 
     bool was_tried(std::size_t i) const noexcept { return (tried[i / 64] >> i % 64 & 1) != 0; }
-    void set_tried(std::size_t i) noexcept { tried[i / 64] |= std::uint64_t{1} << i % 64; }
+    void set_tried(std::size_t i) const noexcept { tried[i / 64] |= std::uint64_t{1} << i % 64; }
 };
 
 /// Makes the peers of an upstream out of its servers, or of its host, which is resolved.
