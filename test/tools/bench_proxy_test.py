@@ -61,9 +61,10 @@ class Measuring(unittest.TestCase):
         return run_bench("--binary", binary, "--use", "epoll", "--without-nginx", *arguments)
 
     def test_a_request_is_read_and_written_twice(self) -> None:
-        result = self.measure("--only", "syscalls", "--requests", "3000", "--max-syscalls", "4.3")
+        """And on a busy machine each may need a wait of its own."""
+        result = self.measure("--only", "syscalls", "--requests", "3000", "--max-syscalls", "5.1")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stdout, r"(?m)^ngxx \S+, epoll: 4\.\d\d system calls a request$")
+        self.assertRegex(result.stdout, r"(?m)^ngxx \S+, epoll: [45]\.\d\d system calls a request$")
 
     def test_an_idle_session_is_measured_and_held_against_its_limit(self) -> None:
         result = self.measure("--only", "memory", "--sessions", "300", "--max-memory", "1")
