@@ -142,6 +142,10 @@ void become(const Launch& launch)
         errno = ESRCH;  // the parent died before the call above could tie us to it
         return;
     }
+    // A shell has what it runs in the background ignore these, and we would hand that on.
+    for (const int signo : {SIGHUP, SIGINT, SIGQUIT}) {
+        ::signal(signo, SIG_DFL);
+    }
     for (int fd = 0; fd < 3; ++fd) {
         if (::dup2(launch.stdio[static_cast<std::size_t>(fd)].get(), fd) == -1) {
             return;
