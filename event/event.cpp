@@ -39,9 +39,15 @@ Atomic stat_reading0;
 Atomic stat_writing0;
 Atomic stat_waiting0;
 
+using TurnHooks = boost::intrusive::list<
+    TurnHook,
+    boost::intrusive::member_hook<TurnHook, boost::intrusive::list_member_hook<>, &TurnHook::queue>,
+    boost::intrusive::constant_time_size<false>>;
+
 struct {
     Msec timer_resolution = 0;
     bool alarm_set = false;  // SIGALRM comes at an interval
+    TurnHooks turn_hooks{};
 } state;
 
 const EventModule& event_ctx(const Module& module) noexcept
@@ -85,6 +91,27 @@ bool use_exclusive_accept;
 
 namespace {
 
+Msec call_before_hooks(Msec timer) noexcept
+{
+    for (auto it = state.turn_hooks.begin(); it != state.turn_hooks.end();) {
+        TurnHook& hook = *it++;
+        if (hook.before) {
+            timer = std::min(timer, hook.before(hook, timer));  // timer_infinite is the greatest
+        }
+    }
+    return timer;
+}
+
+void call_after_hooks() noexcept
+{
+    for (auto it = state.turn_hooks.begin(); it != state.turn_hooks.end();) {
+        TurnHook& hook = *it++;
+        if (hook.after) {
+            hook.after(hook);
+        }
+    }
+}
+
 /// Step 2 of the turn.
 ///
 /// Differs from nginx: a poller that fails, which has been logged, is like a mutex that another
@@ -104,6 +131,19 @@ void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 
 }  // namespace
 
+void add_turn_hook(TurnHook& hook) noexcept
+{
+    del_turn_hook(hook);
+    state.turn_hooks.push_back(hook);
+}
+
+void del_turn_hook(TurnHook& hook) noexcept
+{
+    if (hook.queue.is_linked()) {
+        state.turn_hooks.erase(state.turn_hooks.iterator_to(hook));
+    }
+}
+
 void process_events_and_timers(Cycle& cycle) noexcept
 {
     const bool by_alarm = state.timer_resolution != 0;
@@ -119,10 +159,12 @@ void process_events_and_timers(Cycle& cycle) noexcept
         timer = 0;
     }
 
+    timer = call_before_hooks(timer);
     const Msec before = current_msec;
     // An error has been logged, and there is nothing else to do than to go on.
     (void)event_actions.process_events(cycle, timer, flags);
     log_debug(log_debug_event, cycle.log, 0, "timer delta: {}", current_msec - before);
+    call_after_hooks();
 
     event_process_posted(cycle, posted_accept_events);
     if (accept_mutex_held) {

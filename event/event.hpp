@@ -228,13 +228,42 @@ extern Msec accept_mutex_delay;
 extern MsecInt accept_disabled;
 extern bool use_exclusive_accept;
 
+/// Work of a module's that has to be done in each turn of the loop, around the wait. Its owner
+/// keeps it where it is from add_turn_hook(), in init_process, until del_turn_hook(), in
+/// exit_process. Either function may be null.
+///
+/// Differs from nginx: there a module puts its own function into the table of actions.
+struct TurnHook {
+    TurnHook() = default;
+    TurnHook(const TurnHook&) = delete;
+    TurnHook& operator=(const TurnHook&) = delete;
+
+    /// Before the wait. Answers how long it may take at most, in ms: `timer`, or less; 0 if it is
+    /// not to wait at all.
+    Msec (*before)(TurnHook& hook, Msec timer) noexcept = nullptr;
+
+    /// After it: the handlers have run, or are posted. Posted events come next.
+    void (*after)(TurnHook& hook) noexcept = nullptr;
+
+    void* data = nullptr;  // the owner's
+
+    boost::intrusive::list_member_hook<> queue{};
+};
+
+/// Has the hook called in each turn, after those that were there before. It may take itself out
+/// while it is called, but no other.
+void add_turn_hook(TurnHook& hook) noexcept;
+
+/// Nothing happens if it was not added.
+void del_turn_hook(TurnHook& hook) noexcept;
+
 /// One turn of a worker's loop:
 ///
 ///  1. how long to wait: until the next timer; for ever under timer_resolution
 ///  2. the accept mutex: try for it, unless this worker is nearly full. With it, events are
 ///     posted; without it, wait no longer than accept_mutex_delay
 ///  3. move the events posted for this turn in the last one; then do not wait at all
-///  4. wait, and dispatch or post what is ready
+///  4. wait, and dispatch or post what is ready; the hooks of modules before and after that
 ///  5. run posted accept events
 ///  6. release the accept mutex
 ///  7. run expired timers

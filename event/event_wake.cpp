@@ -1,0 +1,83 @@
+#include "event/event_wake.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utility>
+
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "event/event.hpp"
+
+namespace ngx {
+
+namespace {
+
+/// The counter is set to 0 before the owner looks for work, so that a call in between is not lost.
+void waker_handler(Event& ev) noexcept
+{
+    const Connection& c = *static_cast<const Connection*>(ev.data);
+    auto& waker = *static_cast<EventWaker*>(c.data);
+
+    std::uint64_t count = 0;
+    if (::read(waker.fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
+        log_error(log_alert, ev.log, errno, "read() eventfd {} failed", waker.fd);
+    }
+    ev.ready = 0;
+    if (handle_read_event(ev, 0) != Rc::ok) {
+        log_error(log_alert, ev.log, 0, "eventfd {} cannot be watched any more", waker.fd);
+    }
+    if (count != 0) {
+        waker.handler(waker);
+    }
+}
+
+}  // namespace
+
+Rc event_waker_init(EventWaker& waker, Cycle& cycle) noexcept
+{
+    event_waker_done(waker);
+
+    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd == invalid_file) {
+        log_error(log_emerg, cycle.log, errno, "eventfd() failed");
+        return Rc::error;
+    }
+    Connection* const c = get_connection(fd, cycle.log);
+    if (!c) {
+        ::close(fd);
+        return Rc::error;
+    }
+    c->data = &waker;
+    c->read->handler = waker_handler;
+    c->read->log = cycle.log;
+    c->write->log = cycle.log;
+
+    waker.fd = fd;
+    waker.connection = c;
+    if (handle_read_event(*c->read, 0) != Rc::ok) {
+        event_waker_done(waker);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+void event_wake(const EventWaker& waker) noexcept
+{
+    const Err err = errno;  // a signal's handler must leave it as it was
+    constexpr std::uint64_t one = 1;
+    // It fails only when the counter is full, and then the loop is sure to wake up.
+    [[maybe_unused]] const ssize_t n = ::write(waker.fd, &one, sizeof(one));
+    errno = err;
+}
+
+void event_waker_done(EventWaker& waker) noexcept
+{
+    waker.fd = invalid_file;
+    if (Connection* const c = std::exchange(waker.connection, nullptr)) {
+        close_connection(*c);
+    }
+}
+
+}  // namespace ngx
