@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "core/conf_file.hpp"
 #include "core/cycle.hpp"
+#include "core/module_signature.hpp"
 #include "core/palloc.hpp"
 
 namespace ngx {
@@ -17,6 +19,49 @@ bool any_module(const Cycle& cycle, Test test) noexcept
 {
     return std::ranges::any_of(modules_of(cycle), test) ||
            (cycle.old_cycle && std::ranges::any_of(modules_of(*cycle.old_cycle), test));
+}
+
+/// Where in the cycle's table the module of this name is; behind the last if it is not there.
+std::size_t find_module(const Cycle& cycle, std::string_view name) noexcept
+{
+    const auto list = modules_of(cycle);
+    return static_cast<std::size_t>(std::ranges::find(list, name, &Module::name) - list.begin());
+}
+
+/// Where in the cycle's table a new module is to stand.
+std::size_t module_place(const Cycle& cycle, const Module& module, const char* const* order)
+{
+    std::size_t place = cycle.modules_n;
+    if (!order) {
+        return place;
+    }
+    while (*order && module.name != *order) {
+        order++;
+    }
+    for (; *order; order++) {
+        place = std::min(place, find_module(cycle, *order));
+    }
+    return place;
+}
+
+void insert_module(Cycle& cycle, Module& module, std::size_t place) noexcept
+{
+    Module** const end = cycle.modules + cycle.modules_n++;
+    std::copy_backward(cycle.modules + place, end, end + 1);
+    cycle.modules[place] = &module;
+}
+
+/// The configurations of core modules are made before the file is read, which is too early for
+/// one that the file loads.
+Rc create_module_conf(Cycle& cycle, const Module& module)
+{
+    const auto& ctx = *static_cast<const CoreModule*>(module.ctx);
+    if (!ctx.create_conf) {
+        return Rc::ok;
+    }
+    void*& conf = cycle.conf_ctx[module.index];
+    conf = ctx.create_conf(cycle);
+    return conf ? Rc::ok : Rc::error;
 }
 
 }  // namespace
@@ -40,6 +85,34 @@ Rc cycle_modules(Cycle& cycle)
     std::copy_n(modules, modules_n, cycle.modules);
     cycle.modules_n = modules_n;
     return Rc::ok;
+}
+
+Rc add_module(Conf& cf, std::string_view file, Module& module, const char* const* order)
+{
+    Cycle& cycle = *cf.cycle;
+    if (cycle.modules_n >= max_module) {
+        conf_log_error(log_emerg, cf, 0, "too many modules loaded");
+        return Rc::error;
+    }
+    if (check_module_signature(cf, file, module.signature->text.data()) != Rc::ok) {
+        return Rc::error;
+    }
+    if (find_module(cycle, module.name) != cycle.modules_n) {
+        conf_log_error(log_emerg, cf, 0, "module \"{}\" is already loaded", module.name);
+        return Rc::error;
+    }
+
+    // An older cycle that has loaded it, too, has given it its index.
+    if (module.index == module_unset_index) {
+        module.index = module_index(cycle);
+        if (module.index >= max_module) {
+            conf_log_error(log_emerg, cf, 0, "too many modules loaded");
+            return Rc::error;
+        }
+    }
+
+    insert_module(cycle, module, module_place(cycle, module, order));
+    return module.type == ModuleType::core ? create_module_conf(cycle, module) : Rc::ok;
 }
 
 Rc init_modules(Cycle& cycle)

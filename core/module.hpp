@@ -16,6 +16,11 @@ enum class ModuleType : std::uint32_t {
     stream = 0x4d525453,  // "STRM"
 };
 
+/// The signature of the file that a module is in, the server or one that it loads: each has its
+/// own. See module_signature.hpp.
+struct ModuleSignature;
+[[gnu::visibility("hidden")]] extern const ModuleSignature module_signature;
+
 inline constexpr std::size_t module_unset_index = static_cast<std::size_t>(-1);
 
 /// The room for modules that are not in the static table.
@@ -34,8 +39,7 @@ struct Module {
     std::size_t ctx_index = module_unset_index;  // among the modules of its type
     std::size_t index = module_unset_index;      // in the table
     std::string_view name{};                     // as the table spells it, "ngx_epoll_module"
-    unsigned version = ngxx_version;
-    std::string_view signature = module_signature;
+    const ModuleSignature* signature = &module_signature;
 
     const void* ctx = nullptr;
     std::span<const Command> commands{};
@@ -89,6 +93,14 @@ Rc init_modules(Cycle& cycle);
 ///
 /// nginx: ngx_count_modules()
 std::size_t count_modules(Cycle& cycle, ModuleType type);
+
+/// Adds a module of `file` to the cycle that is being configured: checks its signature, gives it
+/// an index, and puts it into the cycle's modules, before the first of those that stand behind
+/// it in `order` (names, a null pointer ends them; may be null), or else last. A core module's
+/// configuration is made at once. error after a log line.
+///
+/// nginx: ngx_add_module()
+Rc add_module(Conf& cf, std::string_view file, Module& module, const char* const* order);
 
 /// The first index that no module of this cycle or of the one before it has: the next module
 /// that is added takes it.

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <optional>
@@ -21,10 +22,12 @@
 #include "core/cycle.hpp"
 #include "core/log.hpp"
 #include "core/module.hpp"
+#include "core/module_signature.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "os/unix/cgroup.hpp"
 #include "os/unix/daemon.hpp"
+#include "os/unix/dlopen.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
@@ -469,7 +472,30 @@ const char* set_worker_processes(Conf& cf, const Command&, void* conf)
     return ccf.worker_processes ? conf_ok : "invalid value";
 }
 
-/// Differs from nginx: modules cannot be loaded yet; -Dadd_module builds them in.
+/// Its modules must be in no queue, tree or table any more: see exit_process.
+///
+/// nginx: ngx_unload_module()
+void unload_module(void* handle)
+{
+    if (dlclose(handle) != 0) {
+        log_error(log_alert, ngx_cycle->log, 0, "dlclose() failed ({})", dlerror());
+    }
+}
+
+/// What a name of C stands for in a loaded file; null after a log line if it is not there.
+template <typename T>
+const T* find_symbol(Conf& cf, void* handle, const char* name)
+{
+    const void* const symbol = ::dlsym(handle, name);
+    if (!symbol) {
+        conf_log_error(log_emerg, cf, 0, "dlsym() \"{}\", \"{}\" failed ({})", cf.args[1], name,
+                       dlerror());
+    }
+    return static_cast<const T*>(symbol);
+}
+
+/// Differs from nginx: a file that was built otherwise than the server is refused before anything
+/// of it is loaded, for its start alone could do harm; and what differs is said.
 ///
 /// nginx: ngx_load_module()
 const char* load_module(Conf& cf, const Command&, void*)
@@ -477,10 +503,36 @@ const char* load_module(Conf& cf, const Command&, void*)
     if (cf.cycle->modules_used) {
         return "is specified too late";
     }
-    conf_log_error(log_emerg, cf, 0,
-                   "\"load_module\" is not supported, build \"{}\" in with the add_module option",
-                   cf.args[1]);
-    return conf_error;
+    const std::string file(conf_full_name(*cf.cycle, cf.args[1], false));
+
+    const std::string signature = read_module_signature(file.c_str());
+    if (!signature.empty() && check_module_signature(cf, file, signature) != Rc::ok) {
+        return conf_error;
+    }
+
+    void* const handle = dlopen(file);
+    if (!handle) {
+        conf_log_error(log_emerg, cf, 0, "dlopen() \"{}\" failed ({})", file, dlerror());
+        return conf_error;
+    }
+    cf.cycle->pool->cleanup_add(unload_module, handle);
+
+    Module* const* module = find_symbol<Module*>(cf, handle, "ngx_modules");
+    const char* const* name =
+        module ? find_symbol<const char*>(cf, handle, "ngx_module_names") : nullptr;
+    if (!name) {
+        return conf_error;
+    }
+    const auto* const order = static_cast<const char* const*>(::dlsym(handle, "ngx_module_order"));
+
+    for (; *module; module++) {
+        (*module)->name = *name++;
+        if (add_module(cf, file, **module, order) != Rc::ok) {
+            return conf_error;
+        }
+        log_debug(log_debug_core, cf.log, 0, "module: {} i:{}", (*module)->name, (*module)->index);
+    }
+    return conf_ok;
 }
 
 /// The entry NAME=VALUE of the environment at the start, or null.

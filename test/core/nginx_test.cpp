@@ -303,11 +303,11 @@ BOOST_AUTO_TEST_CASE(masks_of_another_number_than_workers_are_warned_of)
     BOOST_TEST(warning("worker_processes 3; worker_cpu_affinity auto 1;") == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_module_cannot_be_loaded_yet)
+BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_loaded_is_named)
 {
-    BOOST_TEST(refusal("load_module modules/a.so;") ==
-               "\"load_module\" is not supported, build \"modules/a.so\" in with the add_module "
-               "option");
+    BOOST_TEST(refusal("load_module /nowhere/a.so;") ==
+               "dlopen() \"/nowhere/a.so\" failed (/nowhere/a.so: cannot open shared object file: "
+               "No such file or directory)");
     TestCycle cycle("events {} load_module a.so;", Start::conf);
     BOOST_TEST(!cycle.ok());
     BOOST_TEST(messages(cycle.log(), "emerg")

@@ -10,11 +10,6 @@ namespace ngx::test::oracle {
 namespace {
 
 const std::vector<KnownDifference> table{
-    {Agreement::verdict,
-     "load_module is refused, whatever the file, until it works",
-     {"core: load_module: *", "generated: load_module with an empty argument",
-      "generated: load_module in main", "generated: load_module twice"}},
-
     {Agreement::none,
      "a log in memory is refused",
      {"error_log: targets: error_log memory:32k debug;",

@@ -4,6 +4,7 @@
 /// A piece of a test that has to run in a process of its own: it exits, it takes signals, or it
 /// leaves something behind that cannot be undone.
 
+#include <chrono>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -20,6 +21,7 @@ namespace ngx::test {
 struct Forked {
     int status = 0;
     std::string text{};
+    bool timed_out = false;
 
     [[nodiscard]] bool exited_with(int code) const
     {
@@ -37,17 +39,18 @@ inline void say(int fd, const std::string& text)
     [[maybe_unused]] const ssize_t n = ::write(fd, text.data(), text.size());
 }
 
-/// In the parent: what comes through the pipe until the child ends. A child that has not ended
-/// after ten seconds is killed.
-inline Forked listen_to(pid_t child, int fd)
+/// In the parent: what comes through the pipe until the child ends. A child from which nothing
+/// comes for so long is killed.
+inline Forked listen_to(pid_t child, int fd, std::chrono::seconds limit)
 {
-    constexpr int wait_ms = 10'000;
+    const auto wait_ms = static_cast<int>(std::chrono::milliseconds(limit).count());
     Forked result;
     pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
     char buf[4096];
     for (;;) {
         if (::poll(&entry, 1, wait_ms) != 1) {
             ::kill(child, SIGKILL);
+            result.timed_out = true;
             break;
         }
         const ssize_t n = ::read(fd, buf, sizeof(buf));
@@ -66,7 +69,7 @@ inline Forked listen_to(pid_t child, int fd)
 /// Calls `body(fd)` in a child, with a pipe to say() something back, and waits for its end.
 /// A body that returns ends the child with status 0, one that throws with 70 and what it threw.
 template <typename Body>
-Forked in_child(Body body)
+Forked in_child(Body body, std::chrono::seconds limit = std::chrono::seconds(10))
 {
     int ends[2];
     if (::pipe(ends) == -1) {
@@ -79,7 +82,7 @@ Forked in_child(Body body)
     }
     if (child != 0) {
         ::close(ends[1]);
-        return listen_to(child, ends[0]);
+        return listen_to(child, ends[0], limit);
     }
 
     ::close(ends[0]);

@@ -99,9 +99,13 @@ Bench::~Bench()
 std::string Bench::conf(std::string_view events_conf) const
 {
     const bool has_connections = events_conf.find("worker_connections") != events_conf.npos;
-    return fmt::format("error_log error.log info; pid nginx.pid; master_process off; {}\n"
+    std::string load_modules;
+    for (const std::string& file : subject_.load_modules) {
+        load_modules += fmt::format("load_module \"{}\";\n", file);
+    }
+    return fmt::format("{}error_log error.log info; pid nginx.pid; master_process off; {}\n"
                        "events {{ use {}; {} {} }}\n",
-                       promise_.main_conf, subject_.use,
+                       load_modules, promise_.main_conf, subject_.use,
                        has_connections ? "" : "worker_connections 1024;", events_conf);
 }
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "test/event/contract/verdict.hpp"
 
@@ -15,7 +16,8 @@ class Bench;
 
 /// The event module on trial.
 struct Subject {
-    std::string use{};               // what it is called in the configuration
+    std::string use{};                        // what it is called in the configuration
+    std::vector<std::string> load_modules{};  // files that the configuration loads
     void (*after_init)() = nullptr;  // changes event_actions each time that they have been set
 
     /// How long to wait for what is expected to come, on a machine that may have much else to do.
