@@ -1,11 +1,16 @@
 #include "core/module.hpp"
 
+#include <algorithm>
+#include <list>
 #include <string>
+#include <sys/stat.h>
 #include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/conf_file.hpp"
+#include "core/module_signature.hpp"
 #include "test/core/fixture.hpp"
 
 namespace ngx::test {
@@ -29,6 +34,33 @@ struct Modules {
     TestLog log{log_debug_all};
     std::vector<Module*> table;
     Cycle* cycle;
+};
+
+/// A cycle that is being configured, with the table of the server.
+struct Configured {
+    Configured() : owner({})
+    {
+        BOOST_TEST((preinit_modules() == Rc::ok));
+        BOOST_TEST((cycle_modules(*owner.cycle) == Rc::ok));
+        owner.cycle->conf_ctx = owner.cycle->pool->pcalloc<void*>(max_module);
+        cf.cycle = owner.cycle;
+        cf.pool = owner.cycle->pool;
+        cf.log = owner.cycle->log;
+    }
+
+    Rc add(Module& module, const char* const* order = nullptr)
+    {
+        return add_module(cf, "/dir/m.so", module, order);
+    }
+
+    [[nodiscard]] std::size_t place_of(const Module& module) const
+    {
+        const auto list = modules_of(*owner.cycle);
+        return static_cast<std::size_t>(std::ranges::find(list, &module) - list.begin());
+    }
+
+    Modules owner;
+    Conf cf{};
 };
 
 std::string called;
@@ -82,6 +114,132 @@ BOOST_AUTO_TEST_CASE(a_cycle_has_the_table_with_room_for_more)
     for (std::size_t i = list.size(); i <= max_module; i++) {
         BOOST_TEST_REQUIRE(owner.cycle->modules[i] == nullptr);
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_module_is_added_behind_the_last_with_the_first_free_index)
+{
+    Configured conf;
+    const std::size_t n = conf.owner.cycle->modules_n;
+    Module one{.name = "ngx_one_module", .type = ModuleType::event};
+    Module two{.name = "ngx_two_module", .type = ModuleType::event};
+    BOOST_TEST((conf.add(one) == Rc::ok));
+    BOOST_TEST((conf.add(two) == Rc::ok));
+    BOOST_TEST(conf.place_of(one) == n);
+    BOOST_TEST(conf.place_of(two) == n + 1);
+    BOOST_TEST(one.index == n);
+    BOOST_TEST(two.index == n + 1);
+    BOOST_TEST(conf.owner.cycle->modules_n == n + 2);
+    BOOST_TEST(conf.owner.cycle->modules[n + 2] == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_module_is_added_before_those_that_stand_behind_it_in_the_order)
+{
+    Configured conf;
+    Module one{.name = "ngx_one_module", .type = ModuleType::event};
+    const std::size_t before = conf.place_of(event_core_module);
+    constexpr const char* order[] = {"ngx_events_module", "ngx_one_module", "ngx_nobodys_module",
+                                     "ngx_event_core_module", nullptr};
+    BOOST_TEST((conf.add(one, order) == Rc::ok));
+    BOOST_TEST(conf.place_of(one) == before);
+    BOOST_TEST(conf.place_of(event_core_module) == before + 1);
+    BOOST_TEST(event_core_module.index == before);
+
+    // An order that does not have it says nothing.
+    Module two{.name = "ngx_two_module", .type = ModuleType::event};
+    BOOST_TEST((conf.add(two, order) == Rc::ok));
+    BOOST_TEST(conf.place_of(two) == conf.owner.cycle->modules_n - 1);
+}
+
+BOOST_AUTO_TEST_CASE(an_index_that_an_older_cycle_has_given_is_kept)
+{
+    Configured conf;
+    Module one{.index = 77, .name = "ngx_one_module", .type = ModuleType::event};
+    BOOST_TEST((conf.add(one) == Rc::ok));
+    BOOST_TEST(one.index == 77U);
+}
+
+BOOST_AUTO_TEST_CASE(a_module_is_not_added_twice)
+{
+    Configured conf;
+    Module one{.name = "ngx_event_core_module", .type = ModuleType::event};
+    BOOST_TEST((conf.add(one) == Rc::error));
+    BOOST_TEST(conf.owner.log.text.find("module \"ngx_event_core_module\" is already loaded") !=
+               std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(there_is_room_for_so_many_modules)
+{
+    Configured conf;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i <= max_dynamic_modules; i++) {
+        names.push_back("ngx_" + std::to_string(i) + "_module");
+    }
+    std::list<Module> added;
+    for (const std::string& name : names) {
+        Module& one = added.emplace_back(Module{.name = name, .type = ModuleType::event});
+        BOOST_TEST((conf.add(one) == (added.size() <= max_dynamic_modules ? Rc::ok : Rc::error)));
+    }
+    BOOST_TEST(conf.owner.log.text.find("too many modules loaded") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_core_module_that_is_added_has_its_configuration_at_once)
+{
+    Configured conf;
+    static int value;
+    constexpr CoreModule good{.create_conf = [](Cycle&) -> void* { return &value; }};
+    Module one{.name = "ngx_one_module", .ctx = &good, .type = ModuleType::core};
+    BOOST_TEST((conf.add(one) == Rc::ok));
+    BOOST_TEST(conf.owner.cycle->conf_ctx[one.index] == &value);
+
+    constexpr CoreModule bad{.create_conf = [](Cycle&) -> void* { return nullptr; }};
+    Module two{.name = "ngx_two_module", .ctx = &bad, .type = ModuleType::core};
+    BOOST_TEST((conf.add(two) == Rc::error));
+
+    constexpr CoreModule none{};
+    Module three{.name = "ngx_three_module", .ctx = &none, .type = ModuleType::core};
+    BOOST_TEST((conf.add(three) == Rc::ok));
+}
+
+BOOST_AUTO_TEST_CASE(a_module_of_another_build_is_not_added)
+{
+    Configured conf;
+    ModuleSignature other = module_signature;
+    const std::size_t size = std::string_view(other.text.data()).find("size of Event=");
+    other.text[size + std::string_view("size of Event=").size()] = '1';
+    Module one{.name = "ngx_one_module", .signature = &other, .type = ModuleType::event};
+    BOOST_TEST((conf.add(one) == Rc::error));
+    const std::string wanted =
+        "module \"/dir/m.so\" is not binary compatible: size of Event is \"1";
+    BOOST_TEST(conf.owner.log.text.find(wanted) != std::string::npos, conf.owner.log.text);
+
+    // Parts that it does not name are unknown, what is no part is not looked at.
+    ModuleSignature empty{};
+    Module two{.name = "ngx_two_module", .signature = &empty, .type = ModuleType::event};
+    BOOST_TEST((conf.add(two) == Rc::error));
+    BOOST_TEST(conf.owner.log.text.find("module \"/dir/m.so\" version unknown instead of ") !=
+               std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_signature_is_found_in_the_bytes_of_a_file)
+{
+    const TempDir dir;
+    const std::string path = dir / "file";
+    const auto read = [&](std::string_view bytes) {
+        write_file(path, bytes);
+        return read_module_signature(path.c_str());
+    };
+    const std::string mark(module_signature_mark);
+    BOOST_TEST(read("") == "");
+    BOOST_TEST(read("nothing") == "");
+    BOOST_TEST(read("xx" + mark + "a=b\n" + std::string(1, '\0') + "xx") == mark + "a=b\n");
+    BOOST_TEST(read(mark) == mark);
+    BOOST_TEST(read(mark + std::string(4096, 'x')).size() == sizeof(ModuleSignature::text));
+
+    BOOST_TEST(read_module_signature("/nowhere/file") == "");
+    BOOST_TEST(read_module_signature(dir.path().c_str()) == "");
+    const std::string fifo = dir / "fifo";
+    BOOST_TEST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    BOOST_TEST(read_module_signature(fifo.c_str()) == "");
 }
 
 BOOST_AUTO_TEST_CASE(init_stops_at_the_first_module_that_fails)

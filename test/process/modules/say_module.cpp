@@ -1,0 +1,97 @@
+#include "core/conf_slot.hpp"
+#include "core/cycle.hpp"
+#include "core/module.hpp"
+#include "stream/stream_variables.hpp"
+
+/// \file
+/// Two modules in a file, built twice with another SAY_VERSION: `say TEXT;` at the main level is
+/// said in the log with the version when the module's hooks are called, and `$say_version` in a
+/// stream is the version.
+
+namespace ngx {
+
+extern Module say_module;
+
+namespace {
+
+struct SayConf {
+    static constexpr Module* module = &say_module;
+
+    std::optional<std::string_view> text{};
+};
+
+void* say_create_conf(Cycle& cycle)
+{
+    return cycle.pool->create<SayConf>();
+}
+
+void say(Cycle& cycle, const char* when)
+{
+    const SayConf& conf = *get_conf<SayConf>(cycle.conf_ctx);
+    log_error(log_notice, cycle.log, 0, "say {} version {}: {}", when, SAY_VERSION,
+              conf.text.value_or("nothing"));
+}
+
+Rc say_init_module(Cycle& cycle)
+{
+    say(cycle, "module");
+    return Rc::ok;
+}
+
+Rc say_init_process(Cycle& cycle)
+{
+    say(cycle, "process");
+    return Rc::ok;
+}
+
+void say_exit_process(Cycle& cycle)
+{
+    say(cycle, "exit");
+}
+
+constexpr Command say_commands[] = {
+    {
+        .name = "say",
+        .type = main_conf | direct_conf | conf_take1,
+        .set = conf_set_str_slot<&SayConf::text>,
+    },
+};
+
+constexpr CoreModule say_module_ctx = {
+    .name = "say",
+    .create_conf = say_create_conf,
+};
+
+std::string_view say_version(StreamSession&, std::uintptr_t)
+{
+    return SAY_VERSION;
+}
+
+constexpr StreamVariable version_variable{.name = "say_version", .get_handler = say_version};
+
+Rc stream_say_preconfiguration(Conf& cf)
+{
+    return stream_add_variable(cf, version_variable);
+}
+
+constexpr StreamModule stream_say_module_ctx = {
+    .preconfiguration = stream_say_preconfiguration,
+};
+
+}  // namespace
+
+constinit Module say_module = {
+    .ctx = &say_module_ctx,
+    .commands = say_commands,
+    .type = ModuleType::core,
+    .init_module = say_init_module,
+    .init_process = say_init_process,
+    .exit_process = say_exit_process,
+};
+
+constinit Module stream_say_module = {
+    .ctx = &stream_say_module_ctx,
+    .type = ModuleType::stream,
+};
+
+}  // namespace ngx
