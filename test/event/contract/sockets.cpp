@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iterator>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <system_error>
@@ -22,11 +23,6 @@ int checked(int result, const char* what)
     return result;
 }
 
-int tcp_socket()
-{
-    return checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket()");
-}
-
 void set_buffers(int socket, int size)
 {
     for (const int option : {SO_SNDBUF, SO_RCVBUF}) {
@@ -42,14 +38,26 @@ sockaddr_in address_of(int socket)
     return sin;
 }
 
-int start_connect(const sockaddr_in& sin)
+sockaddr_in loopback()
 {
-    const int s = tcp_socket();
-    set_buffers(s, 16 * 1024);
-    if (::connect(s, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)) == -1 &&
-        errno != EINPROGRESS) {
-        checked(-1, "connect()");
-    }
+    sockaddr_in sin{};
+    sin.sin_family = AF_INET;
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return sin;
+}
+
+/// At a port of the system's choice.
+void bind_to_loopback(int socket)
+{
+    const sockaddr_in sin = loopback();
+    checked(::bind(socket, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)), "bind()");
+}
+
+int datagram_socket()
+{
+    const int s =
+        checked(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket()");
+    bind_to_loopback(s);
     return s;
 }
 
@@ -96,33 +104,61 @@ Ends pipe_to_write()
     return {p[1], test::Fd(p[0])};
 }
 
+Ends refused_datagrams()
+{
+    Ends ends{datagram_socket(), test::Fd(datagram_socket())};
+    // Connected to itself, it is not there for anybody else.
+    for (const int s : {ends.peer.get(), ends.own}) {
+        start_connect(s, ends.peer.get());
+    }
+    return ends;
+}
+
+int tcp_socket()
+{
+    return checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket()");
+}
+
 int listener()
 {
-    sockaddr_in sin{};
-    sin.sin_family = AF_INET;
-    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-
     const int s = tcp_socket();
     set_buffers(s, 16 * 1024);
-    checked(::bind(s, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)), "bind()");
+    bind_to_loopback(s);
     checked(::listen(s, 16), "listen()");
     return s;
 }
 
+void start_connect(int socket, int bound)
+{
+    const sockaddr_in sin = address_of(bound);
+    if (::connect(socket, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)) == -1 &&
+        errno != EINPROGRESS) {
+        checked(-1, "connect()");
+    }
+}
+
 int connect_to(int listening)
 {
-    return start_connect(address_of(listening));
+    const int s = tcp_socket();
+    set_buffers(s, 16 * 1024);
+    start_connect(s, listening);
+    return s;
 }
 
 int connect_to_nobody()
 {
     // Bound but not listening: nobody else can get the port meanwhile, and it refuses.
     const test::Fd bound(tcp_socket());
-    sockaddr_in sin{};
-    sin.sin_family = AF_INET;
-    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    checked(::bind(bound.get(), reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)), "bind()");
-    return start_connect(address_of(bound.get()));
+    bind_to_loopback(bound.get());
+    return connect_to(bound.get());
+}
+
+bool is_connecting(int socket)
+{
+    tcp_info info{};
+    socklen_t len = sizeof(info);
+    checked(::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len), "getsockopt()");
+    return info.tcpi_state == TCP_SYN_SENT;
 }
 
 int timer_in(std::chrono::milliseconds delay)

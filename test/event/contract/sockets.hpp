@@ -19,12 +19,22 @@ Ends socket_pair_with_high_peer(int from);  // the peer's number is not below, i
 Ends tcp_pair();                            // with small buffers
 Ends pipe_to_read();
 Ends pipe_to_write();
+Ends refused_datagrams();  // the peer refuses what it is sent
+
+/// A TCP socket that is not connected.
+int tcp_socket();
 
 /// A TCP listener of the loopback address, at a port of the system's choice.
 int listener();
 
 /// A socket that is being connected to the listener, without waiting for it.
 int connect_to(int listening);
+
+/// Begins to connect a socket to the address of another, without waiting for it.
+void start_connect(int socket, int bound);
+
+/// Whether the peer of a TCP socket has not answered yet.
+bool is_connecting(int socket);
 
 /// A socket that is being connected to a port where nobody listens any more.
 int connect_to_nobody();
