@@ -1,7 +1,11 @@
 #include "test/event/contract/faulty_poller.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <poll.h>
+#include <span>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -17,6 +21,9 @@ namespace {
 
 EventActions real;
 std::vector<int> leaked;
+std::vector<Event*> noted;  // by the fault that is installed
+ino_t first_file;
+std::atomic<EventHandler> marked;
 
 void set_process_events(decltype(EventActions::process_events) process_events)
 {
@@ -44,6 +51,34 @@ Connection& connection_of(const Event& ev) noexcept
 EventType type_of(const Event& ev) noexcept
 {
     return ev.write ? write_event : read_event;
+}
+
+Event& other_of(const Event& ev) noexcept
+{
+    const Connection& c = connection_of(ev);
+    return ev.write ? *c.read : *c.write;
+}
+
+std::span<Connection> connections_of(const Cycle& cycle) noexcept
+{
+    return {cycle.connections.get(), cycle.connection_n};
+}
+
+/// What poll() says of the event's descriptor.
+short state_of(const Event& ev, short events) noexcept
+{
+    pollfd entry{.fd = connection_of(ev).fd, .events = events, .revents = 0};
+    ::poll(&entry, 1, 0);
+    return entry.revents;
+}
+
+std::vector<Event*> posted_now()
+{
+    std::vector<Event*> all;
+    for (Event& ev : posted_events) {
+        all.push_back(&ev);
+    }
+    return all;
 }
 
 /// Hands out all that was ready after the wait, whatever has become of it since.
@@ -106,11 +141,180 @@ Rc mix_queues(Cycle& cycle, Msec timer, unsigned flags) noexcept
 Rc drop_errors(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    posted_events.remove_if(
+        [](const Event& ev) { return (state_of(ev, 0) & (POLLERR | POLLHUP)) != 0; });
+    return rc;
+}
+
+Rc tell_errors_to_both(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (Event* ev : posted_now()) {
+        if ((state_of(*ev, 0) & POLLERR) != 0) {
+            post_event(other_of(*ev), posted_events);
+        }
+    }
+    return rc;
+}
+
+Rc tell_errors_beside_room_to_the_writer(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
     posted_events.remove_if([](const Event& ev) {
-        pollfd entry{.fd = connection_of(ev).fd, .events = 0, .revents = 0};
-        ::poll(&entry, 1, 0);
-        return (entry.revents & (POLLERR | POLLHUP)) != 0;
+        const int state = state_of(ev, POLLIN | POLLOUT);
+        return !ev.write && (state & POLLERR) != 0 && (state & POLLIN) == 0;
     });
+    return rc;
+}
+
+Rc forget_what_was_ready(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    for (const Connection& c : connections_of(cycle)) {
+        c.read->ready = 0;
+        c.write->ready = 0;
+    }
+    return real.process_events(cycle, timer, flags);
+}
+
+Rc leave_the_end_unmarked(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (Event& ev : posted_events) {
+        ev.pending_eof = 0;
+    }
+    return rc;
+}
+
+Rc leave_available_at_nothing(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (Event& ev : posted_events) {
+        ev.available = 0;
+    }
+    return rc;
+}
+
+Rc believe_in_rdhup(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    use_epoll_rdhup = true;
+    return real.process_events(cycle, timer, flags);
+}
+
+Rc ask_nobody_without_time(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    return timer == 0 ? Rc::ok : real.process_events(cycle, timer, flags);
+}
+
+/// Whatever is reported, the connections that are not are read no more.
+Rc drop_other_readers(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (const Connection& c : connections_of(cycle)) {
+        const bool idle = c.fd != -1 && !c.read->ready && !c.write->posted();
+        if (!posted_events.empty() && idle && c.read->active) {
+            (void)real.del(*c.read, read_event, clear_event);
+            c.read->active = 1;
+        }
+    }
+    return rc;
+}
+
+Rc lose_one_report(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (Event* ev : posted_now()) {
+        if (std::erase(noted, ev) != 0) {
+            delete_posted_event(*ev);
+            ev->ready = 0;
+        }
+    }
+    return rc;
+}
+
+/// Who was called in vain is not called the next time.
+Rc note_who_is_called_in_vain(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = lose_one_report(cycle, timer, flags);
+    for (Event* ev : posted_now()) {
+        if (!ev->write) {
+            noted.push_back(ev);
+        }
+    }
+    return rc;
+}
+
+/// What is ready when it is added is taken for known.
+Rc hide_what_is_there(Event& ev, EventType event, unsigned flags) noexcept
+{
+    if (state_of(ev, event == read_event ? POLLIN : POLLOUT) != 0) {
+        noted.push_back(&ev);
+    }
+    return real.add(ev, event, flags);
+}
+
+Rc add_and_lose_what_is_ready(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const Rc rc = real.add(ev, event, flags);
+    (void)real.process_events(*ngx_cycle, 0, post_events);
+    posted_events.clear();
+    return rc;
+}
+
+/// What was deleted stays in the kernel, and is taken for watched when it is added again.
+Rc add_unless_known(Event& ev, EventType event, unsigned flags) noexcept
+{
+    if (std::ranges::find(noted, &ev) == noted.end()) {
+        noted.push_back(&ev);
+        return real.add(ev, event, flags);
+    }
+    ev.active = 1;
+    return Rc::ok;
+}
+
+Rc del_in_name_only(Event& ev, EventType, unsigned) noexcept
+{
+    ev.active = 0;
+    return Rc::ok;
+}
+
+/// Knows files where it should know descriptors.
+Rc add_each_file_once(Event& ev, EventType event, unsigned flags) noexcept
+{
+    struct stat file {};
+    ::fstat(connection_of(ev).fd, &file);
+    if (file.st_ino == first_file) {
+        ev.active = 1;
+        return Rc::ok;
+    }
+    first_file = file.st_ino;
+    return real.add(ev, event, flags);
+}
+
+Rc add_later(Event& ev, EventType, unsigned) noexcept
+{
+    ev.active = 1;
+    noted.push_back(&ev);
+    return Rc::ok;
+}
+
+Rc add_what_is_due(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    for (Event* ev : noted) {
+        ev->active = 0;
+        (void)real.add(*ev, type_of(*ev), clear_event);
+    }
+    noted.clear();
+    return real.process_events(cycle, timer, flags);
+}
+
+/// Reports at once what a socket is before it is connected: hung up.
+Rc add_conn_and_look(Connection& c) noexcept
+{
+    const Rc rc = real.add_conn(c);
+    if (state_of(*c.read, POLLIN | POLLOUT) != 0) {
+        post_event(*c.read, posted_events);
+        post_event(*c.write, posted_events);
+    }
     return rc;
 }
 
@@ -169,6 +373,22 @@ Rc notify_on_the_wrong_thread(EventHandler handler) noexcept
     return Rc::ok;
 }
 
+Rc notify_by_a_mark(EventHandler handler) noexcept
+{
+    marked = handler;
+    return Rc::ok;
+}
+
+Rc look_at_the_mark_before_the_wait(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    if (const EventHandler handler = marked.exchange(nullptr)) {
+        static Event ev;
+        handler(ev);
+        return Rc::ok;
+    }
+    return real.process_events(cycle, timer, flags);
+}
+
 Rc init_anew(Cycle& cycle, Msec timer)
 {
     real.done(cycle);
@@ -181,6 +401,25 @@ void done_but_one(Cycle& cycle)
     leaked.push_back(::eventfd(0, EFD_CLOEXEC));
 }
 
+Rc init_for_others_too(Cycle& cycle, Msec timer)
+{
+    const Rc rc = real.init(cycle, timer);
+    leaked.push_back(::eventfd(0, 0));
+    return rc;
+}
+
+void done_with_all_dels(Cycle& cycle)
+{
+    for (const Connection& c : connections_of(cycle)) {
+        for (Event* ev : {c.read, c.write}) {
+            if (c.fd != -1 && ev->active) {
+                (void)real.del(*ev, type_of(*ev), clear_event);
+            }
+        }
+    }
+    real.done(cycle);
+}
+
 Rc add_oneshot(Event& ev, EventType event, unsigned flags) noexcept
 {
     if (flags != oneshot_event) {
@@ -188,6 +427,11 @@ Rc add_oneshot(Event& ev, EventType event, unsigned flags) noexcept
     }
     ev.oneshot = 1;
     return real.add(ev, event, clear_event);
+}
+
+Rc del_unless_reported(Event& ev, EventType event, unsigned flags) noexcept
+{
+    return ev.active ? real.del(ev, event, flags) : Rc::ok;
 }
 
 Rc forget_oneshot(Cycle& cycle, Msec timer, unsigned flags) noexcept
@@ -207,6 +451,18 @@ Rc forget_oneshot_too_late(Cycle& cycle, Msec timer, unsigned flags) noexcept
     const Rc rc = forget_oneshot(cycle, timer, flags);
     for (Event& ev : posted_events) {
         ev.active = 1;
+    }
+    return rc;
+}
+
+Rc forget_both_directions(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = forget_oneshot(cycle, timer, flags);
+    for (Event& ev : posted_events) {
+        Event& other = other_of(ev);
+        if (other.active && !other.posted()) {
+            (void)real.del(other, type_of(other), clear_event);
+        }
     }
     return rc;
 }
@@ -332,6 +588,208 @@ constexpr Fault table[] = {
             },
         .breaks = "a_one_shot_event_is_inactive_when_its_handler_runs",
     },
+    {
+        .name = "errors_are_told_to_both_events",
+        .install = [] { set_process_events(tell_errors_to_both); },
+        .breaks = "an_error_is_told_to_added_events_only",
+    },
+    {
+        .name = "errors_beside_room_go_to_the_writer",
+        .install = [] { set_process_events(tell_errors_beside_room_to_the_writer); },
+        .breaks = "an_error_beside_room_is_told_to_the_reader",
+    },
+    {
+        .name = "a_level_poller_relies_on_the_close",
+        .install =
+            [] {
+                set_add(add_levels);
+                event_flags = (event_flags & ~use_clear_event) | use_level_event;
+            },
+        .breaks = "an_end_that_was_read_does_not_spin",
+    },
+    {
+        .name = "resets_are_not_reported",
+        .install = [] { set_process_events(drop_errors); },
+        .breaks = "a_reset_after_the_end_is_told_to_the_writer",
+    },
+    {
+        .name = "old_ends_are_taken_for_known",
+        .install =
+            [] {
+                set_process_events(lose_one_report);
+                event_actions.add = hide_what_is_there;
+                noted.clear();
+            },
+        .breaks = "an_end_that_came_before_the_add_is_reported",
+    },
+    {
+        .name = "hang_ups_are_not_reported",
+        .install = [] { set_process_events(drop_errors); },
+        .breaks = "an_end_after_ones_own_is_reported",
+    },
+    {
+        .name = "del_leaves_the_hang_up",
+        .install = [] { set_del(del_as_if_closed); },
+        .breaks = "a_hang_up_of_a_deleted_event_wakes_nobody",
+    },
+    {
+        .name = "hang_ups_are_levels",
+        .install = [] { set_add(add_levels); },
+        .breaks = "a_hang_up_that_is_not_acted_on_does_not_spin",
+    },
+    {
+        .name = "a_rest_is_no_rest",
+        .install = [] { set_add(add_levels); },
+        .breaks = "a_connection_that_rests_does_not_spin",
+    },
+    {
+        .name = "readiness_lasts_a_turn",
+        .install = [] { set_process_events(forget_what_was_ready); },
+        .breaks = "what_a_resting_connection_was_told_stays_true",
+    },
+    {
+        .name = "a_report_in_vain_costs_the_next",
+        .install =
+            [] {
+                set_process_events(note_who_is_called_in_vain);
+                noted.clear();
+            },
+        .breaks = "a_report_in_vain_is_not_the_last",
+    },
+    {
+        .name = "a_report_drops_other_readers",
+        .install = [] { set_process_events(drop_other_readers); },
+        .breaks = "a_report_leaves_the_other_half_of_a_proxy_alone",
+    },
+    {
+        .name = "a_one_shot_report_takes_both_directions",
+        .install =
+            [] {
+                install_oneshot();
+                event_actions.process_events = forget_both_directions;
+            },
+        .breaks = "a_one_shot_report_keeps_the_other_direction",
+    },
+    {
+        .name = "a_reported_one_shot_event_is_deleted_twice",
+        .install =
+            [] {
+                install_oneshot();
+                event_actions.del = real.del;
+            },
+        .breaks = "a_reported_one_shot_event_may_be_deleted",
+    },
+    {
+        .name = "the_end_is_not_marked",
+        .install = [] { set_process_events(leave_the_end_unmarked); },
+        .breaks = "an_end_behind_a_full_buffer_is_found",
+    },
+    {
+        .name = "rdhup_is_believed_in_untried",
+        .install = [] { set_process_events(believe_in_rdhup); },
+        .breaks = "an_end_that_epoll_cannot_tell_is_found",
+    },
+    {
+        .name = "available_stays_at_nothing",
+        .install = [] { set_process_events(leave_available_at_nothing); },
+        .breaks = "a_read_to_the_last_byte_waits_for_more",
+    },
+    {
+        .name = "what_is_there_is_taken_for_known",
+        .install =
+            [] {
+                set_process_events(lose_one_report);
+                event_actions.add = hide_what_is_there;
+                noted.clear();
+            },
+        .breaks = "a_connection_that_came_with_data_hears_of_the_rest",
+    },
+    {
+        .name = "without_time_nobody_is_asked",
+        .install = [] { set_process_events(ask_nobody_without_time); },
+        .breaks = "a_timer_that_is_always_due_starves_nobody",
+    },
+    {
+        .name = "notify_does_not_end_the_wait",
+        .install =
+            [] {
+                set_process_events(look_at_the_mark_before_the_wait);
+                event_actions.notify = notify_by_a_mark;
+                marked = nullptr;
+            },
+        .breaks = "a_notification_that_meets_the_wait_is_not_lost",
+    },
+    {
+        .name = "del_is_a_mark_only",
+        .install =
+            [] {
+                set_add(add_unless_known);
+                event_actions.del = del_in_name_only;
+                noted.clear();
+            },
+        .breaks = "what_stays_ready_is_reported_after_each_add",
+    },
+    {
+        .name = "an_add_loses_what_is_ready",
+        .install = [] { set_add(add_and_lose_what_is_ready); },
+        .breaks = "a_change_keeps_what_is_ready_but_not_yet_reported",
+    },
+    {
+        .name = "copies_are_taken_for_one",
+        .install =
+            [] {
+                set_add(add_each_file_once);
+                first_file = 0;
+            },
+        .breaks = "copies_of_a_descriptor_are_told_apart",
+    },
+    {
+        .name = "copies_are_levels",
+        .install = [] { set_add(add_levels); },
+        .breaks = "a_copy_that_outlives_its_connection_does_not_spin",
+    },
+    {
+        .name = "adds_wait_for_the_turn",
+        .install =
+            [] {
+                set_add(add_later);
+                event_actions.process_events = add_what_is_due;
+                noted.clear();
+            },
+        .breaks = "a_connection_that_lasted_no_turn_leaves_nothing",
+    },
+    {
+        .name = "closed_listeners_are_called",
+        .install = [] { set_process_events(deliver_stale); },
+        .breaks = "a_listener_that_was_closed_does_not_accept",
+    },
+    {
+        .name = "a_connect_is_looked_at_too_soon",
+        .install =
+            [] {
+                real = event_actions;
+                event_actions.add_conn = add_conn_and_look;
+            },
+        .breaks = "a_connect_under_way_is_not_reported",
+    },
+    {
+        .name = "exec_inherits_a_descriptor",
+        .install =
+            [] {
+                real = event_actions;
+                event_actions.init = init_for_others_too;
+            },
+        .breaks = "what_init_opens_is_closed_by_exec",
+    },
+    {
+        .name = "done_deletes_for_all_who_share",
+        .install =
+            [] {
+                real = event_actions;
+                event_actions.done = done_with_all_dels;
+            },
+        .breaks = "done_in_a_forked_process_is_its_own_matter",
+    },
 };
 
 }  // namespace
@@ -342,6 +800,7 @@ void install_oneshot()
 {
     real = event_actions;
     event_actions.add = add_oneshot;
+    event_actions.del = del_unless_reported;
     event_actions.process_events = forget_oneshot;
     event_flags |= use_oneshot_event;
 }

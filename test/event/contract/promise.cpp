@@ -63,6 +63,7 @@ std::span<const Chapter> chapters()
         Chapter{"signal", signal_promises},
         Chapter{"notify", notify_promises},
         Chapter{"capacity", capacity_promises},
+        Chapter{"history", history_promises},
     };
     return table;
 }

@@ -70,6 +70,7 @@ extern const std::span<const Promise> capacity_promises;
 extern const std::span<const Promise> connection_promises;
 extern const std::span<const Promise> edge_promises;
 extern const std::span<const Promise> ending_promises;
+extern const std::span<const Promise> history_promises;
 extern const std::span<const Promise> interest_promises;
 extern const std::span<const Promise> level_promises;
 extern const std::span<const Promise> lifecycle_promises;
