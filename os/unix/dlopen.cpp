@@ -12,7 +12,8 @@ namespace ngx {
 
 namespace {
 
-/// A file that is loaded.
+/// A file that was loaded. One that the loader keeps although nobody here uses it any more, because
+/// it must or because somebody else has it, stays in the list, too.
 struct Loaded {
     void* handle;
     std::string name;  // by which the loader knows it
@@ -25,7 +26,7 @@ struct {
     std::vector<Loaded> files{};
 } state;
 
-/// Another name of the same file, which the loader has not seen as long as `n` is new.
+/// The path in another spelling, which is another name to the loader.
 std::string spelled(const std::string& path, std::size_t n)
 {
     std::string name = path;
@@ -36,23 +37,33 @@ std::string spelled(const std::string& path, std::size_t n)
     return name;
 }
 
-/// Whether the loader has a file of this name, also one that cannot be unloaded.
-bool is_known(const std::string& name) noexcept
+/// What the loader has of this name, be it an older file, or of the file that has it now. Null if
+/// neither.
+void* find_loaded(const std::string& name) noexcept
 {
     void* const handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD);
     if (handle) {
         ::dlclose(handle);
     }
-    return handle != nullptr;
+    return handle;
 }
 
+/// A name that no other file of the list has.
 std::string new_name(const std::string& path)
 {
     std::size_t n = 0;
-    while (is_known(spelled(path, n))) {
+    while (std::ranges::find(state.files, find_loaded(spelled(path, n)), &Loaded::handle) !=
+           state.files.end()) {
         n++;
     }
     return spelled(path, n);
+}
+
+void forget_what_is_gone()
+{
+    std::erase_if(state.files, [](const Loaded& file) {
+        return file.users == 0 && find_loaded(file.name) != file.handle;
+    });
 }
 
 }  // namespace
@@ -64,6 +75,7 @@ void* dlopen(const std::string& path)
         return ::dlopen(path.c_str(), RTLD_NOW);
     }
 
+    forget_what_is_gone();
     const auto loaded = std::ranges::find_if(state.files, [&](const Loaded& file) {
         return file.device == info.st_dev && file.inode == info.st_ino;
     });
@@ -83,8 +95,8 @@ void* dlopen(const std::string& path)
 int dlclose(void* handle) noexcept
 {
     const auto loaded = std::ranges::find(state.files, handle, &Loaded::handle);
-    if (loaded != state.files.end() && --loaded->users == 0) {
-        state.files.erase(loaded);
+    if (loaded != state.files.end()) {
+        loaded->users--;
     }
     return ::dlclose(handle);
 }

@@ -84,9 +84,6 @@ Bench::Bench(const Subject& subject, const Promise& promise, Verdict& verdict)
     if (!cycle_.ok()) {
         throw std::runtime_error("the configuration is refused: " + cycle_.log());
     }
-    if (subject_.after_init) {
-        subject_.after_init();
-    }
     current = this;
     time_update();
 }
@@ -242,11 +239,7 @@ void Bench::settle()
 
 Rc Bench::init()
 {
-    const Rc rc = event_actions.init(*cycle_, 0);
-    if (subject_.after_init) {
-        subject_.after_init();
-    }
-    return rc;
+    return event_actions.init(*cycle_, 0);
 }
 
 void Bench::done()
@@ -256,11 +249,7 @@ void Bench::done()
 
 bool Bench::reload(std::string_view events_conf)
 {
-    const bool accepted = cycle_.reload(conf(events_conf));
-    if (subject_.after_init) {
-        subject_.after_init();
-    }
-    return accepted;
+    return cycle_.reload(conf(events_conf));
 }
 
 void Bench::handler(Event& ev) noexcept

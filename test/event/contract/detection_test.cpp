@@ -1,24 +1,33 @@
 /// \file
-/// That the contract finds what it is there to find: each fault, put upon epoll, breaks its
-/// promise, and a poller of another kind keeps its own.
+/// That the contract finds what it is there to find: each of the event modules that are broken on
+/// purpose breaks its promise, in this process and for the program that tries modules.
+///
+///     detection_test [options of Boost.Test] -- FILE_OF_MODULES PROGRAM
 
 #define BOOST_TEST_NO_MAIN
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <dlfcn.h>
+#include <filesystem>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <string>
 
 #include "test/event/contract/bench.hpp"
 #include "test/event/contract/faulty_poller.hpp"
 #include "test/event/contract/promise.hpp"
+#include "test/support/process.hpp"
 
 namespace ngx::contract {
 
 namespace {
 
 namespace ut = boost::unit_test;
+
+std::string modules_file;
+std::string program;
 
 const Promise& promise_of(std::string_view name)
 {
@@ -50,15 +59,29 @@ void fault_is_found(const Fault& fault)
 
     // A fault may be that something does not come, so it is not waited for as long.
     const Subject faulty{
-        .use = "epoll",
-        .after_init = fault.install,
+        .use = std::string(fault.name),
+        .load_modules = {modules_file},
         .patience = std::chrono::milliseconds(200),
     };
     const Verdict wrong = run(promise, faulty);
-    close_leaked_descriptors();
     BOOST_TEST((wrong.outcome() == Outcome::broken), fault.breaks);
     BOOST_TEST(!wrong.findings().empty());
     BOOST_TEST_MESSAGE(fault.breaks << text_of(wrong));
+}
+
+/// The program says so, too, and its exit status.
+void program_finds(const Fault& fault)
+{
+    const std::string promise(fault.breaks);
+    const test::RunResult result =
+        test::run({program, "--load-module", modules_file, "--use", std::string(fault.name),
+                   "--promise", promise, "--patience", "200"},
+                  {}, std::chrono::seconds(60));
+    BOOST_TEST(result.status.exited_with(1), result.err);
+    BOOST_TEST(result.out.find("  broken        " + promise + "\n") != std::string::npos,
+               result.out);
+    BOOST_TEST(result.out.find("0 promises kept, 1 broken, 0 not declared") != std::string::npos,
+               result.out);
 }
 
 void is_kept_where_one_shot_is_declared(const Promise& promise)
@@ -67,18 +90,44 @@ void is_kept_where_one_shot_is_declared(const Promise& promise)
     BOOST_TEST((without.outcome() == Outcome::not_declared));
     BOOST_TEST(without.notes().at(0) == "not declared: one-shot events (use_oneshot_event)");
 
-    const Verdict with = run(promise, Subject{.use = "epoll", .after_init = install_oneshot});
+    const Verdict with = run(promise, Subject{.use = "oneshot", .load_modules = {modules_file}});
     BOOST_TEST((with.outcome() == Outcome::kept), promise.name << text_of(with));
+}
+
+std::span<const Fault> load_faults()
+{
+    void* const handle = ::dlopen(modules_file.c_str(), RTLD_NOW);
+    const void* const symbol = handle ? ::dlsym(handle, "faults") : nullptr;
+    if (!symbol) {
+        throw std::runtime_error(::dlerror());
+    }
+    return *static_cast<const std::span<const Fault>*>(symbol);
+}
+
+void read_command_line()
+{
+    const auto& suite = ut::framework::master_test_suite();
+    if (suite.argc != 3) {
+        throw std::runtime_error("usage: detection_test [options] -- FILE_OF_MODULES PROGRAM");
+    }
+    modules_file = std::filesystem::absolute(suite.argv[1]);
+    program = std::filesystem::absolute(suite.argv[2]);
 }
 
 bool add_faults()
 {
-    auto* const suite = new ut::test_suite("fault", __FILE__, __LINE__);
-    for (const Fault& fault : faults) {
-        suite->add(ut::make_test_case([&fault] { fault_is_found(fault); }, std::string(fault.name),
-                                      __FILE__, __LINE__));
+    read_command_line();
+    auto* const here = new ut::test_suite("fault", __FILE__, __LINE__);
+    auto* const outside = new ut::test_suite("program", __FILE__, __LINE__);
+    for (const Fault& fault : load_faults()) {
+        const std::string name(fault.name);
+        here->add(
+            ut::make_test_case([&fault] { fault_is_found(fault); }, name, __FILE__, __LINE__));
+        outside->add(
+            ut::make_test_case([&fault] { program_finds(fault); }, name, __FILE__, __LINE__));
     }
-    ut::framework::master_test_suite().add(suite);
+    ut::framework::master_test_suite().add(here);
+    ut::framework::master_test_suite().add(outside);
     ut::framework::master_test_suite().p_name.value = "event_contract_detection";
     return true;
 }

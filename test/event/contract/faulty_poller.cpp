@@ -1,23 +1,39 @@
+/// \file
+/// Event modules that are broken on purpose: each is epoll with one fault, of the fault's name. They
+/// are a file to be loaded, as somebody else's module is. One more, "oneshot", is not broken: it
+/// has the kind of event that no poller here has.
+
 #include "test/event/contract/faulty_poller.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <poll.h>
 #include <span>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/module_signature.hpp"
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 
+namespace ngx {
+
+extern Module epoll_module;
+
+}  // namespace ngx
+
 namespace ngx::contract {
 
 namespace {
+
+void install_oneshot();
 
 EventActions real;
 std::vector<int> leaked;
@@ -792,10 +808,6 @@ constexpr Fault table[] = {
     },
 };
 
-}  // namespace
-
-constinit const std::span<const Fault> faults = table;
-
 void install_oneshot()
 {
     real = event_actions;
@@ -805,12 +817,124 @@ void install_oneshot()
     event_flags |= use_oneshot_event;
 }
 
-void close_leaked_descriptors()
+constexpr std::size_t modules_n = std::size(table) + 1;
+
+constexpr std::string_view use_name(std::size_t n) noexcept
+{
+    return n < std::size(table) ? table[n].name : "oneshot";
+}
+
+/// What the actions' init is, under the one that puts the fault upon them again.
+decltype(EventActions::init) init_below;
+
+template <std::size_t N>
+void install();
+
+/// The second init, which a promise may call.
+template <std::size_t N>
+Rc init_again(Cycle& cycle, Msec timer)
+{
+    const Rc rc = init_below(cycle, timer);
+    install<N>();
+    return rc;
+}
+
+template <std::size_t N>
+void install()
+{
+    if constexpr (N < std::size(table)) {
+        table[N].install();
+    } else {
+        install_oneshot();
+    }
+    init_below = event_actions.init;
+    event_actions.init = init_again<N>;
+}
+
+template <std::size_t N>
+Rc init_faulty(Cycle& cycle, Msec timer)
 {
     for (const int fd : leaked) {
         ::close(fd);
     }
     leaked.clear();
+
+    const Rc rc = static_cast<const EventModule*>(epoll_module.ctx)->actions.init(cycle, timer);
+    install<N>();
+    return rc;
 }
 
+/// "ngx_NAME_module"
+struct ModuleName {
+    constexpr explicit ModuleName(std::string_view name)
+    {
+        std::size_t size = 0;
+        for (const std::string_view part :
+             {std::string_view("ngx_"), name, std::string_view("_module")}) {
+            for (const char ch : part) {
+                text[size++] = ch;
+            }
+        }
+    }
+    std::array<char, 96> text{};
+};
+
+template <std::size_t... N>
+constexpr std::array<ModuleName, sizeof...(N)> make_names(std::index_sequence<N...>)
+{
+    return {ModuleName(use_name(N))...};
+}
+
+template <std::size_t... N>
+constexpr std::array<EventModule, sizeof...(N)> make_contexts(std::index_sequence<N...>)
+{
+    return {EventModule{.name = use_name(N), .actions = {.init = init_faulty<N>}}...};
+}
+
+constexpr auto numbers = std::make_index_sequence<modules_n>();
+constexpr auto names = make_names(numbers);
+constexpr auto contexts = make_contexts(numbers);
+
+template <std::size_t... N>
+constexpr std::array<Module, sizeof...(N)> make_modules(std::index_sequence<N...>)
+{
+    return {Module{.ctx = &contexts[N], .type = ModuleType::event}...};
+}
+
+constinit auto modules = make_modules(numbers);
+
+template <std::size_t... N>
+constexpr std::array<Module*, sizeof...(N) + 1> make_table(std::index_sequence<N...>)
+{
+    return {&modules[N]..., nullptr};
+}
+
+template <std::size_t... N>
+constexpr std::array<const char*, sizeof...(N) + 1> make_name_table(std::index_sequence<N...>)
+{
+    return {names[N].text.data()..., nullptr};
+}
+
+}  // namespace
+
 }  // namespace ngx::contract
+
+namespace ngx {
+
+constinit const ModuleSignature module_signature = make_module_signature();
+
+}  // namespace ngx
+
+/// In place of dynamic_modules.cpp, which has no way to name modules that are made by a template.
+extern "C" {
+
+extern const std::array<ngx::Module*, ngx::contract::modules_n + 1> ngx_modules;
+extern const std::array<const char*, ngx::contract::modules_n + 1> ngx_module_names;
+extern const std::span<const ngx::contract::Fault> faults;
+
+constinit const std::array<ngx::Module*, ngx::contract::modules_n + 1> ngx_modules =
+    ngx::contract::make_table(ngx::contract::numbers);
+constinit const std::array<const char*, ngx::contract::modules_n + 1> ngx_module_names =
+    ngx::contract::make_name_table(ngx::contract::numbers);
+constinit const std::span<const ngx::contract::Fault> faults = ngx::contract::table;
+}

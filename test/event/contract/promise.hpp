@@ -18,7 +18,6 @@ class Bench;
 struct Subject {
     std::string use{};                        // what it is called in the configuration
     std::vector<std::string> load_modules{};  // files that the configuration loads
-    void (*after_init)() = nullptr;  // changes event_actions each time that they have been set
 
     /// How long to wait for what is expected to come, on a machine that may have much else to do.
     std::chrono::milliseconds patience{4000};
