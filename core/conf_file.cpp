@@ -16,6 +16,8 @@
 
 namespace ngx {
 
+const ConfObserver* conf_observer;
+
 namespace {
 
 /// The window over a file: no word, with the character that ends it, may be longer.
@@ -97,6 +99,7 @@ Rc read_more(Conf& cf, TokenState& t)
     f.offset += n;
     f.pos = len;
     f.last = len + size;
+    f.base = static_cast<std::size_t>(f.offset) - f.last;
     t.start = 0;
     if (f.dump) {
         f.dump->buffer.append(f.buffer, f.pos, size);
@@ -191,6 +194,10 @@ Ended between_words(Conf& cf, TokenState& t, char ch)
     if (is_space(ch)) {
         return std::nullopt;
     }
+    if (cf.args.empty()) {
+        cf.line = cf.conf_file->line;
+        cf.column = cf.conf_file->base + t.start - cf.conf_file->line_start + 1;
+    }
 
     switch (ch) {
     case ';':
@@ -278,6 +285,7 @@ Token conf_read_token(Conf& cf)
         const char ch = f.buffer[f.pos++];
         if (ch == '\n') {
             f.line++;
+            f.line_start = f.base + f.pos;
             t.sharp_comment = false;
         }
         if (t.sharp_comment) {
@@ -371,7 +379,13 @@ Rc run_command(Conf& cf, const Module& module, const Command& cmd, Token last)
         return Rc::error;
     }
 
+    if (conf_observer) {
+        conf_observer->begin(cf, module, cmd, conf_observer->data);
+    }
     const char* rv = cmd.set(cf, cmd, find_conf(cf, module, cmd));
+    if (conf_observer) {
+        conf_observer->end(cf, conf_observer->data);
+    }
     if (rv == conf_ok) {
         return Rc::ok;
     }
@@ -495,6 +509,9 @@ Rc parse_file(Conf& cf, std::string_view filename)
     }
     file.size = info.st_size;
 
+    if (conf_observer) {
+        conf_observer->file(filename, conf_observer->data);
+    }
     if (dump_config) {
         conf_add_dump(cf, filename);
     }

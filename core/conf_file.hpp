@@ -57,6 +57,10 @@ struct Command {
     std::uint32_t type;
     const char* (*set)(Conf& cf, const Command& cmd, void* conf);
     std::size_t conf = 0;
+
+    /// The value in a configuration that was read, as the directive would have it; empty if there
+    /// is none. For tools; may be null.
+    std::string (*show)(const void* conf) = nullptr;
 };
 
 /// What an events, stream or other block leaves in `conf_ctx`: for each of its levels an array
@@ -97,6 +101,8 @@ struct ConfFile {
     std::string buffer{};
     std::size_t pos = 0;
     std::size_t last = 0;
+    std::size_t base = 0;        // of the buffer, in the file
+    std::size_t line_start = 0;  // in the file
     ConfDump* dump = nullptr;
 };
 
@@ -120,7 +126,21 @@ struct Conf {
     std::uint32_t cmd_type = main_conf;
     ConfHandler handler = nullptr;
     void* handler_conf = nullptr;
+    std::size_t line = 0;    // where the directive at hand begins, from 1
+    std::size_t column = 0;  // in bytes, from 1
 };
+
+/// Is told of each file before it is read, and of each directive before its function is called,
+/// and after. For tools.
+struct ConfObserver {
+    void (*file)(std::string_view name, void* data);
+    void (*begin)(const Conf& cf, const Module& module, const Command& cmd, void* data);
+    void (*end)(const Conf& cf, void* data);
+    void* data;
+};
+
+/// Null if nobody wants to know.
+extern const ConfObserver* conf_observer;
 
 extern Module conf_module;
 

@@ -137,7 +137,37 @@ const char* set(Conf& cf, void* conf, const Parsed& parsed, const char* complain
     return post<Post>(cf, *got);
 }
 
+inline std::string show(bool value)
+{
+    return value ? "on" : "off";
+}
+
+inline std::string show(std::int64_t value)
+{
+    return std::to_string(value);
+}
+
+/// A time.
+inline std::string show(Msec value)
+{
+    return std::to_string(value) + "ms";
+}
+
+inline std::string show(std::string_view value)
+{
+    return std::string(value);
+}
+
 }  // namespace slot
+
+/// `.show = conf_show_slot<&EpollConf::events>`: the value of a slot.
+template <auto Member>
+std::string conf_show_slot(const void* conf)
+{
+    const auto& value =
+        static_cast<const typename slot::MemberOf<decltype(Member)>::Class*>(conf)->*Member;
+    return value ? slot::show(*value) : std::string();
+}
 
 /// nginx: ngx_conf_set_flag_slot()
 template <auto Member, auto Post = nullptr>

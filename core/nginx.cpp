@@ -220,21 +220,8 @@ void show_version_info(const Options& options)
 /// nginx: ngx_process_options()
 Rc process_options(Cycle& cycle, const Options& options)
 {
-    cycle.prefix = options.prefix.value_or(default_prefix);
-    if (!cycle.prefix.empty() && cycle.prefix.back() != '/') {
-        cycle.prefix += '/';
-    }
-    cycle.conf_prefix = cycle.prefix;
-
-    const std::string conf_file = options.conf_file.value_or(default_conf_path);
-    cycle.conf_file = conf_full_name(cycle, conf_file, false);
-
-    // What the file includes lies beside it.
-    if (const std::size_t slash = cycle.conf_file.rfind('/');
-        slash != 0 && slash != std::string::npos) {
-        cycle.conf_prefix = cycle.conf_file.substr(0, slash + 1);
-    }
-
+    set_paths(cycle, options.prefix.value_or(default_prefix),
+              options.conf_file.value_or(default_conf_path));
     cycle.error_log = options.error_log.value_or(default_error_log_path);
     cycle.conf_param = options.conf_params.value_or("");
 
@@ -869,6 +856,21 @@ std::string inherited_variable(const Cycle& cycle)
 }
 
 }  // namespace
+
+void set_paths(Cycle& cycle, std::string_view prefix, std::string_view conf_file)
+{
+    cycle.prefix = prefix;
+    if (!cycle.prefix.empty() && cycle.prefix.back() != '/') {
+        cycle.prefix += '/';
+    }
+    cycle.conf_prefix = cycle.prefix;
+    cycle.conf_file = conf_full_name(cycle, conf_file, false);
+
+    if (const std::size_t slash = cycle.conf_file.rfind('/');
+        slash != 0 && slash != std::string::npos) {
+        cycle.conf_prefix = cycle.conf_file.substr(0, slash + 1);
+    }
+}
 
 void set_environment(Cycle& cycle)
 {

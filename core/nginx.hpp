@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sched.h>
+#include <string_view>
 #include <sys/types.h>
 
 #include "core/core.hpp"
@@ -12,6 +13,10 @@ namespace ngx {
 ///
 /// nginx: main()
 int main(int argc, char** words) noexcept;
+
+/// Where a configuration and what it names are looked for: the prefix gets its last slash,
+/// `conf_file` starts there, and what that file includes lies beside it.
+void set_paths(Cycle& cycle, std::string_view prefix, std::string_view conf_file);
 
 /// Makes the environment of this process what the `env` directives ask for: TZ and the named
 /// variables, nothing else.

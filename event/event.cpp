@@ -1,6 +1,9 @@
 #include "event/event.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -710,6 +713,38 @@ const char* event_debug_connection(Conf& cf, const Command&, void* conf)
     }
 }
 
+std::string show_event_use(const void* conf)
+{
+    return std::string(static_cast<const EventConf*>(conf)->name);
+}
+
+std::string show_network(const Cidr& cidr)
+{
+    if (cidr.family == AF_UNIX) {
+        return "unix:";
+    }
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (cidr.family == AF_INET) {
+        ::inet_ntop(AF_INET, &cidr.addr, text.data(), text.size());
+        return fmt::format("{}/{}", text.data(), std::popcount(cidr.mask.s_addr));
+    }
+    ::inet_ntop(AF_INET6, &cidr.addr6, text.data(), text.size());
+    int bits = 0;
+    for (const std::uint8_t byte : cidr.mask6.s6_addr) {
+        bits += std::popcount(byte);
+    }
+    return fmt::format("{}/{}", text.data(), bits);
+}
+
+std::string show_debug_connection(const void* conf)
+{
+    std::string text;
+    for (const Cidr& cidr : static_cast<const EventConf*>(conf)->debug_connection) {
+        text += (text.empty() ? "" : " ") + show_network(cidr);
+    }
+    return text;
+}
+
 /// nginx: ngx_event_core_create_conf()
 void* event_core_create_conf(Cycle& cycle)
 {
@@ -789,31 +824,37 @@ constexpr Command event_core_commands[] = {
         .name = "worker_connections",
         .type = event_conf | conf_take1,
         .set = event_connections,
+        .show = conf_show_slot<&EventConf::connections>,
     },
     {
         .name = "use",
         .type = event_conf | conf_take1,
         .set = event_use,
+        .show = show_event_use,
     },
     {
         .name = "multi_accept",
         .type = event_conf | conf_flag,
         .set = conf_set_flag_slot<&EventConf::multi_accept>,
+        .show = conf_show_slot<&EventConf::multi_accept>,
     },
     {
         .name = "accept_mutex",
         .type = event_conf | conf_flag,
         .set = conf_set_flag_slot<&EventConf::accept_mutex>,
+        .show = conf_show_slot<&EventConf::accept_mutex>,
     },
     {
         .name = "accept_mutex_delay",
         .type = event_conf | conf_take1,
         .set = conf_set_msec_slot<&EventConf::accept_mutex_delay>,
+        .show = conf_show_slot<&EventConf::accept_mutex_delay>,
     },
     {
         .name = "debug_connection",
         .type = event_conf | conf_take1,
         .set = event_debug_connection,
+        .show = show_debug_connection,
     },
 };
 

@@ -541,11 +541,13 @@ constexpr Command epoll_commands[] = {
         .name = "epoll_events",
         .type = event_conf | conf_take1,
         .set = conf_set_num_slot<&EpollConf::events, &epoll_events_bounds>,
+        .show = conf_show_slot<&EpollConf::events>,
     },
     {
         .name = "worker_aio_requests",
         .type = event_conf | conf_take1,
         .set = conf_set_num_slot<&EpollConf::aio_requests>,
+        .show = conf_show_slot<&EpollConf::aio_requests>,
     },
 };
 

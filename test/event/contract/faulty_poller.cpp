@@ -1,7 +1,7 @@
 /// \file
-/// Event modules that are broken on purpose: each is epoll with one fault, of the fault's name. They
-/// are a file to be loaded, as somebody else's module is. One more, "oneshot", is not broken: it
-/// has the kind of event that no poller here has.
+/// Event modules that are broken on purpose: each is epoll with one fault, of the fault's name.
+/// They are a file to be loaded, as somebody else's module is. One more, "oneshot", is not broken:
+/// it has the kind of event that no poller here has.
 
 #include "test/event/contract/faulty_poller.hpp"
 

@@ -1,0 +1,251 @@
+#include <algorithm>
+#include <fmt/format.h>
+#include <optional>
+#include <sys/resource.h>
+#include <sys/select.h>
+
+#include "core/connection.hpp"
+#include "core/module.hpp"
+#include "event/event.hpp"
+#include "os/unix/cgroup.hpp"
+#include "tools/inspect/views.hpp"
+
+namespace ngx::inspect {
+
+namespace {
+
+const EventModule& event_ctx(const Module& module)
+{
+    return *static_cast<const EventModule*>(module.ctx);
+}
+
+/// What this configuration comes to, for one worker and for all.
+struct Numbers {
+    explicit Numbers(const Cycle& cycle)
+        : core(*get_conf<CoreConf>(cycle.conf_ctx))
+        , events(*event_get_conf<EventConf>(cycle.conf_ctx))
+        , connections(cycle.connection_n)
+        , workers(*core.master
+                      ? static_cast<std::size_t>(std::max<std::int64_t>(*core.worker_processes, 1))
+                      : 1)
+        , listeners(static_cast<std::size_t>(
+              std::ranges::count_if(cycle.listening, [](const Listening& ls) {
+                  return !ls.reuseport || ls.worker == 0;
+              })))
+    {
+        rlimit limit{};
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+        descriptors = core.rlimit_nofile ? static_cast<std::size_t>(*core.rlimit_nofile)
+                                         : static_cast<std::size_t>(limit.rlim_cur);
+    }
+
+    [[nodiscard]] bool mutex_in_effect() const
+    {
+        return *core.master && workers > 1 && *events.accept_mutex;
+    }
+
+    const CoreConf& core;
+    const EventConf& events;
+    std::size_t connections;
+    std::size_t workers;
+    std::size_t listeners;
+    std::size_t descriptors;
+};
+
+Json place_json(const Directive* directive)
+{
+    if (!directive) {
+        return {{"set", false}, {"file", Json()}, {"line", Json()}, {"column", Json()}};
+    }
+    const Place& place = directive->place;
+    return {{"set", true}, {"file", place.file}, {"line", place.line}, {"column", place.column}};
+}
+
+/// Each directive of the events block with the value that is in effect.
+Json values(const Reading& reading)
+{
+    const auto& block =
+        *static_cast<const BlockCtx*>(reading.cycle().conf_ctx[events_module.index]);
+    Json list = Json::array();
+    for (const Module* module : modules_of(reading.cycle())) {
+        if (module->type != ModuleType::event) {
+            continue;
+        }
+        const void* const conf = block.conf[0][module->ctx_index];
+        for (const Command& command : module->commands) {
+            Json value = {{"directive", command.name},
+                          {"module", module->name},
+                          {"value", command.show && conf ? Json(command.show(conf)) : Json()}};
+            value.update(place_json(reading.find(command)));
+            list.push_back(value);
+        }
+    }
+    return list;
+}
+
+std::string why_not(const EventModule& module, const Numbers& n, bool chosen_by_use)
+{
+    if (chosen_by_use) {
+        return fmt::format("\"use\" names \"{}\"", n.events.name);
+    }
+    return fmt::format("\"{}\" comes before \"{}\" in the table of modules, and works here",
+                       n.events.name, module.name);
+}
+
+Json method(const Reading& reading, const Numbers& n)
+{
+    const Command* use = nullptr;
+    for (const Command& command : event_core_module.commands) {
+        use = command.name == "use" ? &command : use;
+    }
+    const Directive* const chosen = reading.find(*use);
+
+    Json others = Json::array();
+    for (const Module* module : modules_of(reading.cycle())) {
+        if (module->type != ModuleType::event || module == &event_core_module ||
+            module->ctx_index == *n.events.use) {
+            continue;
+        }
+        others.push_back({{"name", event_ctx(*module).name},
+                          {"why_not", why_not(event_ctx(*module), n, chosen != nullptr)}});
+    }
+    Json json = {{"name", n.events.name},
+                 {"why", chosen ? "\"use\" names it"
+                                : "it is the first in the table of modules that works here"}};
+    json.update(place_json(chosen));
+    json["others"] = others;
+    return json;
+}
+
+Json limit(std::string_view name, Json value, std::string words)
+{
+    return {{"name", name}, {"value", std::move(value)}, {"words", std::move(words)}};
+}
+
+Json accept_limits(const Numbers& n)
+{
+    Json list = Json::array();
+    if (n.mutex_in_effect()) {
+        list.push_back(limit(
+            "accept_mutex", true,
+            fmt::format("the workers take turns at accepting; one that has not got the mutex tries "
+                        "again after {} ms at the latest",
+                        *n.events.accept_mutex_delay)));
+    } else if (*n.events.accept_mutex) {
+        list.push_back(limit("accept_mutex", false,
+                             "\"accept_mutex on\" has no effect, since there is only one worker"));
+    }
+    if (!n.mutex_in_effect() && *n.core.master && n.workers > 1 && n.events.name == "epoll") {
+        list.push_back(limit("exclusive", true,
+                             "each worker watches the listeners with EPOLLEXCLUSIVE, but for those "
+                             "with reuseport: a new connection wakes one worker, not all"));
+    }
+    const std::size_t rest = n.connections / 8;
+    list.push_back(
+        limit("accept_threshold", rest,
+              fmt::format("with fewer than {} free connections a worker leaves accepting "
+                          "to the others, if the mutex is in effect",
+                          rest)));
+    return list;
+}
+
+Json connection_limits(const Numbers& n)
+{
+    const std::size_t clients = n.connections > n.listeners ? n.connections - n.listeners : 0;
+    Json list = Json::array();
+    list.push_back(
+        limit("connections_per_worker", n.connections,
+              fmt::format("a worker has {} connections; its {} listening sockets take one "
+                          "each, and {} are left for clients, or half of that for "
+                          "proxied ones",
+                          n.connections, n.listeners, clients)));
+    list.push_back(
+        limit("connections_in_all", clients * n.workers,
+              fmt::format("{} workers serve {} clients at once", n.workers, clients * n.workers)));
+    if (n.connections <= n.listeners) {
+        list.push_back(limit("listeners", n.listeners,
+                             fmt::format("{} worker_connections are not enough for {} listening "
+                                         "sockets: the workers will not start",
+                                         n.connections, n.listeners)));
+    }
+    return list;
+}
+
+Json resource_limits(const Numbers& n)
+{
+    const bool short_of = n.connections > n.descriptors;
+    Json list = Json::array();
+    list.push_back(limit(
+        "descriptors_per_worker", n.descriptors,
+        fmt::format("a worker may open {} files ({}), which {} {} connections", n.descriptors,
+                    n.core.rlimit_nofile ? "worker_rlimit_nofile" : "the limit of this process",
+                    short_of ? "binds before the" : "is enough for", n.connections)));
+
+    const std::size_t bytes = n.connections * (sizeof(Connection) + 2 * sizeof(Event));
+    const std::int64_t memory = memory_share().n;
+    list.push_back(
+        limit("memory_of_connections", bytes * n.workers,
+              fmt::format("the connections and their events take {} bytes in a worker, {} "
+                          "in all workers, of {} bytes that there are",
+                          bytes, bytes * n.workers, memory)));
+    if (n.events.name == "select") {
+        list.push_back(
+            limit("fd_setsize", FD_SETSIZE,
+                  fmt::format("select() watches descriptors below {} only", FD_SETSIZE)));
+    }
+    return list;
+}
+
+Json limits(const Numbers& n)
+{
+    Json list = Json::array();
+    for (const Json& part : {connection_limits(n), resource_limits(n), accept_limits(n)}) {
+        list.insert(list.end(), part.begin(), part.end());
+    }
+    return list;
+}
+
+std::string where(const Json& item)
+{
+    if (!item["set"].get<bool>()) {
+        return "default";
+    }
+    return Place{item["file"], item["line"], item["column"]}.text();
+}
+
+}  // namespace
+
+Json events_view(const Reading& reading)
+{
+    const Numbers n(reading.cycle());
+    return {{"view", "events"},
+            {"values", values(reading)},
+            {"method", method(reading, n)},
+            {"limits", limits(n)}};
+}
+
+std::string events_text(const Json& view)
+{
+    std::string text;
+    for (const auto& value : view["values"]) {
+        const std::string shown = value["value"].is_string() ? value["value"] : "";
+        text += fmt::format("{:<24}{:<16}{}\n", value["directive"].get<std::string>(),
+                            shown.empty() ? "none" : shown, where(value));
+    }
+
+    const auto& method = view["method"];
+    text += fmt::format("\nmethod: {}, since {}\n", method["name"].get<std::string>(),
+                        method["why"].get<std::string>());
+    for (const auto& other : method["others"]) {
+        text += fmt::format("  not {}: {}\n", other["name"].get<std::string>(),
+                            other["why_not"].get<std::string>());
+    }
+
+    text += "\nlimits:\n";
+    for (const auto& item : view["limits"]) {
+        text += fmt::format("  {}\n", item["words"].get<std::string>());
+    }
+    return text;
+}
+
+}  // namespace ngx::inspect

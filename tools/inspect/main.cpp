@@ -1,0 +1,186 @@
+/// \file
+/// ngxx-inspect: shows what a configuration comes to, without starting anything.
+
+#include <array>
+#include <cstdio>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <boost/program_options.hpp>
+
+#include "tools/inspect/views.hpp"
+
+namespace ngx::inspect {
+
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr std::string_view help_head = R"(usage: ngxx-inspect VIEW [-c FILE] [OPTION]...
+       ngxx-inspect --json [-c FILE] [OPTION]...
+
+Shows what a configuration comes to. It is read as the server reads it, includes too; nothing else
+is opened, bound or started. One that is refused gets the message that `ngxx -t` gives.
+
+Views:
+  modules    the module table: index, ctx_index, type, hooks, directives with contexts and arguments
+  conf-ctx   what each slot of cycle.conf_ctx holds, and the contexts of blocks
+  events     each value of the events block and where it was set, the method and why not the others,
+             the limits that will bind
+  listening  the sockets that the server would listen on
+Without a view, --json writes all the files as crossplane does: status, errors, config, parsed.
+
+Exit status: 0, 1 if the configuration is refused, 2 if the command line is.
+
+)";
+
+struct Options {
+    Source source{};
+    std::string view{};
+    bool json = false;
+    bool svg = false;
+    bool text = false;
+    bool help = false;
+};
+
+struct View {
+    std::string_view name;
+    Json (*json)(const Reading& reading);
+    std::string (*text)(const Json& view);
+};
+
+constexpr std::array views = {
+    View{"modules", modules_view, modules_text},
+    View{"conf-ctx", conf_ctx_view, conf_ctx_text},
+    View{"events", events_view, events_text},
+    View{"listening", listening_view, listening_text},
+};
+
+const View* find_view(std::string_view name)
+{
+    const auto* const found = std::ranges::find(views, name, &View::name);
+    return found == views.end() ? nullptr : found;
+}
+
+po::options_description descriptions(Options& options)
+{
+    po::options_description all("Options", 100);
+    auto add = all.add_options();
+    Source& source = options.source;
+    add("conf,c",
+        po::value(&source.conf_file)->value_name("FILE")->default_value(default_conf_path),
+        "the configuration");
+    add("prefix,p", po::value(&source.prefix)->value_name("DIR")->default_value(default_prefix),
+        "the prefix");
+    add("global,g", po::value(&source.conf_param)->value_name("TEXT"),
+        "directives outside of the file");
+    add("json", po::bool_switch(&options.json), "as JSON; docs/inspect.md has the schema");
+    add("svg", po::bool_switch(&options.svg), "conf-ctx as a picture, by Graphviz's dot");
+    add("text", po::bool_switch(&options.text), "as text (the default)");
+    add("help,h", po::bool_switch(&options.help), "this text");
+    return all;
+}
+
+void check(const Options& options)
+{
+    if (options.json + options.svg + options.text > 1) {
+        throw std::runtime_error("--json, --svg and --text exclude one another");
+    }
+    if (options.view.empty() && !options.json) {
+        throw std::runtime_error("a view is missing: modules, conf-ctx, events or listening");
+    }
+    if (!options.view.empty() && !find_view(options.view)) {
+        throw std::runtime_error("there is no view \"" + options.view +
+                                 "\": modules, conf-ctx, events or listening");
+    }
+    if (options.svg && options.view != "conf-ctx") {
+        throw std::runtime_error("--svg is for conf-ctx");
+    }
+}
+
+Options parse(int argc, char** argv)
+{
+    Options options;
+    po::options_description all = descriptions(options);
+    po::options_description with_view = all;
+    with_view.add_options()("view", po::value(&options.view));
+    po::positional_options_description words;
+    words.add("view", 1);
+
+    po::variables_map map;
+    po::store(po::command_line_parser(argc, argv).options(with_view).positional(words).run(), map);
+    po::notify(map);
+    if (options.help) {
+        fmt::print("{}{}", help_head, fmt::streamed(all));
+    } else {
+        check(options);
+    }
+    return options;
+}
+
+/// Hands a picture to Graphviz, which writes it to standard output.
+int draw(const std::string& dot)
+{
+    std::fflush(stdout);
+    std::FILE* const pipe = ::popen("dot -Tsvg", "w");
+    if (!pipe) {
+        throw std::runtime_error("dot cannot be started");
+    }
+    std::fwrite(dot.data(), 1, dot.size(), pipe);
+    if (::pclose(pipe) != 0) {
+        throw std::runtime_error("dot -Tsvg failed: is Graphviz installed?");
+    }
+    return 0;
+}
+
+int show(const Options& options, const Reading& reading)
+{
+    if (options.view.empty()) {
+        fmt::print("{}\n", crossplane(reading).dump(2));
+        return 0;
+    }
+    const View& view = *find_view(options.view);
+    const Json json = view.json(reading);
+    if (options.svg) {
+        return draw(conf_ctx_dot(json));
+    }
+    fmt::print("{}", options.json ? json.dump(2) + "\n" : view.text(json));
+    return 0;
+}
+
+int run(const Options& options)
+{
+    const Reading reading(options.source);
+    fmt::print(stderr, "{}", reading.log());
+    if (!reading.ok()) {
+        if (options.view.empty()) {
+            fmt::print("{}\n", crossplane(reading).dump(2));
+        }
+        return 1;
+    }
+    return show(options, reading);
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        const Options options = parse(argc, argv);
+        return options.help ? 0 : run(options);
+    } catch (const std::exception& e) {
+        fmt::print(stderr, "ngxx-inspect: {}\n", e.what());
+        return 2;
+    }
+}
+
+}  // namespace ngx::inspect
+
+int main(int argc, char** argv)
+{
+    return ngx::inspect::main(argc, argv);
+}

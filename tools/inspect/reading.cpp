@@ -1,0 +1,136 @@
+#include "tools/inspect/reading.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <stdexcept>
+#include <unistd.h>
+
+#include "core/module.hpp"
+#include "core/nginx.hpp"
+#include "core/times.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx::inspect {
+
+std::string Place::text() const
+{
+    return file.empty() ? fmt::format("-g:{}:{}", line, column)
+                        : fmt::format("{}:{}:{}", file, line, column);
+}
+
+bool Directive::is_block() const
+{
+    return (command->type & conf_block) != 0;
+}
+
+namespace {
+
+/// What the server does once, before its first cycle.
+void start(Log* log)
+{
+    time_init();
+    pid = ::getpid();
+    log_pid = pid;
+    process = Process::signaller;  // ends when the configuration has been read
+    use_stderr = false;
+    if (os_init(log) != Rc::ok || preinit_modules() != Rc::ok) {
+        throw std::runtime_error("os_init() failed");
+    }
+}
+
+}  // namespace
+
+Reading::Reading(const Source& source)
+{
+    log_.log_level = log_notice;
+    log_.wdata = &log_text_;
+    log_.writer = [](Log& log, unsigned, char* buf, std::size_t len) {
+        static_cast<std::string*>(log.wdata)->append(buf, len);
+    };
+    start(&log_);
+
+    before_ = create_cycle(&log_);
+    ngx_cycle = before_;
+    set_paths(*before_, source.prefix, source.conf_file);
+    before_->conf_param = source.conf_param;
+    before_->error_log = default_error_log_path;
+
+    const ConfObserver observer{
+        .file =
+            [](std::string_view name, void* data) {
+                auto& reading = *static_cast<Reading*>(data);
+                reading.current_->included_files.emplace_back(name);
+                if (std::ranges::find(reading.files_, name) == reading.files_.end()) {
+                    reading.files_.emplace_back(name);
+                }
+            },
+        .begin = [](const Conf& cf, const Module& module, const Command& command,
+                    void* data) { static_cast<Reading*>(data)->begin(cf, module, command); },
+        .end =
+            [](const Conf&, void* data) {
+                auto& reading = *static_cast<Reading*>(data);
+                reading.current_ = reading.current_->parent;
+            },
+        .data = this,
+    };
+    conf_observer = &observer;
+    cycle_ = init_cycle(before_);
+    conf_observer = nullptr;
+
+    if (cycle_) {
+        ngx_cycle = cycle_;
+    } else {
+        find_error();
+    }
+}
+
+Reading::~Reading()
+{
+    if (cycle_) {
+        destroy_cycle_pools(cycle_);
+    }
+    destroy_cycle_pools(before_);
+    ngx_cycle = nullptr;
+}
+
+void Reading::begin(const Conf& cf, const Module& module, const Command& command)
+{
+    Directive& directive = current_->block.emplace_back();
+    directive.words.assign(cf.args.begin(), cf.args.end());
+    directive.place = {std::string(cf.conf_file->name), cf.line, cf.column};
+    directive.module = &module;
+    directive.command = &command;
+    directive.parent = current_;
+    current_ = &directive;
+}
+
+/// The line is "TIME [emerg] PID#TID: TEXT", and most end in " in FILE:LINE".
+void Reading::find_error()
+{
+    std::size_t start = log_text_.rfind("[emerg] ");
+    start = start == std::string::npos ? 0 : log_text_.find(": ", start) + 2;
+    error_ = log_text_.substr(start, log_text_.find('\n', start) - start);
+
+    const std::size_t colon = error_.rfind(':');
+    const std::size_t in = error_.rfind(" in ");
+    std::size_t line = 0;
+    if (in == std::string::npos || colon == std::string::npos || colon < in ||
+        std::from_chars(&error_[colon] + 1, error_.data() + error_.size(), line).ptr !=
+            error_.data() + error_.size()) {
+        return;
+    }
+    error_place_ = {error_.substr(in + 4, colon - in - 4), line, 0};
+}
+
+const Directive* Reading::find(const Command& command) const
+{
+    const Directive* found = nullptr;
+    for_each([&](const Directive& directive) {
+        found = directive.command == &command ? &directive : found;
+    });
+    return found;
+}
+
+}  // namespace ngx::inspect
