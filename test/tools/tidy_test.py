@@ -19,6 +19,7 @@ TIDY = ROOT / "tools" / "tidy"
 
 def load_tidy() -> ModuleType:
     sys.dont_write_bytecode = True
+    sys.path.insert(0, str(TIDY.parent))
     loader = SourceFileLoader("tidy", str(TIDY))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("tidy", loader))
     sys.modules["tidy"] = module
