@@ -27,7 +27,7 @@ namespace ngx {
 
 namespace {
 
-/// nginx: NGX_ERROR_STR of close(), with the name of what was closed
+/// A listener that cannot be closed is logged by its address.
 void close_logged(int s, const Listening& ls, Log* log) noexcept
 {
     if (::close(s) == -1) {

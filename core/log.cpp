@@ -63,6 +63,7 @@ bool write_chain(Log* log, unsigned level, char* buf, std::size_t len) noexcept
     return wrote_stderr;
 }
 
+/// nginx: ngx_write_stderr()
 void write_stderr(std::string_view line) noexcept
 {
     // stderr is the last resort: there is nobody to tell when it fails.

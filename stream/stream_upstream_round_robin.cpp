@@ -78,6 +78,7 @@ Rc init_implicit(Conf& cf, StreamUpstreamSrvConf& us)
     return init_explicit(cf, us);
 }
 
+/// nginx: ngx_stream_upstream_tries()
 std::size_t tries_of(const StreamUpstreamRrPeers& peers) noexcept
 {
     return peers.tries + (peers.next ? peers.next->tries : 0);
