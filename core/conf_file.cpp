@@ -51,9 +51,15 @@ constexpr bool is_space(char ch) noexcept
     return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
 }
 
+/// The -g option has no name.
+bool is_param(const ConfFile& f) noexcept
+{
+    return f.fd == invalid_file && f.name.empty();
+}
+
 Token unexpected_end(Conf& cf)
 {
-    if (cf.conf_file->fd == invalid_file) {
+    if (is_param(*cf.conf_file)) {
         conf_log_error(log_emerg, cf, 0, "unexpected end of parameter, expecting \";\"");
     } else {
         conf_log_error(log_emerg, cf, 0, "unexpected end of file, expecting \";\" or \"}}\"");
@@ -568,11 +574,26 @@ const char* conf_parse(Conf& cf, std::optional<std::string_view> filename)
     Rc rc;
     if (filename) {
         rc = parse_file(cf, *filename);
-    } else if (cf.conf_file->fd != invalid_file) {
-        rc = parse_directives(cf, ParseType::block);
-    } else {
+    } else if (is_param(*cf.conf_file)) {
         rc = parse_directives(cf, ParseType::param);
+    } else {
+        rc = parse_directives(cf, ParseType::block);
     }
+    return rc == Rc::ok ? conf_ok : conf_error;
+}
+
+const char* conf_parse_text(Conf& cf, std::string_view name, std::string_view text)
+{
+    ConfFile file{.name = name, .buffer = std::string(text), .last = text.size()};
+    ConfFile* const prev = std::exchange(cf.conf_file, &file);
+    if (dump_config) {
+        conf_add_dump(cf, name);
+        if (file.dump) {
+            file.dump->buffer = text;
+        }
+    }
+    const Rc rc = parse_directives(cf, ParseType::file);
+    cf.conf_file = prev;
     return rc == Rc::ok ? conf_ok : conf_error;
 }
 
@@ -638,7 +659,7 @@ void conf_log_error_core(unsigned level, Conf& cf, Err err, fmt::string_view for
 
     if (!cf.conf_file) {
         log_error(level, cf.log, 0, "{}", text);
-    } else if (cf.conf_file->fd == invalid_file) {
+    } else if (is_param(*cf.conf_file)) {
         log_error(level, cf.log, 0, "{} in command line", text);
     } else {
         log_error(level, cf.log, 0, "{} in {}:{}", text, cf.conf_file->name, cf.conf_file->line);

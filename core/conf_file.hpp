@@ -88,8 +88,8 @@ struct ConfDump {
     std::string buffer;
 };
 
-/// Where the parser stands: a file, or the -g option (fd -1). The window [pos, last) of `buffer`
-/// is what was read and not yet parsed.
+/// Where the parser stands: a file, a text with a name, or the -g option (both fd -1). The window
+/// [pos, last) of `buffer` is what was read and not yet parsed.
 ///
 /// nginx: ngx_conf_file_t
 struct ConfFile {
@@ -154,6 +154,10 @@ const char* conf_param(Conf& cf);
 ///
 /// nginx: ngx_conf_parse()
 const char* conf_parse(Conf& cf, std::optional<std::string_view> filename = std::nullopt);
+
+/// Parses a text as if a file of that name held it. `name`, which must not be empty and has to live
+/// as long as the cycle, is the place in messages.
+const char* conf_parse_text(Conf& cf, std::string_view name, std::string_view text);
 
 /// `include FILE|GLOB;`. A glob that matches nothing is no error, a missing file is.
 ///

@@ -51,6 +51,7 @@ Cycle* clone_cycle(Cycle& old_cycle)
     cycle->prefix = old_cycle.prefix;
     cycle->error_log = old_cycle.error_log;
     cycle->conf_file = old_cycle.conf_file;
+    cycle->conf_text = old_cycle.conf_text;
     cycle->conf_param = old_cycle.conf_param;
     cycle->generation = old_cycle.generation + 1;
     cycle->conf_ctx = cycle->pool->pcalloc<void*>(max_module);
@@ -86,6 +87,19 @@ Rc create_confs(Cycle& cycle)
     return Rc::ok;
 }
 
+/// The configuration itself: the file, or the text in its place.
+const char* parse_main(Conf& conf, const Cycle& cycle)
+{
+    if (!cycle.conf_text) {
+        return conf_parse(conf, cycle.conf_file);
+    }
+    std::string_view name = "text";
+    if (!cycle.conf_file.empty()) {
+        name = cycle.conf_file;
+    }
+    return conf_parse_text(conf, name, *cycle.conf_text);
+}
+
 Rc parse_conf(Cycle& cycle)
 {
     Conf conf;
@@ -93,7 +107,7 @@ Rc parse_conf(Cycle& cycle)
     conf.pool = cycle.pool;
     conf.log = cycle.log;
 
-    if (conf_param(conf) != conf_ok || conf_parse(conf, cycle.conf_file) != conf_ok) {
+    if (conf_param(conf) != conf_ok || parse_main(conf, cycle) != conf_ok) {
         return Rc::error;
     }
     if (test_config && !quiet_mode) {

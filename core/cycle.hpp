@@ -83,6 +83,7 @@ struct Cycle {
     std::size_t generation = 0;  // 1 at the start, one more with each reload
 
     std::string conf_file{};
+    std::optional<std::string> conf_text{};  // read in place of the file, which is then but a name
     std::string conf_param{};
     std::string conf_prefix{};
     std::string prefix{};

@@ -125,6 +125,25 @@ Rc init_modules(Cycle& cycle)
     return Rc::ok;
 }
 
+Rc init_process_modules(Cycle& cycle)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->init_process && module->init_process(cycle) == Rc::error) {
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+void exit_process_modules(Cycle& cycle)
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->exit_process) {
+            module->exit_process(cycle);
+        }
+    }
+}
+
 std::size_t count_modules(Cycle& cycle, ModuleType type)
 {
     std::size_t next = 0;

@@ -87,6 +87,12 @@ Rc cycle_modules(Cycle& cycle);
 /// nginx: ngx_init_modules()
 Rc init_modules(Cycle& cycle);
 
+/// Calls every init_process, in order; stops at the first that fails.
+Rc init_process_modules(Cycle& cycle);
+
+/// Calls every exit_process, in order.
+void exit_process_modules(Cycle& cycle);
+
 /// Gives each module of `type` its ctx_index and returns how many slots a context needs. An
 /// index once given stays, because an older cycle may still use it. After this call no module
 /// may be added to the cycle.

@@ -104,10 +104,8 @@ void close_signal_channel(Cycle& old)
 
 void init_process(Cycle& cycle)
 {
-    for (const Module* module : modules_of(cycle)) {
-        if (module->init_process && module->init_process(cycle) == Rc::error) {
-            std::exit(exit_fatal);
-        }
+    if (init_process_modules(cycle) != Rc::ok) {
+        std::exit(exit_fatal);
     }
 }
 
@@ -141,11 +139,7 @@ void init_process(Cycle& cycle)
 
 [[noreturn]] void single_process_exit(Cycle& cycle)
 {
-    for (const Module* module : modules_of(cycle)) {
-        if (module->exit_process) {
-            module->exit_process(cycle);
-        }
-    }
+    exit_process_modules(cycle);
     master_process_exit(cycle);
 }
 
@@ -490,11 +484,7 @@ void report_open_sockets(Cycle& cycle)
 /// nginx: ngx_worker_process_exit()
 [[noreturn]] void worker_process_exit(Cycle& cycle)
 {
-    for (const Module* module : modules_of(cycle)) {
-        if (module->exit_process) {
-            module->exit_process(cycle);
-        }
-    }
+    exit_process_modules(cycle);
     if (exiting && !terminate) {
         report_open_sockets(cycle);
     }

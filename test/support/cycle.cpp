@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <stdexcept>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include "core/embed.hpp"
 #include "core/module.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
-#include "event/event_posted.hpp"
-#include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 
@@ -51,38 +49,12 @@ void start_once(Log* log)
     }
 }
 
+/// As init_process_modules(), but says whose it was that failed.
 void init_process(Cycle& cycle)
 {
     for (const Module* module : modules_of(cycle)) {
         if (module->init_process && module->init_process(cycle) != Rc::ok) {
             throw std::runtime_error("init_process of " + std::string(module->name) + " failed");
-        }
-    }
-}
-
-void exit_process(Cycle& cycle)
-{
-    for (const Module* module : modules_of(cycle)) {
-        if (module->exit_process) {
-            module->exit_process(cycle);
-        }
-    }
-}
-
-/// Frees the slots of a cycle whose connections the test has left open.
-void close_connections(Cycle& cycle)
-{
-    if (!cycle.connections) {
-        return;  // it was only configured
-    }
-    for (Connection& c : std::span{cycle.connections.get(), cycle.connection_n}) {
-        if (c.fd == invalid_socket || c.read->accept) {
-            continue;
-        }
-        Pool* pool = c.pool;
-        close_connection(c);
-        if (pool) {
-            destroy_pool(pool);
         }
     }
 }
@@ -126,39 +98,9 @@ TestCycle::TestCycle(std::string_view conf, Start start) : start_(start)
 
 TestCycle::~TestCycle()
 {
-    if (!cycle_) {
-        return;
+    if (cycle_) {
+        stop_cycle(*cycle_);
     }
-    // The handler of timer_resolution's signal writes to the cycle's log.
-    constexpr itimerval none{};
-    ::setitimer(ITIMER_REAL, &none, nullptr);
-    event_timer_alarm = 0;
-
-    if (start_ == Start::worker) {
-        exit_process(*cycle_);
-    }
-    close_connections(*cycle_);
-    for (Cycle* old : old_cycles) {
-        close_connections(*old);
-    }
-    posted_accept_events.clear();
-    posted_next_events.clear();
-    posted_events.clear();
-    close_listening_sockets(*cycle_);
-    event_timer_rbtree.clear();
-
-    if (start_ == Start::worker) {
-        event_actions.done(*cycle_);
-    }
-    for (Cycle* old : old_cycles) {
-        destroy_cycle_pools(old);
-    }
-    old_cycles.clear();
-    destroy_cycle_pools(cycle_);
-    ngx_cycle = nullptr;
-    event_actions = {};
-    event_flags = 0;
-    accept_disabled = 0;
 }
 
 std::string TestCycle::log() const

@@ -1,0 +1,112 @@
+#include "core/embed.hpp"
+
+#include <cstdlib>
+#include <span>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/log.hpp"
+#include "core/module.hpp"
+#include "core/palloc.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_posted.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+
+namespace ngx {
+
+namespace {
+
+constexpr int exit_fatal = 2;
+
+/// Frees the slots of what is still open.
+void close_connections(Cycle& cycle) noexcept
+{
+    const std::size_t n = cycle.connections ? cycle.connection_n : 0;
+    for (Connection& c : std::span{cycle.connections.get(), n}) {
+        if (c.fd == invalid_socket || c.read->accept) {
+            continue;
+        }
+        Pool* const pool = c.pool;
+        close_connection(c);
+        if (pool) {
+            destroy_pool(pool);
+        }
+    }
+}
+
+/// The handler of timer_resolution's signal writes to the cycle's log.
+void stop_alarm() noexcept
+{
+    constexpr itimerval none{};
+    ::setitimer(ITIMER_REAL, &none, nullptr);
+    event_timer_alarm = 0;
+}
+
+}  // namespace
+
+Cycle* init_library()
+{
+    time_init();
+    pid = ::getpid();
+    log_pid = pid;
+    parent = ::getppid();
+
+    Log* const log = log_init(nullptr, "");
+    if (os_init(log) != Rc::ok || preinit_modules() != Rc::ok) {
+        return nullptr;
+    }
+    ngx_cycle = create_cycle(log);
+    return ngx_cycle;
+}
+
+Cycle* start_cycle(Cycle& old)
+{
+    Cycle* const cycle = init_cycle(&old);
+    if (!cycle) {
+        return nullptr;
+    }
+    ngx_cycle = cycle;
+    use_stderr = false;
+    if (init_process_modules(*cycle) != Rc::ok) {
+        std::exit(exit_fatal);
+    }
+    return cycle;
+}
+
+void stop_cycle(Cycle& cycle)
+{
+    const bool started = cycle.connections != nullptr;
+    stop_alarm();
+    if (started) {
+        exit_process_modules(cycle);
+    }
+    close_connections(cycle);
+    for (Cycle* const old : old_cycles) {
+        close_connections(*old);
+    }
+    posted_accept_events.clear();
+    posted_next_events.clear();
+    posted_events.clear();
+    close_listening_sockets(cycle);
+    event_timer_rbtree.clear();
+
+    if (started) {
+        event_actions.done(cycle);
+    }
+    for (Cycle* const old : old_cycles) {
+        destroy_cycle_pools(old);
+    }
+    old_cycles.clear();
+    destroy_cycle_pools(&cycle);
+    ngx_cycle = nullptr;
+    event_actions = {};
+    event_flags = 0;
+    accept_disabled = 0;
+}
+
+}  // namespace ngx
