@@ -83,6 +83,47 @@ struct MutexTurn : Turn {
     ~MutexTurn() { accept_mutex.lock->store(0); }
 };
 
+/// A hook that notes its calls beside those of the fake poller.
+struct Noted : TurnHook {
+    explicit Noted(std::string name_, Msec wanted_ = timer_infinite)
+        : name(std::move(name_))
+        , wanted(wanted_)
+    {
+        before = [](TurnHook& hook, Msec timer) noexcept {
+            return static_cast<Noted&>(hook).note_before(timer);
+        };
+        after = [](TurnHook& hook) noexcept { static_cast<Noted&>(hook).note_after(); };
+        add_turn_hook(*this);
+    }
+    Noted(const Noted&) = delete;
+    Noted& operator=(const Noted&) = delete;
+    ~Noted() { del_turn_hook(*this); }
+
+    Msec note_before(Msec timer)
+    {
+        fake.calls.push_back("before " + name);
+        told = timer;
+        if (leaves_before) {
+            del_turn_hook(*this);
+        }
+        return wanted;
+    }
+
+    void note_after()
+    {
+        fake.calls.push_back("after " + name);
+        if (leaves_after) {
+            del_turn_hook(*this);
+        }
+    }
+
+    std::string name;
+    Msec wanted;    // what before() answers
+    Msec told = 0;  // what it was given
+    bool leaves_before = false;
+    bool leaves_after = false;
+};
+
 /// The read and write event of a connection on the fake poller, without a cycle.
 struct Readiness {
     explicit Readiness(unsigned flags)
@@ -289,6 +330,106 @@ BOOST_FIXTURE_TEST_CASE(listeners_that_cannot_be_watched_are_tried_again_after_t
     BOOST_TEST(fake.wait_flags == update_time);
     BOOST_TEST(accept_mutex.lock->load() == 0);
     BOOST_TEST(!accept_mutex_held);
+}
+
+BOOST_FIXTURE_TEST_CASE(hooks_are_called_around_the_wait_in_the_order_they_were_added, Turn)
+{
+    const Noted a("a");
+    const Noted b("b");
+    fake.on_wait = [&] {
+        post_event(posted.ev, posted_events);
+        post_event(accept.ev, posted_accept_events);
+    };
+    add_timer(timer.ev, 0);
+    BOOST_TEST(turn() == (Calls{"before a", "before b", "wait", "after a", "after b", "accept",
+                                "timer", "posted"}),
+               boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_hook_shortens_the_wait_and_cannot_lengthen_it, Turn)
+{
+    Noted first("first", 100);
+    Noted second("second", 200);
+    turn();
+    BOOST_TEST(first.told == timer_infinite);
+    BOOST_TEST(second.told == 100);
+    BOOST_TEST(fake.timer == 100);
+
+    add_timer(timer.ev, 50);
+    turn();
+    BOOST_TEST(first.told == 50);
+    BOOST_TEST(second.told == 50);
+    BOOST_TEST(fake.timer == 50);
+
+    second.wanted = 0;
+    turn();
+    BOOST_TEST(fake.timer == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_hook_that_was_added_twice_is_called_once_and_last, Turn)
+{
+    Noted a("a");
+    const Noted b("b");
+    add_turn_hook(a);
+    BOOST_TEST(turn() == (Calls{"before b", "before a", "wait", "after b", "after a"}),
+               boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_hook_may_take_itself_out_while_it_is_called, Turn)
+{
+    Noted first("1");
+    Noted second("2");
+    const Noted third("3");
+    first.leaves_before = true;
+    second.leaves_after = true;
+    BOOST_TEST(turn() == (Calls{"before 1", "before 2", "before 3", "wait", "after 2", "after 3"}),
+               boost::test_tools::per_element());
+    BOOST_TEST(turn() == (Calls{"before 3", "wait", "after 3"}), boost::test_tools::per_element());
+    del_turn_hook(first);  // it is out already
+}
+
+BOOST_FIXTURE_TEST_CASE(a_hook_needs_but_one_function, Turn)
+{
+    Noted a("a");
+    a.before = nullptr;
+    Noted b("b");
+    b.after = nullptr;
+    BOOST_TEST(turn() == (Calls{"before b", "wait", "after a"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_shortens_the_wait_under_timer_resolution_too)
+{
+    Turn t("timer_resolution 1h; events { use fake; }");
+    const Noted hook("hook", 30);
+    t.turn();
+    BOOST_TEST(hook.told == timer_infinite);
+    BOOST_TEST(fake.timer == 30);
+    BOOST_TEST(fake.wait_flags == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(with_the_accept_mutex_hooks_are_called_while_it_is_held, MutexTurn)
+{
+    static std::vector<std::int64_t> holders;
+    holders.clear();
+    Noted hook("hook");
+    hook.before = [](TurnHook&, Msec left) noexcept {
+        holders.push_back(accept_mutex.lock->load());
+        return left;
+    };
+    hook.after = [](TurnHook&) noexcept { holders.push_back(accept_mutex.lock->load()); };
+    fake.on_wait = [&] { post_event(accept.ev, posted_accept_events); };
+    BOOST_TEST(turn() == (Calls{"add read", "wait", "accept"}), boost::test_tools::per_element());
+    BOOST_TEST(holders == (std::vector<std::int64_t>{pid, pid}), boost::test_tools::per_element());
+    BOOST_TEST(accept_mutex.lock->load() == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(without_the_accept_mutex_a_hook_is_told_of_its_delay, MutexTurn)
+{
+    accept_mutex.lock->store(1);
+    const Noted hook("hook");
+    turn();
+    BOOST_TEST(hook.told == 70);
+    BOOST_TEST(fake.timer == 70);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_clear_poller_is_told_once_of_a_read_event, ClearReadiness)
