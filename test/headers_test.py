@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Every header of the server compiles alone: headers_test.py ROOT INCLUDE_DIR COMPILER..."""
+"""Every header compiles alone: headers_test.py ROOT BUILD COMPILER...
+
+One that is installed compiles with what is installed and `pkg-config --cflags ngxx-module`, so that
+it includes no other; the private ones in the source tree.
+"""
 
 import concurrent.futures
 import os
@@ -8,37 +12,49 @@ import subprocess
 import sys
 import tempfile
 
+from installed import Installed
+
 FOLDERS = ("core", "event", "os", "stream")
 
 
-def compile_alone(compiler: list[str], root: pathlib.Path, generated: str, header: str) -> str:
+def compile_alone(compiler: list[str], flags: list[str], header: str) -> str:
     """What the compiler says of a source that has this header and nothing else."""
     with tempfile.NamedTemporaryFile("w", suffix=".cpp") as source:
         # Twice: a header without its guard shows, too.
         source.write(f'#include "{header}"\n#include "{header}"\n')
         source.flush()
-        command = [*compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
-                   f"-I{root}", f"-I{generated}", source.name]
+        command = [*compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *flags,
+                   source.name]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stderr if result.returncode != 0 else ""
 
 
+def headers_with_flags(root: pathlib.Path, build: str,
+                       installed: Installed) -> list[tuple[str, list[str]]]:
+    public = installed.headers()
+    flags = installed.pkg_config("--cflags", "ngxx-module")
+    own_flags = [f"-I{root}", f"-I{build}/auto"]
+    private = {str(path.relative_to(root))
+               for folder in FOLDERS for path in (root / folder).rglob("*.hpp")} - set(public)
+    return [(header, flags) for header in public] + \
+        [(header, own_flags) for header in sorted(private)]
+
+
 def main() -> int:
     root = pathlib.Path(sys.argv[1])
-    generated, compiler = sys.argv[2], sys.argv[3:]
-    headers = sorted(str(path.relative_to(root))
-                     for folder in FOLDERS for path in (root / folder).rglob("*.hpp"))
-    if not headers:
-        print(f"no headers below {root}")
-        return 1
-
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        errors = pool.map(lambda header: compile_alone(compiler, root, generated, header), headers)
-        for header, error in zip(headers, errors):
-            if error:
-                failed += 1
-                print(f"{header} does not compile alone:\n{error}")
+    build, compiler = sys.argv[2], sys.argv[3:]
+    installed = Installed(build)
+    try:
+        headers = headers_with_flags(root, build, installed)
+        failed = 0
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            errors = pool.map(lambda entry: compile_alone(compiler, entry[1], entry[0]), headers)
+            for (header, _), error in zip(headers, errors):
+                if error:
+                    failed += 1
+                    print(f"{header} does not compile alone:\n{error}")
+    finally:
+        installed.close()
     print(f"{len(headers) - failed} of {len(headers)} headers compile alone")
     return 1 if failed else 0
 

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""What the documents say is so: the samples of the guide are built, loaded, run and tried, its
+promises are those of ngxx-event-contract, and links lead somewhere.
+
+docs_test.py ROOT BUILD NGXX CONTRACT|"" STREAM COMPILER...
+docs_test.py --promises CONTRACT      prints the last section of the guide, to be pasted
+"""
+
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from installed import Installed  # noqa: E402
+
+HEADING = "## All promises\n"
+SECONDS = 120
+
+
+def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False,
+                          stdin=subprocess.DEVNULL, **options)
+
+
+def listed(contract: str) -> dict[str, list[str]]:
+    """The promises of each chapter, by --list: chapters stand at the left, promises below."""
+    chapters: dict[str, list[str]] = {}
+    for line in run([contract, "--list"]).stdout.splitlines():
+        if re.fullmatch(r"\w+", line):
+            names = chapters[line] = []
+        elif re.fullmatch(r"  \w+", line):
+            names.append(line.strip())
+    return chapters
+
+
+def promises_section(contract: str) -> str:
+    chapters = listed(contract)
+    lines = [HEADING, f"{sum(map(len, chapters.values()))} promises in {len(chapters)} chapters, "
+             "which `ngxx-event-contract --list` explains.\n"]
+    for chapter, names in chapters.items():
+        text = f"* **{chapter}**, {len(names)}: " + ", ".join(f"`{name}`" for name in names)
+        lines.append(textwrap.fill(text, 150, subsequent_indent="  ",
+                                   break_long_words=False))
+    return "\n".join(lines) + "\n"
+
+
+class Files:
+    """Where everything is. The command line of the test."""
+
+    root: pathlib.Path
+    build: str
+    ngxx: str
+    contract: str
+    stream: bool
+    compiler: list[str]
+
+
+def guide() -> str:
+    return (Files.root / "docs/writing-an-event-module.md").read_text()
+
+
+def prose(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", guide(), re.MULTILINE | re.DOTALL)
+
+
+def module_of(sample: str) -> str:
+    """NAME of a sample that begins with // NAME_module.cpp: and has the module of that name."""
+    head = re.match(r"// (\w+)_module\.cpp: ", sample)
+    if not head or f"\nconstinit Module {head[1]}_module = " not in sample:
+        raise ValueError(f"a sample that is not of one module:\n{sample}")
+    return head[1]
+
+
+class Samples(unittest.TestCase):
+    """Each sample, of one module, becomes a file by the guide's command."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.prefix = pathlib.Path(directory.name)
+        cls.modules = cls.prefix / "modules"
+        cls.modules.mkdir()
+        installed = Installed(Files.build)
+        cls.addClassCleanup(installed.close)
+        cls.installed = installed
+
+        [cls.command] = [line for line in "".join(blocks("sh")).splitlines()
+                         if line.startswith("g++ ")]
+        samples = {module_of(sample): sample for sample in blocks("cpp")}
+        cls.names = list(samples)
+        cls.event_modules = [name for name, sample in samples.items()
+                             if "ModuleType::event" in sample]
+        with ThreadPoolExecutor(3) as pool:
+            jobs = [pool.submit(cls.compile, name, sample) for name, sample in samples.items()]
+            jobs += [pool.submit(cls.build_example)] if Files.stream else []
+            for job in jobs:
+                job.result()
+
+    @classmethod
+    def compile(cls, name: str, sample: str) -> None:
+        (cls.modules / f"{name}_module.cpp").write_text(sample)
+        command = cls.command.replace(re.search(r"(\w+)\.so$", cls.command)[1], name)
+        compiler = shlex.join([*Files.compiler, "-Wall", "-Wextra", "-Werror"])
+        cls.checked(["sh", "-c", compiler + command.removeprefix("g++")], cls.modules)
+
+    @classmethod
+    def build_example(cls) -> None:
+        env = {**cls.installed.env, "CXX": shlex.join(Files.compiler)}
+        source = cls.prefix / "embed"
+        shutil.copytree(Files.root / "docs/examples/embed", source)
+        cls.checked(["meson", "setup", "build"], source, env)
+        cls.checked(["ninja", "-C", "build"], source, env)
+
+    @classmethod
+    def checked(cls, command: list[str], where: pathlib.Path, env=None) -> None:
+        result = run(command, cwd=where, env=env or cls.installed.env)
+        if result.returncode != 0:
+            raise RuntimeError(f"{shlex.join(command)}:\n{result.stdout}{result.stderr}")
+
+    def test_the_command_makes_the_file_that_it_names(self) -> None:
+        for name in self.names:
+            self.assertTrue((self.modules / f"{name}.so").is_file(), name)
+
+    def test_the_server_takes_the_configurations(self) -> None:
+        self.assertTrue(blocks("nginx"))
+        for number, conf in enumerate(blocks("nginx")):
+            with self.subTest(number):
+                (self.prefix / "test.conf").write_text(conf)
+                result = run([Files.ngxx, "-p", str(self.prefix), "-c", "test.conf", "-t"])
+                self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_the_server_runs_the_modules(self) -> None:
+        (self.prefix / "run.conf").write_text(blocks("nginx")[0])
+        command = [Files.ngxx, "-p", str(self.prefix), "-c", "run.conf"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+            guard = threading.Timer(SECONDS, server.kill)
+            guard.start()
+            lines = []
+            for line in server.stderr:
+                lines.append(line)
+                if "the answer is 42" in line:
+                    server.send_signal(signal.SIGTERM)
+            guard.cancel()
+        log = "".join(lines)
+        self.assertEqual(server.returncode, 0, log)
+        self.assertIn("the answer is 42", log)
+        self.assertRegex(log, r"the loop has turned \d+ times")
+        self.assertNotRegex(log, r"\[(emerg|alert|crit)\]")
+
+    def test_the_event_modules_keep_their_promises(self) -> None:
+        if not Files.contract:
+            self.skipTest("ngxx-event-contract is not built")
+        for name in self.event_modules:
+            result = run([Files.contract, "--load-module", str(self.modules / f"{name}.so"),
+                          "--use", name, "--quiet"])
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_the_example_serves_and_ends(self) -> None:
+        if not Files.stream:
+            self.skipTest("its server is one of stream, which is not built")
+        where = self.prefix / "embed"
+        result = run([str(where / "build/embed"), "here.sock"], cwd=where)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, "This is connection 1.\nThe loop has ended.\n")
+        self.assertEqual(result.stderr, "")
+        self.assertFalse((where / "here.sock").exists())
+
+        result = run([str(where / "build/embed"), "nowhere/here.sock"], cwd=where)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("[emerg]", result.stderr)
+
+    def test_the_example_is_short(self) -> None:
+        text = (Files.root / "docs/examples/embed/main.cpp").read_text()
+        self.assertLess(len(text.splitlines()), 80)
+
+
+class Promises(unittest.TestCase):
+    def setUp(self) -> None:
+        if not Files.contract:
+            self.skipTest("ngxx-event-contract is not built")
+
+    def test_all_that_the_guide_names_are_there(self) -> None:
+        there = {name for names in listed(Files.contract).values() for name in names}
+        quotes = re.findall(r"^>(.*)$", guide(), re.MULTILINE)
+        named = set(re.findall(r"`(\w+)`", "".join(quotes)))
+        self.assertTrue(named)
+        self.assertEqual(named - there, set(), "these are not in ngxx-event-contract --list")
+
+    def test_the_guides_list_is_complete(self) -> None:
+        section = promises_section(Files.contract)
+        found = HEADING + guide().partition(HEADING)[2]
+        if found != section:
+            self.fail("docs/writing-an-event-module.md has to end with this section "
+                      f"(docs_test.py --promises {Files.contract} prints it):\n\n{section}")
+
+
+class Words(unittest.TestCase):
+    def test_the_names_in_the_guide_are_in_the_code(self) -> None:
+        folders = ("auto", "core", "event", "os", "stream", "test/event/contract")
+        code = "\n".join(path.read_text() for folder in folders
+                         for path in (Files.root / folder).rglob("*")
+                         if path.suffix in (".cpp", ".hpp", ".build", ".in"))
+        code += "".join(blocks("cpp")) + (Files.root / "meson_options.txt").read_text()
+        names = set(re.findall(r"`([A-Za-z]\w*(?:_\w+|(?=\(\))))", prose(guide())))
+        words = set(re.findall(r"\w+", code))
+        self.assertTrue(names)
+        self.assertEqual(names - words, set(), "nothing in the code has these names")
+
+    def test_links_lead_to_files(self) -> None:
+        for document in [Files.root / "README.md", *(Files.root / "docs").glob("*.md")]:
+            for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(document.read_text())):
+                if not re.match(r"\w+:", link):
+                    with self.subTest(document=document.name, link=link):
+                        self.assertTrue((document.parent / link).exists())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--promises"]:
+        print(promises_section(sys.argv[2]), end="")
+        sys.exit(0)
+    source, Files.build, Files.ngxx, Files.contract, stream, *Files.compiler = sys.argv[1:]
+    Files.root, Files.stream = pathlib.Path(source), stream == "true"
+    unittest.main(argv=sys.argv[:1])
