@@ -1,0 +1,98 @@
+"""tools/new-module: what it writes, and what it refuses without leaving anything behind."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NEW_MODULE = ROOT / "tools" / "new-module"
+KINDS = ("event", "stream", "core")
+
+
+class NewModule(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def run_it(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(NEW_MODULE), *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=30)
+
+    def refuse(self, *arguments: str, why: str) -> None:
+        before = sorted(self.folder.rglob("*"))
+        result = self.run_it(*arguments)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertIn(why, result.stderr)
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+
+
+class Writes(NewModule):
+    def test_all_files_of_each_kind_bear_the_name(self) -> None:
+        for kind in KINDS:
+            self.assertEqual(self.run_it(kind, "x_9y", kind).returncode, 0)
+            names = {path.name for path in (self.folder / kind).iterdir()}
+            own = {"x_9y.conf", "x_9y_module.cpp", "x_9y_test.py"}
+            self.assertEqual(names, own | {"README.md", "meson.build", "modules", "server.py"})
+            self.assertEqual((self.folder / kind / "modules").read_text(), "x_9y_module\n")
+            source = (self.folder / kind / "x_9y_module.cpp").read_text()
+            self.assertIn("struct X9y", source)
+            self.assertNotIn("xample", source)
+
+    def test_into_an_empty_directory_that_is_there_and_into_one_that_is_not(self) -> None:
+        self.assertEqual(self.run_it("core", "x", ".").returncode, 0)
+        self.assertTrue((self.folder / "x_module.cpp").exists())
+        self.assertEqual(self.run_it("core", "x", "a/b").returncode, 0)
+
+    def test_help_is_enough(self) -> None:
+        text = self.run_it("--help").stdout
+        for word in (*KINDS, "KIND NAME DIR", "meson setup build", "Exit status"):
+            self.assertIn(word, text)
+
+
+class Refuses(NewModule):
+    def test_an_unknown_kind(self) -> None:
+        self.refuse("http", "x", "x", why='no kind "http": event, stream, core')
+
+    def test_what_is_no_name_of_c(self) -> None:
+        for name in ("", "1x", "a-b", "a b", "_a", "a_", "a__b", "a/b", "é"):
+            self.refuse("core", name, "x", why=f'"{name}" is no name')
+
+    def test_what_ngxx_has_already(self) -> None:
+        self.refuse("event", "poll", "x", why='"poll" is taken')
+        self.refuse("core", "stream_echo", "x", why='a "stream_echo_module" already')
+        self.refuse("stream", "echo", "x", why='"echo" is taken')
+        self.refuse("stream", "proxy", "x", why='a "proxy_timeout" already')
+
+    def test_a_place_that_is_not_free(self) -> None:
+        (self.folder / "file").touch()
+        self.refuse("core", "x", ".", why="exists and is not empty")
+        self.refuse("core", "x", "file", why="is no directory")
+        self.refuse("core", "x", "file/x", why="file")
+
+    def test_a_place_where_not_all_can_be_written(self) -> None:
+        self.refuse("core", "x" * 250, "a/b", why="File name too long")
+
+
+class Taken(unittest.TestCase):
+    """The program is installed without the sources, so it has a list."""
+
+    def test_the_list_has_every_module_method_and_directive(self) -> None:
+        known = set((ROOT / "tools/new-module.d/taken").read_text().splitlines())
+        names = set()
+        for folder in ("core", "event", "stream"):
+            for path in (ROOT / folder).rglob("*.cpp"):
+                text = path.read_text()
+                names |= set(re.findall(r'^ +\.name = "(\w+)",$', text, re.MULTILINE))
+                names |= set(re.findall(r"^constinit Module (\w+)", text, re.MULTILINE))
+        self.assertGreater(len(names), 80)
+        self.assertEqual(names - known, set(), "add them to tools/new-module.d/taken")
+
+
+if __name__ == "__main__":
+    unittest.main()
