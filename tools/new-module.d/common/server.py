@@ -84,8 +84,9 @@ class Server:
         return (self.path / "stderr").read_text(errors="replace")
 
     def errors(self) -> list[str]:
-        """What the log has that is worse than a warning."""
-        return re.findall(r".*\[(?:error|crit|alert|emerg)\].*", self.log())
+        """What the log has that is worse than a warning, and what a sanitizer has found."""
+        bad = r".*\[(?:error|crit|alert|emerg)\].*|.*ERROR: \w+Sanitizer.*|.*: runtime error: .*"
+        return re.findall(bad, self.log())
 
     def wait_for(self, pattern: str, count: int = 1) -> list[str]:
         """Waits until the log has the pattern so often; returns its groups, or what it matched."""
