@@ -43,8 +43,7 @@ Atomic stat_writing0;
 Atomic stat_waiting0;
 
 using TurnHooks = boost::intrusive::list<
-    TurnHook,
-    boost::intrusive::member_hook<TurnHook, boost::intrusive::list_member_hook<>, &TurnHook::queue>,
+    TurnHook, boost::intrusive::member_hook<TurnHook, decltype(TurnHook::queue), &TurnHook::queue>,
     boost::intrusive::constant_time_size<false>>;
 
 struct {

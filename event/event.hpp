@@ -247,7 +247,9 @@ struct TurnHook {
 
     void* data = nullptr;  // the owner's
 
-    boost::intrusive::list_member_hook<> queue{};
+    /// One that is destroyed takes itself out: a worker that cannot start calls no exit_process.
+    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
+        queue{};
 };
 
 /// Has the hook called in each turn, after those that were there before. It may take itself out

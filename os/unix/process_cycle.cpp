@@ -66,6 +66,16 @@ struct {
     std::int64_t sigio_left = 0;  // how many more to pass over before the next TERM
 } state;
 
+/// What is still linked may be static, and must not be when it is destroyed.
+[[noreturn]] void exit_process(int status)
+{
+    event_timer_rbtree.clear();
+    posted_accept_events.clear();
+    posted_next_events.clear();
+    posted_events.clear();
+    std::exit(status);
+}
+
 void signal_fd_handler(Event& rev) noexcept
 {
     std::uint64_t count = 0;
@@ -82,10 +92,10 @@ void init_signal_channel(Cycle& cycle)
     state.signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (state.signal_fd == -1) {
         log_error(log_alert, cycle.log, errno, "eventfd() failed");
-        std::exit(exit_fatal);
+        exit_process(exit_fatal);
     }
     if (add_channel_event(cycle, state.signal_fd, read_event, signal_fd_handler) != Rc::ok) {
-        std::exit(exit_fatal);
+        exit_process(exit_fatal);
     }
     wake_up();  // for a signal that came while there was no channel
 }
@@ -105,18 +115,8 @@ void close_signal_channel(Cycle& old)
 void init_process(Cycle& cycle)
 {
     if (init_process_modules(cycle) != Rc::ok) {
-        std::exit(exit_fatal);
+        exit_process(exit_fatal);
     }
-}
-
-/// What is still linked may be static, and must not be when it is destroyed.
-[[noreturn]] void exit_process(int status)
-{
-    event_timer_rbtree.clear();
-    posted_accept_events.clear();
-    posted_next_events.clear();
-    posted_events.clear();
-    std::exit(status);
 }
 
 /// nginx: ngx_master_process_exit()
@@ -458,7 +458,7 @@ void worker_process_init(Cycle& cycle)
     init_process(cycle);
     close_unused_channels(cycle.log);
     if (add_channel_event(cycle, channel, read_event, channel_handler) != Rc::ok) {
-        std::exit(exit_fatal);
+        exit_process(exit_fatal);
     }
 }
 

@@ -53,6 +53,12 @@ class Beats(unittest.TestCase):
             self.assertNotEqual(server.wait_for(BEAT, seen + 1)[-1], old)
             self.end(server)
 
+    def test_a_worker_that_lacks_a_connection_says_so_and_is_not_tried_again(self) -> None:
+        with Server(CONF.replace("worker_connections 16", "worker_connections 1")) as server:
+            self.assertEqual(server.process.wait(PATIENCE), 1)
+            self.assertIn("1 worker_connections are not enough", server.log())
+            self.assertIn("exited with fatal code 2 and cannot be respawned", server.log())
+
 
 class WithoutMaster(unittest.TestCase):
     """The process goes on over a reload, and has to get rid of what it does not need any more."""
