@@ -12,6 +12,7 @@
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
+#include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
 #include "os/unix/process.hpp"
@@ -466,6 +467,7 @@ Cycle* init_cycle(Cycle* old_cycle)
         (void)log_redirect_stderr(*cycle);
     }
     if (init_modules(*cycle) != Rc::ok) {
+        event_unlink_all();
         std::exit(1);
     }
 

@@ -73,6 +73,7 @@ Cycle* start_cycle(Cycle& old)
     ngx_cycle = cycle;
     use_stderr = false;
     if (init_process_modules(*cycle) != Rc::ok) {
+        event_unlink_all();
         std::exit(exit_fatal);
     }
     return cycle;
@@ -89,11 +90,8 @@ void stop_cycle(Cycle& cycle)
     for (Cycle* const old : old_cycles) {
         close_connections(*old);
     }
-    posted_accept_events.clear();
-    posted_next_events.clear();
-    posted_events.clear();
     close_listening_sockets(cycle);
-    event_timer_rbtree.clear();
+    event_unlink_all();
 
     if (started) {
         event_actions.done(cycle);

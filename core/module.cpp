@@ -51,6 +51,16 @@ void insert_module(Cycle& cycle, Module& module, std::size_t place) noexcept
     cycle.modules[place] = &module;
 }
 
+void exit_dropped_modules(Cycle& old, const Cycle& cycle)
+{
+    const auto kept = modules_of(cycle);
+    for (const Module* module : modules_of(old)) {
+        if (module->exit_process && std::ranges::find(kept, module) == kept.end()) {
+            module->exit_process(old);
+        }
+    }
+}
+
 /// The configurations of core modules are made before the file is read, which is too early for
 /// one that the file loads.
 Rc create_module_conf(Cycle& cycle, const Module& module)
@@ -131,6 +141,9 @@ Rc init_process_modules(Cycle& cycle)
         if (module->init_process && module->init_process(cycle) == Rc::error) {
             return Rc::error;
         }
+    }
+    if (cycle.old_cycle) {
+        exit_dropped_modules(*cycle.old_cycle, cycle);
     }
     return Rc::ok;
 }

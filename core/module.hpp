@@ -87,7 +87,9 @@ Rc cycle_modules(Cycle& cycle);
 /// nginx: ngx_init_modules()
 Rc init_modules(Cycle& cycle);
 
-/// Calls every init_process, in order; stops at the first that fails.
+/// Calls every init_process, in order; stops at the first that fails. In a process that has served
+/// with another cycle, then calls exit_process of those modules that only that one had, since they
+/// may be unloaded with it.
 Rc init_process_modules(Cycle& cycle);
 
 /// Calls every exit_process, in order.

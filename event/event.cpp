@@ -509,6 +509,7 @@ Rc event_process_init(Cycle& cycle)
     use_exclusive_accept = false;
 
     if (event_method(cycle).actions.init(cycle, state.timer_resolution) != Rc::ok) {
+        event_unlink_all();
         std::exit(exit_fatal);
     }
     if (init_timer_alarm(cycle) != Rc::ok) {
@@ -631,6 +632,11 @@ std::string refused_method(const Cycle& cycle, const EventConf& ecf)
     const EventConf& old_ecf = *event_get_conf<EventConf>(cycle.old_cycle->conf_ctx);
     if (old_ecf.use == ecf.use) {
         return {};
+    }
+    if (old_ecf.name == ecf.name) {
+        return fmt::format("without a master process the file of the event type \"{}\" cannot be "
+                           "replaced by a reload; stop the server and start it again",
+                           ecf.name);
     }
     return fmt::format("without a master process the event type cannot be changed by a reload: "
                        "\"{}\" is asked for, \"{}\" is in use; stop the server and start it again",

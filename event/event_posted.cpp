@@ -1,6 +1,7 @@
 #include "event/event_posted.hpp"
 
 #include "core/cycle.hpp"
+#include "event/event_timer.hpp"
 
 namespace ngx {
 
@@ -18,6 +19,14 @@ void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept
         delete_posted_event(ev);
         ev.handler(ev);
     }
+}
+
+void event_unlink_all() noexcept
+{
+    event_timer_rbtree.clear();
+    posted_accept_events.clear();
+    posted_next_events.clear();
+    posted_events.clear();
 }
 
 void event_move_posted_next(Cycle& cycle) noexcept

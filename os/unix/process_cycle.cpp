@@ -66,13 +66,9 @@ struct {
     std::int64_t sigio_left = 0;  // how many more to pass over before the next TERM
 } state;
 
-/// What is still linked may be static, and must not be when it is destroyed.
 [[noreturn]] void exit_process(int status)
 {
-    event_timer_rbtree.clear();
-    posted_accept_events.clear();
-    posted_next_events.clear();
-    posted_events.clear();
+    event_unlink_all();
     std::exit(status);
 }
 

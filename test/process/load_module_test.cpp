@@ -149,11 +149,16 @@ BOOST_AUTO_TEST_CASE(without_a_master_a_module_stays_until_its_cycle_is_gone)
     BOOST_TEST(Client(port).receive_all() == "version 2");
     BOOST_TEST(count(read_file(server.proc("maps")), modules.file().string() + " (deleted)") > 0U);
 
+    // The version that was replaced has been told that it ends, the new one not.
+    BOOST_TEST(count(server.log(), "say exit version 1: ") == 1U);
+    BOOST_TEST(count(server.log(), "say exit version 2: ") == 0U);
+
     // Each reload frees the cycles that nobody needs any more, but for the one before it.
     server.reload(serving(port, "", "without"));
     server.reload(serving(port, "", "without"));
     BOOST_TEST(Client(port).receive_all() == "without");
     BOOST_TEST(!has_loaded(server.pid(), modules.file()));
+    BOOST_TEST(count(server.log(), "say exit version 2: ") == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_reload_that_is_refused_leaves_the_modules_as_they_were)

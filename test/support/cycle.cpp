@@ -49,13 +49,10 @@ void start_once(Log* log)
     }
 }
 
-/// As init_process_modules(), but says whose it was that failed.
 void init_process(Cycle& cycle)
 {
-    for (const Module* module : modules_of(cycle)) {
-        if (module->init_process && module->init_process(cycle) != Rc::ok) {
-            throw std::runtime_error("init_process of " + std::string(module->name) + " failed");
-        }
+    if (init_process_modules(cycle) != Rc::ok) {
+        throw std::runtime_error("init_process of a module failed");
     }
 }
 

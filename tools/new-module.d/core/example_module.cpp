@@ -50,7 +50,6 @@ struct Exchange {
 /// All that lives in a worker. The thread is the last member: whatever way the process ends, it is
 /// stopped and joined before what it uses is destroyed. A std::thread would end the process.
 struct {
-    const Cycle* cycle = nullptr;  // for which this runs; null when it does not
     Msec interval = 0;
     std::uint64_t turns = 0;
 
@@ -122,7 +121,6 @@ void stop() noexcept
         del_timer(state.timer);
     }
     state.exchange.wanted = false;
-    state.cycle = nullptr;
 }
 
 /// On the loop's thread, in the turn after event_wake(): the log is free to be used again.
@@ -133,7 +131,7 @@ void report(EventWaker&) noexcept
         const std::lock_guard lock(state.exchange.mutex);
         kilobytes = state.exchange.kilobytes;
     }
-    log_error(log_notice, state.cycle->log, 0, "example: {} turns, {} kB", state.turns, kilobytes);
+    log_error(log_notice, ngx_cycle->log, 0, "example: {} turns, {} kB", state.turns, kilobytes);
     state.turns = 0;
 }
 
@@ -151,18 +149,8 @@ void beat(Event& ev) noexcept
 }
 
 /// In each turn, before the wait.
-///
-/// Without a master a reload goes on in the same process: init_process is called for the modules
-/// of the new cycle, and nothing for one that the new configuration does not load, or loads from a
-/// file that was replaced. Such a module is unloaded once the last connection of its cycle is
-/// closed, of which the waker's is one. So it has to see for itself that its time is over; a hook
-/// may take itself out.
 Msec count_turn(TurnHook&, Msec timer) noexcept
 {
-    if (ngx_cycle != state.cycle) {
-        stop();
-        return timer;
-    }
     state.turns++;
     return timer;  // no shorter wait is asked for
 }
@@ -170,7 +158,6 @@ Msec count_turn(TurnHook&, Msec timer) noexcept
 /// The waker first: it may fail, and the thread needs it.
 Rc start(Cycle& cycle)
 {
-    state.cycle = &cycle;
     state.turns = 0;
 
     state.waker.handler = report;
@@ -223,7 +210,8 @@ Rc example_init_process(Cycle& cycle)
     return state.interval != 0 ? start(cycle) : Rc::ok;
 }
 
-/// In each worker after its loop.
+/// In each worker after its loop; without a master also after a reload that has not loaded this
+/// file, or another in its place. Nothing may be left that leads into the file: it is unloaded.
 void example_exit_process(Cycle&)
 {
     stop();
