@@ -44,8 +44,8 @@ inline void delete_posted_event(Event& ev) noexcept
 /// nginx: ngx_event_process_posted()
 void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept;
 
-/// The end: empties the posted queues and the timer tree. What is linked may be static, and must not
-/// be when it is destroyed.
+/// The end: empties the posted queues and the timer tree. What is linked may be static, and must
+/// not be when it is destroyed.
 void event_unlink_all() noexcept;
 
 /// Moves the events posted for this turn to the posted ones, as ready.

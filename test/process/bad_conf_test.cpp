@@ -72,8 +72,8 @@ const std::vector<BadConf> directives = {
     {"error_log x.log loud;\n", "invalid log level \"loud\""},
     {"error_log memory:1m;\n", "\"memory:\" logs are not supported in \"memory:1m\""},
     {"load_module /nowhere/x.so;\n",
-     "dlopen() \"/nowhere/x.so\" failed (/nowhere/x.so: cannot open shared object file: No such file"
-     " or directory)"},
+     "dlopen() \"/nowhere/x.so\" failed (/nowhere/x.so: cannot open shared object file: No such"
+     " file or directory)"},
 };
 
 const std::vector<BadConf> events = {
