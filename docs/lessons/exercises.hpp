@@ -40,4 +40,24 @@ int accepts_in_vain(const std::string& how, int workers, int clients);
 long accept_disabled_at(long connections, long free);
 int turns_without_the_mutex(long accept_disabled);
 
+// 09_emfile
+bool stops_accepting(int err);
+bool is_watched(int step);
+
+// 10_timer_resolution
+long wait_of_turn(long resolution, long next_timer);
+bool updates_the_time(long resolution, bool alarm_rang);
+
+// 11_file_aio
+long bytes_read(long file_size, long offset, long size);
+std::uint64_t sum_of_eventfd(int reads);
+
+// 12_reload
+bool keeps_descriptor(const std::string& old_path, const std::string& new_path);
+int generation_after(int good_reloads, int refused_reloads);
+
+// 13_poller
+short wanted_events(bool read, bool write);
+std::string handlers_to_call(short revents, bool read_active, bool write_active);
+
 }  // namespace ngx::exercise
