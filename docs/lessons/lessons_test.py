@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""A lesson's program runs, and its exercises can be solved.
+"""What a chapter quotes is what its program prints, and the exercises can be solved.
 
-lessons_test.py ROOT NAME PROGRAM SOLVED    status 77 if this machine cannot show the lesson
+lessons_test.py ROOT NAME PROGRAM SOLVED    one lesson; status 77 if this machine cannot show it
+lessons_test.py ROOT                        the texts
 """
 
 import re
@@ -23,14 +24,44 @@ class Files:
     solved: str
 
 
+def read(name: str) -> str:
+    return (Files.root / name).read_text(encoding="utf-8")
+
+
+def chapter_of(name: str) -> str:
+    return f"docs/lessons/{name.replace('_', '-')}.md"
+
+
+def prose(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False,
                           stdin=subprocess.DEVNULL)
 
 
+def as_pattern(quoted: str) -> str:
+    """<n> stands for any number, and everything else for itself."""
+    return re.escape(quoted).replace("<n>", r"\d+")
+
+
 class Lesson(unittest.TestCase):
+    def test_the_chapter_quotes_what_the_program_prints(self) -> None:
+        result = run(Files.program)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        text = read(chapter_of(Files.name))
+        quoted = "".join(re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        for line, printed in zip(quoted.splitlines(), result.stdout.splitlines()):
+            self.assertRegex(printed, f"^{as_pattern(line)}$")
+        self.assertEqual(len(quoted.splitlines()), len(result.stdout.splitlines()),
+                         f"the chapter has to quote all of this:\n{result.stdout}")
+
     def test_exercises_are_unsolved_as_they_are_and_solvable(self) -> None:
-        numbers = ["1", "2"]
+        text = prose(read(chapter_of(Files.name))).partition("## Exercises")[2]
+        numbers = re.findall(r"^(\d)\. ", text, re.MULTILINE)
+        self.assertTrue(numbers)
+
         solved = run(Files.solved, "--check")
         self.assertEqual(solved.returncode, 0, solved.stdout + solved.stderr)
         self.assertEqual(re.findall(r"^exercise (\d): solved$", solved.stdout, re.MULTILINE),
@@ -53,9 +84,83 @@ class Lesson(unittest.TestCase):
         self.assertIn("usage: ", result.stderr)
 
 
+class Texts(unittest.TestCase):
+    """The chapters, their list, and the way through the code."""
+
+    @property
+    def chapters(self) -> list[str]:
+        return sorted(f"docs/lessons/{path.name}"
+                      for path in (Files.root / "docs/lessons").glob("[0-9]*.md"))
+
+    def test_chapters_are_short_and_say_what_they_should(self) -> None:
+        for name in self.chapters:
+            with self.subTest(name):
+                lines = read(name).splitlines()
+                self.assertGreaterEqual(len(lines), 60)
+                self.assertLessEqual(len(lines), 120)
+                for heading in ("How nginx does it", "What the program prints", "Traps",
+                                "Exercises"):
+                    self.assertIn(f"## {heading}", lines)
+
+    def test_programs_are_short(self) -> None:
+        for path in (Files.root / "docs/lessons").glob("[0-9]*.cpp"):
+            with self.subTest(path.name):
+                self.assertLessEqual(len(path.read_text().splitlines()), LONGEST_PROGRAM)
+
+    def test_each_chapter_is_listed_in_order_and_has_its_files(self) -> None:
+        found = re.findall(r"\]\((\d\d-[\w-]+\.md)\)", read("docs/lessons/README.md"))
+        self.assertEqual([f"docs/lessons/{name}" for name in found], self.chapters)
+        for name in found:
+            source = name.replace("-", "_").replace(".md", ".cpp")
+            for folder in ("", "exercises/", "solutions/"):
+                self.assertTrue((Files.root / "docs/lessons" / folder / source).exists(), source)
+
+    def test_nginx_has_the_names(self) -> None:
+        rows = read("docs/nginx-functions.tsv").splitlines()
+        known = {row.split("\t")[1] for row in rows if not row.startswith("#")}
+        for name in [*self.chapters, "docs/lessons/README.md", "docs/reading.md"]:
+            with self.subTest(name):
+                names = set(re.findall(r"\bngx_\w+(?=\(\))", prose(read(name))))
+                self.assertEqual(names - known, set())
+
+    def test_the_functions_named_here_are_in_the_code(self) -> None:
+        folders = ("core", "event", "os", "stream", "docs/lessons")
+        words = {word for folder in folders for path in (Files.root / folder).rglob("*.[ch]pp")
+                 for word in re.findall(r"\w+", path.read_text())}
+        for name in [*self.chapters, "docs/lessons/README.md"]:
+            with self.subTest(name):
+                named = set(re.findall(r"`(?!ngx_)([a-z]\w*)\(\)`", prose(read(name))))
+                self.assertEqual(named - words - SYSTEM_CALLS, set())
+
+    def test_the_steps_of_the_reading_guide_are_where_it_says(self) -> None:
+        steps = re.findall(r"`([\w/]+\.[ch]pp): (\w+)`", read("docs/reading.md"))
+        self.assertGreater(len(steps), 30)
+        for path, function in steps:
+            with self.subTest(path=path, function=function):
+                code = Source(path, read(path))
+                there = {f.name.split("::")[-1] for f in code.scanner.functions if f.body}
+                there |= set(re.findall(r"\b(?:struct|Module) (\w+)", code.code))
+                self.assertIn(function, there)
+
+    def test_the_reading_guide_leads_to_every_lesson(self) -> None:
+        found = set(re.findall(r"\]\(lessons/(\d\d-[\w-]+\.md)\)", read("docs/reading.md")))
+        self.assertEqual({f"docs/lessons/{name}" for name in found}, set(self.chapters))
+
+
+LONGEST_PROGRAM = 260
+SYSTEM_CALLS = set("accept accept4 bind close connect dup2 epoll_create epoll_ctl epoll_wait fork "
+                   "io_getevents io_setup io_submit listen poll read recv select send setitimer "
+                   "socket write fcntl eventfd sendfile".split())
+
+
 if __name__ == "__main__":
     Files.root = Path(sys.argv[1])
+    sys.path.insert(0, str(Files.root / "tools"))
+    sys.dont_write_bytecode = True
+    from source_text import Source
+    if len(sys.argv) == 2:
+        unittest.main(argv=sys.argv[:1], defaultTest="Texts")
     _, _, Files.name, Files.program, Files.solved = sys.argv
     if run(Files.program).returncode == SKIPPED:
         sys.exit(SKIPPED)
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1], defaultTest="Lesson")

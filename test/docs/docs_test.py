@@ -221,7 +221,7 @@ class Words(unittest.TestCase):
         self.assertEqual(names - words, set(), "nothing in the code has these names")
 
     def test_links_lead_to_files(self) -> None:
-        for document in [Files.root / "README.md", *(Files.root / "docs").glob("*.md")]:
+        for document in [Files.root / "README.md", *(Files.root / "docs").rglob("*.md")]:
             for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(document.read_text())):
                 if not re.match(r"\w+:", link):
                     with self.subTest(document=document.name, link=link):
