@@ -121,6 +121,7 @@ void call_after_hooks() noexcept
 void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 {
     if (accept_disabled > 0) {
+        log_debug(log_debug_event, cycle.log, 0, "accept mutex not tried: {}", accept_disabled);
         accept_disabled--;
         return;
     }
@@ -171,10 +172,12 @@ void process_events_and_timers(Cycle& cycle) noexcept
     event_process_posted(cycle, posted_accept_events);
     if (accept_mutex_held) {
         shmtx_unlock(accept_mutex);
+        log_debug(log_debug_event, cycle.log, 0, "accept mutex unlocked");
     }
 
     event_expire_timers();
     event_process_posted(cycle, posted_events);
+    log_debug(log_debug_event, cycle.log, 0, "worker cycle done");
 }
 
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept

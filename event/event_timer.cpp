@@ -23,6 +23,7 @@ void event_expire_timers() noexcept
             return;
         }
 
+        log_debug(log_debug_event, ev.log, 0, "expired event {}", fmt::ptr(&ev));
         event_del_timer(ev);
         ev.timedout = 1;
         ev.handler(ev);
