@@ -1,0 +1,328 @@
+#include "tools/trace/trace_module.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <iterator>
+#include <stdexcept>
+#include <unistd.h>
+
+#include "core/conf_file.hpp"
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/log.hpp"
+#include "core/module.hpp"
+#include "core/palloc.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
+#include "os/unix/process_cycle.hpp"
+#include "tools/trace/lines.hpp"
+#include "tools/trace/names.hpp"
+#include "tools/trace/views.hpp"
+
+namespace ngx::trace {
+
+extern Module trace_module;
+
+namespace {
+
+constexpr std::string_view module_name = "ngx_trace_module";
+
+struct {
+    Settings settings{};
+    pid_t first_pid = 0;  // of the process that began the trace, and ends it
+    std::int64_t start = 0;
+    int json_fd = invalid_file;
+    int end_fd = invalid_file;  // a byte written here ends the server
+    TurnHook hook{};
+    Lines lines{};  // of the turn that is written
+
+    bool turning = false;  // this process has a loop
+    bool posted_next = false;
+    bool mutex_tried = false;
+    std::size_t turn = 0;
+    pid_t thread = 0;
+} state;
+
+/// In one call, so that what other processes write stands before or behind it.
+void write_all(int fd, std::string_view text) noexcept
+{
+    while (!text.empty()) {
+        const ssize_t n = ::write(fd, text.data(), text.size());
+        if (n == -1 && errno != EINTR) {
+            return;  // nobody reads it any more
+        }
+        text.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    }
+}
+
+Who who() noexcept
+{
+    Who who{.pid = state.thread};
+    if (process == Process::worker) {
+        who.worker = ngx_worker;
+    }
+    return who;
+}
+
+/// Writes the turn that is over.
+void write_turn()
+{
+    take_lines(state.lines);
+    if (state.lines.lines.empty()) {
+        return;
+    }
+    const Turn turn = make_turn(state.lines, state.turn, state.thread, now());
+    if (state.settings.text) {
+        write_all(STDOUT_FILENO, turn_text(turn, who(), state.start));
+    }
+    if (state.json_fd != invalid_file) {
+        write_all(state.json_fd, turn_chrome(turn, who()));
+    }
+}
+
+/// Writes the turn before. False if it was the last that was asked for, so that nothing is recorded
+/// any more.
+bool begin_turn()
+{
+    write_turn();
+    if (state.settings.turns != 0 && state.turn == state.settings.turns) {
+        state.turning = false;
+        return false;
+    }
+    state.turn++;
+    state.posted_next = false;
+    state.mutex_tried = false;
+    return true;
+}
+
+/// Has the server end if this is the last line of the last turn that was asked for.
+void end_if_done(std::string_view text) noexcept
+{
+    if (state.settings.turns != 0 && state.turn == state.settings.turns &&
+        text == "worker cycle done") {
+        write_all(state.end_fd, "x");
+    }
+}
+
+/// The log of every line. What is done between two turns is in none.
+void writer(Log&, unsigned level, char* buf, std::size_t len)
+{
+    std::string_view line(buf, len);
+    if (!state.turning || ::gettid() != state.thread) {
+        add_line(level, line);
+        return;
+    }
+
+    const SignalsBlocked blocked;  // what their handlers log is of the turn that begins
+    line.remove_suffix(1);
+    if (line.ends_with(": worker cycle") && !begin_turn()) {
+        return;
+    }
+    state.posted_next |= line.find(": posted next event ") != line.npos;
+    state.mutex_tried |= line.find(": accept mutex lock") != line.npos;
+    add_line(level, {buf, len});
+    end_if_done(line.substr(line.rfind(": ") + 2));
+}
+
+/// Puts the writer before what the log has. The head of a chain does not move, and its handler is
+/// its own.
+void attach(Pool& pool, Log& head)
+{
+    if (head.writer == writer) {
+        return;
+    }
+    Log* const rest = pool.create<Log>(head);
+    head.log_level = log_debug_all;
+    head.file = nullptr;
+    head.writer = writer;
+    head.next = rest;
+}
+
+/// The log of the cycle, those of its listeners, and those that their connections get.
+void attach_all(Cycle& cycle)
+{
+    attach(*cycle.pool, cycle.new_log);
+    for (Listening& ls : cycle.listening) {
+        if (ls.logp) {
+            attach(*cycle.pool, *ls.logp);
+        }
+        attach(*cycle.pool, ls.log);
+    }
+}
+
+std::size_t count_timers() noexcept
+{
+    return static_cast<std::size_t>(
+        std::distance(event_timer_rbtree.begin(), event_timer_rbtree.end()));
+}
+
+/// Before the wait: says how the timeout has come about. It is the first of the hooks, so that
+/// others, which may want less, come later.
+Msec before_wait(TurnHook&, Msec timer) noexcept
+{
+    const Cycle& cycle = *ngx_cycle;
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    Timeout timeout{.timer = timer,
+                    .timers = count_timers(),
+                    .connections = cycle.connection_n - cycle.free_connection_n};
+
+    const bool by_alarm = *ccf.timer_resolution != 0;
+    const Msec found = by_alarm ? timer_infinite : event_find_timer();
+    if (state.posted_next) {
+        timeout.reason = Reason::posted_next;
+    } else if (timer < found && state.mutex_tried && !accept_mutex_held) {
+        timeout.reason = Reason::accept_mutex_delay;
+    } else if (by_alarm) {
+        timeout.reason = Reason::timer_resolution;
+    } else if (timer != timer_infinite) {
+        timeout.reason = Reason::timer;
+        timeout.event = event_info(*event_timer_rbtree.begin());
+    }
+    add_timeout(timeout);
+    return timer;
+}
+
+/// The trace of a server is ended by the process that began it, when all others are gone.
+void finish()
+{
+    if (state.turning) {
+        state.turning = false;
+        write_turn();
+    }
+    if (state.json_fd != invalid_file && ::getpid() == state.first_pid) {
+        write_all(state.json_fd, "\n]}\n");
+    }
+}
+
+/// Its first event is the name of the process that begins it, so that all others may begin with a
+/// comma.
+Rc open_json(Cycle& cycle)
+{
+    const char* const name = state.settings.json_file.c_str();
+    state.json_fd = ::open(name, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (state.json_fd == invalid_file) {
+        log_error(log_emerg, cycle.log, errno, "open() \"{}\" failed", name);
+        return Rc::error;
+    }
+    write_all(state.json_fd, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n" +
+                                 process_chrome({.pid = state.first_pid}, "ngxx"));
+    return Rc::ok;
+}
+
+/// The server stays in the foreground, and unless its workers are to be traced, in one process.
+const char* trace_init_conf(Cycle& cycle, void*)
+{
+    CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    ccf.daemon = false;
+    if (!state.settings.workers) {
+        ccf.master = false;
+    }
+    return conf_ok;
+}
+
+Rc trace_init_module(Cycle& cycle)
+{
+    if (!state.settings.json_file.empty() && state.json_fd == invalid_file &&
+        open_json(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    attach_all(cycle);
+    return Rc::ok;
+}
+
+/// A worker forgets what its master has logged before the fork.
+Rc trace_init_process(Cycle&)
+{
+    if (state.turning) {
+        return Rc::ok;  // a reload without a master
+    }
+    state.turning = true;
+    state.thread = ::getpid();
+    if (process == Process::worker) {
+        Lines before;
+        take_lines(before);
+        if (state.json_fd != invalid_file) {
+            write_all(state.json_fd,
+                      ",\n" + process_chrome(who(), fmt::format("worker {}", ngx_worker)));
+        }
+    }
+    state.hook.before = before_wait;
+    add_turn_hook(state.hook);
+    return Rc::ok;
+}
+
+void trace_exit_process(Cycle&)
+{
+    del_turn_hook(state.hook);
+}
+
+/// When the first directive is met, the module takes its place: behind the core module, whose
+/// configuration it changes, and before those that read it and that have work in each turn.
+void add_trace_module(const Conf& cf, const Module&, const Command&, void*)
+{
+    constexpr const char* order[] = {module_name.data(), "ngx_errlog_module", nullptr};
+    const auto is_it = [](const Module* module) { return module == &trace_module; };
+    if (std::ranges::none_of(modules_of(*cf.cycle), is_it)) {
+        Conf copy = cf;
+        if (add_module(copy, module_name, trace_module, order) != Rc::ok) {
+            std::exit(1);
+        }
+    }
+}
+
+constexpr ConfObserver observer = {
+    .file = [](std::string_view, void*) {},
+    .begin = add_trace_module,
+    .end = [](const Conf&, void*) {},
+    .data = nullptr,
+};
+
+/// A worker may not signal its master, which is another user. But the system may: whoever may
+/// write here has this process signalled.
+int open_end_pipe()
+{
+    int fds[2];
+    if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1 || ::fcntl(fds[0], F_SETOWN, ::getpid()) == -1 ||
+        ::fcntl(fds[0], F_SETSIG, SIGTERM) == -1 ||
+        ::fcntl(fds[0], F_SETFL, O_NONBLOCK | O_ASYNC) == -1) {
+        throw std::runtime_error("a pipe that signals cannot be made");
+    }
+    return fds[1];
+}
+
+constexpr CoreModule trace_module_ctx = {
+    .name = "trace",
+    .init_conf = trace_init_conf,
+};
+
+}  // namespace
+
+void start(const Settings& settings)
+{
+    state.settings = settings;
+    state.first_pid = ::getpid();
+    state.start = now();
+    if (settings.turns != 0) {
+        state.end_fd = open_end_pipe();
+    }
+    if (std::atexit(finish) != 0) {
+        throw std::runtime_error("atexit() failed");
+    }
+    (void)handler_name(event_accept);  // the program's names are read now, and not in a turn
+    conf_observer = &observer;
+}
+
+constinit Module trace_module = {
+    .name = module_name,
+    .ctx = &trace_module_ctx,
+    .type = ModuleType::core,
+    .init_module = trace_init_module,
+    .init_process = trace_init_process,
+    .exit_process = trace_exit_process,
+};
+
+}  // namespace ngx::trace
