@@ -1,5 +1,6 @@
 """Tests of ngxx-trace: what is accepted, echoed and timed out is traced with each poller, and the
-JSON is what Perfetto reads. TRACE in the environment is the program, NGXX the server."""
+JSON is what Perfetto reads. TRACE in the environment is the program, NGXX the server, HOOK_MODULE a
+module to be loaded."""
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ error_log {dir}/error.log info;
 events {{ {events} }}
 stream {{
     server {{ listen unix:{dir}/echo; echo; echo_timeout {timeout}ms; }}
+    server {{ listen unix:{dir}/file; send_file {dir}/data; sendfile_max_chunk 1k; }}
 }}
 """
 
@@ -74,12 +76,12 @@ class Trace(unittest.TestCase):
         self.assertEqual(self.process.wait(PATIENCE), 0, self.text())
         return self.text()
 
-    def connect(self) -> socket.socket:
+    def connect(self, name: str = "echo") -> socket.socket:
         def connected() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(self.text())
             try:
-                client.connect(str(self.dir / "echo"))
+                client.connect(str(self.dir / name))
             except OSError:
                 return False
             return True
@@ -153,8 +155,8 @@ class EachMethod(Trace):
         self.assert_in_order(text, [
             "^start$", rf"{line}{method} add event:? fd:",
             "^turn 1  at [0-9.]+ ms, [0-9.]+ ms long  timeout none: nothing to wait for$",
-            f"{span}timers looked for$", f"{span}wait: {method}$", f"{span}dispatch$",
-            f"{span}{accepts}$", rf"{span}fd \d+ read {what} -> ngx::event_accept$",
+            f"{span}timers looked for$", f"{span}wait: {method}$", f"{span}{accepts}$",
+            rf"{span}fd \d+ read {what} -> ngx::event_accept$",
             f"{line}accept on unix:", rf"{line}timer of fd \d+ set: {TIMEOUT_MS} ms$",
             rf"^turn \d+ .* timeout \d+ ms: timer of fd \d+ read, ngx::echo_handler$",
             f"{span}{reads}$", rf"{span}fd \d+ read {what} -> ngx::echo_handler$",
@@ -193,13 +195,36 @@ class Timeouts(Trace):
         self.assertEqual(processes, {"ngxx", "worker 0", "worker 1"})
 
 
+    def test_a_hook_of_a_loaded_module_may_want_less(self) -> None:
+        self.start(main=f"load_module {os.environ['HOOK_MODULE']};")
+        for pattern in (r"timeout 20 ms: a module's hook\n",
+                        r"timeout \d+ ms: timer of no fd, ngx::hook_timer_handler\n",
+                        r"expired timers\n.* no fd timed out -> ngx::hook_timer_handler\n"):
+            wait_for(lambda: re.search(pattern, self.text()) is not None)
+        self.end()
+
+    def test_what_is_posted_for_the_next_turn_ends_the_wait(self) -> None:
+        (self.dir / "data").write_bytes(b"x" * 5000)
+        self.start()
+        client = self.connect("file")
+        while client.recv(10000):
+            pass
+        text = self.end()
+        self.assert_in_order(text, [
+            r"fd \d+ write posted$",
+            r"^turn \d+ .* timeout 0 ms: posted for this turn$",
+            r"posted-next events$", r"fd \d+ write is due now$", r"posted events$",
+            r"fd \d+ write posted -> ngx::",
+        ])
+
+
 class TheEnd(Trace):
     def test_each_signal_leaves_a_whole_trace(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
             with self.subTest(signal=number):
                 self.setUp()
                 self.start()
-                self.connect().close()
+                self.echo(self.connect())
                 text = self.end(number)
                 self.assertIn("ngx::event_accept", self.names("handler"))
                 self.assertRegex(text, r"\[notice\] exit\n")
@@ -215,14 +240,14 @@ class TheEnd(Trace):
 
     def test_it_stays_in_the_foreground_and_alone(self) -> None:
         self.start("", "daemon on; master_process on; worker_processes 4;")
-        self.connect().close()
+        self.echo(self.connect())
         self.assertEqual((self.dir / "pid").read_text().strip(), str(self.process.pid))
         self.end()
         self.assertEqual({event["pid"] for event in self.events()}, {self.process.pid})
 
     def test_without_text_there_is_only_the_file(self) -> None:
         self.start("", "", "-q")
-        self.connect().close()
+        self.echo(self.connect())
         self.assertEqual(self.end(), "")
         self.assertIn("ngx::event_accept", self.names("handler"))
 

@@ -116,13 +116,13 @@ EventInfo event_info(const Event& ev) noexcept
             .accept = ev.accept != 0};
 }
 
-void add_line(unsigned level, std::string_view whole) noexcept
+void add_line(unsigned level, std::string_view line) noexcept
 {
-    const std::string_view text = text_of(whole);
+    const std::string_view text = text_of(line);
     const Lock lock;
-    if (Line* const line = new_line(text.size())) {
-        line->level = level;
-        line->event = level == log_debug_level ? event_of(text) : EventInfo{};
+    if (Line* const added = new_line(text.size())) {
+        added->level = level;
+        added->event = level == log_debug_level ? event_of(text) : EventInfo{};
         std::memcpy(state.text.data() + state.text_n, text.data(), text.size());
         state.text_n += text.size();
     }

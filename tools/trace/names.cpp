@@ -6,71 +6,90 @@
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <fstream>
-#include <iterator>
 #include <link.h>
 #include <map>
 #include <memory>
-#include <vector>
+#include <span>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace ngx::trace {
 
 namespace {
 
-/// The functions of a file, by their places in it.
-using Functions = std::map<std::uintptr_t, std::string>;
-
-/// Not in the functions that use them: at the exit of the process those would be gone too early.
+/// Not in the function that uses it: at the exit of the process that would be gone too early.
 struct {
-    std::map<std::string, Functions> files{};
     std::map<EventHandler, std::string> names{};
 } state;
 
-/// A part of a file as an array; empty if the file is too short.
-template <typename T>
-std::vector<T> part(const std::vector<char>& file, std::uint64_t offset, std::uint64_t size)
+/// A file in memory, to be read. Empty if that cannot be.
+class MappedFile {
+public:
+    explicit MappedFile(const char* path)
+    {
+        const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+        struct stat info {};
+        if (fd != invalid_file && ::fstat(fd, &info) == 0) {
+            const auto size = static_cast<std::size_t>(info.st_size);
+            void* const addr = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+            bytes_ = addr == MAP_FAILED ? std::span<const char>()
+                                        : std::span(static_cast<const char*>(addr), size);
+        }
+        if (fd != invalid_file) {
+            ::close(fd);
+        }
+    }
+    MappedFile(const MappedFile&) = delete;
+    MappedFile& operator=(const MappedFile&) = delete;
+    ~MappedFile()
+    {
+        if (!bytes_.empty()) {
+            ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
+        }
+    }
+
+    /// A part of the file as an array; empty if the file is too short.
+    template <typename T>
+    std::span<const T> part(std::uint64_t offset, std::uint64_t size) const noexcept
+    {
+        if (offset > bytes_.size() || size > bytes_.size() - offset) {
+            return {};
+        }
+        return {reinterpret_cast<const T*>(bytes_.data() + offset), size / sizeof(T)};
+    }
+
+private:
+    std::span<const char> bytes_{};
+};
+
+/// The name of the function at `place` in a file, as .symtab has it. Functions of an unnamed
+/// namespace stand nowhere else; a program that was stripped has none. Empty if it is not there.
+std::string find_symbol(const char* path, std::uintptr_t place)
 {
-    if (offset > file.size() || size > file.size() - offset) {
+    const MappedFile file(path);
+    const auto head = file.part<ElfW(Ehdr)>(0, sizeof(ElfW(Ehdr)));
+    if (head.empty() || std::memcmp(head[0].e_ident, ELFMAG, SELFMAG) != 0) {
         return {};
     }
-    std::vector<T> items(size / sizeof(T));
-    std::memcpy(items.data(), file.data() + offset, items.size() * sizeof(T));
-    return items;
-}
-
-std::vector<char> read_file(const char* path)
-{
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-/// What .symtab has. Functions of an unnamed namespace stand nowhere else; a program that was
-/// stripped has none.
-Functions read_functions(const char* path)
-{
-    Functions functions;
-    const std::vector<char> file = read_file(path);
-    const auto head = part<ElfW(Ehdr)>(file, 0, sizeof(ElfW(Ehdr)));
-    if (head.empty() || std::memcmp(head[0].e_ident, ELFMAG, SELFMAG) != 0) {
-        return functions;
-    }
-    const auto sections = part<ElfW(Shdr)>(file, head[0].e_shoff,
-                                           std::uint64_t{head[0].e_shnum} * sizeof(ElfW(Shdr)));
+    const auto sections =
+        file.part<ElfW(Shdr)>(head[0].e_shoff, std::uint64_t{head[0].e_shnum} * sizeof(ElfW(Shdr)));
     for (const auto& section : sections) {
         if (section.sh_type != SHT_SYMTAB || section.sh_link >= sections.size()) {
             continue;
         }
         const auto& strings = sections[section.sh_link];
-        const auto names = part<char>(file, strings.sh_offset, strings.sh_size);
-        for (const auto& symbol : part<ElfW(Sym)>(file, section.sh_offset, section.sh_size)) {
-            if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
+        const auto names = file.part<char>(strings.sh_offset, strings.sh_size);
+        for (const auto& symbol : file.part<ElfW(Sym)>(section.sh_offset, section.sh_size)) {
+            if (symbol.st_value == place && ELF64_ST_TYPE(symbol.st_info) == STT_FUNC &&
                 symbol.st_name < names.size()) {
-                functions.emplace(symbol.st_value, &names[symbol.st_name]);
+                return &names[symbol.st_name];
             }
         }
     }
-    return functions;
+    return {};
 }
 
 void remove_all(std::string& text, std::string_view what)
@@ -103,16 +122,10 @@ std::string find_name(const void* address)
     if (::dladdr1(address, &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0) {
         return fmt::format("{}", address);
     }
-    const bool program = map->l_name[0] == '\0';
-    const std::string path = program ? "/proc/self/exe" : info.dli_fname;
-    auto file = state.files.find(path);
-    if (file == state.files.end()) {
-        file = state.files.emplace(path, read_functions(path.c_str())).first;
-    }
-
+    const char* const path = map->l_name[0] == '\0' ? "/proc/self/exe" : info.dli_fname;
     const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(address) - map->l_addr;
-    if (const auto found = file->second.find(place); found != file->second.end()) {
-        return readable(found->second.c_str());
+    if (const std::string symbol = find_symbol(path, place); !symbol.empty()) {
+        return readable(symbol.c_str());
     }
     if (info.dli_sname && info.dli_saddr == address) {
         return readable(info.dli_sname);

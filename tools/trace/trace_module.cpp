@@ -20,7 +20,6 @@
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
 #include "tools/trace/lines.hpp"
-#include "tools/trace/names.hpp"
 #include "tools/trace/views.hpp"
 
 namespace ngx::trace {
@@ -312,7 +311,6 @@ void start(const Settings& settings)
     if (std::atexit(finish) != 0) {
         throw std::runtime_error("atexit() failed");
     }
-    (void)handler_name(event_accept);  // the program's names are read now, and not in a turn
     conf_observer = &observer;
 }
 
