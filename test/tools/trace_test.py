@@ -245,6 +245,17 @@ class TheEnd(Trace):
         self.end()
         self.assertEqual({event["pid"] for event in self.events()}, {self.process.pid})
 
+    def test_a_reload_is_between_two_turns_and_does_not_end_the_trace(self) -> None:
+        self.start()
+        self.echo(self.connect())
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reconfiguring" in self.text())
+        self.echo(self.connect())
+        self.assert_in_order(self.end(), [
+            "-> ngx::event_accept$", "after the turn$", "reconfiguring$", r"^turn \d+",
+            "-> ngx::event_accept$", "-> ngx::echo_handler$"])
+        self.assertIn("after the turn", self.names("phase"))
+
     def test_without_text_there_is_only_the_file(self) -> None:
         self.start("", "", "-q")
         self.echo(self.connect())
