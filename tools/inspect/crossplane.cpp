@@ -11,7 +11,7 @@ namespace {
 /// before it include.
 class Files {
 public:
-    explicit Files(const Reading& reading) : reading_(reading)
+    explicit Files(const Reading& reading)
     {
         if (!reading.files().empty()) {
             add(reading.files().front());
@@ -38,7 +38,6 @@ private:
         }
     }
 
-    const Reading& reading_;
     std::vector<std::string> names_{};
     std::map<std::string, std::size_t> index_{};
 };
