@@ -51,7 +51,7 @@ inline constexpr std::string_view library_abi = " with the strings of before C++
 #elif defined(_GLIBCXX_DEBUG)
 inline constexpr std::string_view library_abi = " with _GLIBCXX_DEBUG";
 #else
-inline constexpr std::string_view library_abi = "";
+inline constexpr std::string_view library_abi;
 #endif
 
 #if defined(__SANITIZE_ADDRESS__)
