@@ -503,7 +503,10 @@ class Browser(Trees):
         cls.addClassCleanup(folder.cleanup)
         cls.make(Path(folder.name))
         cls.page = make_page(Path(folder.name)).as_uri()
-        cls.browser = WebDriver(Path(folder.name))
+        try:
+            cls.browser = WebDriver(Path(folder.name))
+        except OSError as error:  # a container may forbid what a browser needs
+            raise unittest.SkipTest(f"Chromium does not start here: {error}") from error
         cls.addClassCleanup(cls.browser.close)
 
     def setUp(self) -> None:
@@ -512,7 +515,7 @@ class Browser(Trees):
 
     def eventually(self, script: str, *arguments: Any) -> Any:
         """The first value of a script that is not false."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not (value := self.browser.script(script, *arguments)):
             if time.monotonic() > deadline:
                 self.fail(f"{script} is {value!r} for too long")
@@ -558,9 +561,10 @@ class Browser(Trees):
     def test_the_shorter_text_stays_in_view_beside_the_longer(self) -> None:
         self.browser.open(f"{self.page}#ngx_clock_start")
         self.in_view("ngx_clock_start")
-        self.browser.script("scrollBy(0, 1500)")
+        # More than once: on a busy machine the jump to the fragment may come after it.
         place = "document.getElementById('ngx_clock_start').getBoundingClientRect()"
-        self.eventually(f"return {place}.top < -1000")
+        scroll = f"if ({place}.top >= -1000) scrollBy(0, 1500);"
+        self.eventually(f"{scroll} return {place}.top < -1000")
         self.in_view("clock_start")
 
     def test_arrow_keys_walk_the_results(self) -> None:
