@@ -4,12 +4,10 @@
 #include <charconv>
 #include <fmt/format.h>
 #include <stdexcept>
-#include <unistd.h>
 
-#include "core/module.hpp"
+#include "core/embed.hpp"
+#include "core/log.hpp"
 #include "core/nginx.hpp"
-#include "core/times.hpp"
-#include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 
 namespace ngx::inspect {
@@ -25,34 +23,19 @@ bool Directive::is_block() const
     return (command->type & conf_block) != 0;
 }
 
-namespace {
-
-/// What the server does once, before its first cycle.
-void start(Log* log)
-{
-    time_init();
-    pid = ::getpid();
-    log_pid = pid;
-    process = Process::signaller;  // ends when the configuration has been read
-    use_stderr = false;
-    if (os_init(log) != Rc::ok || preinit_modules() != Rc::ok) {
-        throw std::runtime_error("os_init() failed");
-    }
-}
-
-}  // namespace
-
 Reading::Reading(const Source& source)
 {
-    log_.log_level = log_notice;
-    log_.wdata = &log_text_;
-    log_.writer = [](Log& log, unsigned, char* buf, std::size_t len) {
+    process = Process::signaller;  // ends when the configuration has been read
+    before_ = init_library();
+    if (!before_) {
+        throw std::runtime_error("the library cannot be started");
+    }
+    use_stderr = false;
+    before_->log->wdata = &log_text_;
+    before_->log->writer = [](Log& log, unsigned, char* buf, std::size_t len) {
         static_cast<std::string*>(log.wdata)->append(buf, len);
     };
-    start(&log_);
 
-    before_ = create_cycle(&log_);
-    ngx_cycle = before_;
     set_paths(*before_, source.prefix, source.conf_file);
     before_->conf_param = source.conf_param;
     before_->error_log = default_error_log_path;

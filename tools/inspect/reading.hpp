@@ -99,7 +99,6 @@ private:
     std::string log_text_{};
     std::string error_{};
     Place error_place_{};
-    Log log_{};
     Cycle* before_ = nullptr;
     Cycle* cycle_ = nullptr;
 };
