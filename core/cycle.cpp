@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"

@@ -3,7 +3,7 @@
 #include <ctime>
 #include <string_view>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "core/core.hpp"
 

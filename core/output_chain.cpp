@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "core/connection.hpp"
 #include "core/file.hpp"
 #include "core/palloc.hpp"

@@ -8,6 +8,8 @@
 
 #include <boost/crc.hpp>
 
+#include <fmt/format.h>
+
 #include "core/connection.hpp"
 #include "core/palloc.hpp"
 #include "core/string.hpp"

@@ -2,7 +2,14 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace ngx {
+
+char* vslprintf(char* p, char* last, fmt::string_view format, fmt::format_args args)
+{
+    return fmt::vformat_to_n(p, static_cast<std::size_t>(last - p), format, args).out;
+}
 
 char tolower(char c) noexcept
 {

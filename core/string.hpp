@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "core/core.hpp"
 
@@ -14,13 +14,16 @@ namespace ngx {
 
 /// Formats into [p, last), cuts what does not fit, writes no zero byte. Returns the new end.
 ///
+/// nginx: ngx_vslprintf()
+char* vslprintf(char* p, char* last, fmt::string_view format, fmt::format_args args);
+
+/// The same with the arguments themselves; the format is checked by the compiler.
+///
 /// nginx: ngx_slprintf()
 template <typename... Args>
 char* slprintf(char* p, char* last, fmt::format_string<Args...> format, const Args&... args)
 {
-    return fmt::vformat_to_n(p, static_cast<std::size_t>(last - p), format,
-                             fmt::make_format_args(args...))
-        .out;
+    return vslprintf(p, last, format, fmt::make_format_args(args...));
 }
 
 /// The decimal number that `text` is, digits only; empty when it is not one or overflows.

@@ -12,6 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/inet.hpp"

@@ -42,7 +42,7 @@ inline void dispatch_event(Event& ev, unsigned flags) noexcept
         post_ready_event(ev);
         return;
     }
-    log_debug(log_debug_event, ev.log, 0, "dispatch event {}", fmt::ptr(&ev));
+    log_debug(log_debug_event, ev.log, 0, "dispatch event {}", static_cast<const void*>(&ev));
     ev.ready = 1;
     ev.handler(ev);
 }

@@ -1,5 +1,7 @@
 #include "event/event_posted.hpp"
 
+#include <fmt/format.h>
+
 #include "core/cycle.hpp"
 #include "event/event_timer.hpp"
 

@@ -23,11 +23,11 @@ extern PostedQueue posted_events;
 inline void post_event(Event& ev, PostedQueue& queue) noexcept
 {
     if (ev.posted()) {
-        log_debug(log_debug_core, ev.log, 0, "update posted event {}", fmt::ptr(&ev));
+        log_debug(log_debug_core, ev.log, 0, "update posted event {}", static_cast<const void*>(&ev));
         return;
     }
     queue.push_back(ev);
-    log_debug(log_debug_core, ev.log, 0, "post event {}", fmt::ptr(&ev));
+    log_debug(log_debug_core, ev.log, 0, "post event {}", static_cast<const void*>(&ev));
 }
 
 /// Takes a posted event out of whichever queue it is in.
@@ -36,7 +36,7 @@ inline void post_event(Event& ev, PostedQueue& queue) noexcept
 inline void delete_posted_event(Event& ev) noexcept
 {
     posted_events.erase(posted_events.iterator_to(ev));
-    log_debug(log_debug_core, ev.log, 0, "delete posted event {}", fmt::ptr(&ev));
+    log_debug(log_debug_core, ev.log, 0, "delete posted event {}", static_cast<const void*>(&ev));
 }
 
 /// Runs the queue until it is empty: a handler may post more, or take others out.

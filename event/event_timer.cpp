@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace ngx {
 
 TimerTree event_timer_rbtree;

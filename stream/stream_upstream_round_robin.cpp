@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include <fmt/format.h>
+
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/thread_pool.hpp"

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <sys/mman.h>
 
+#include <fmt/format.h>
+
 #include "core/log.hpp"
 
 namespace ngx {

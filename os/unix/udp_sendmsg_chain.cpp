@@ -8,6 +8,8 @@
 #include <netinet/udp.h>
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "core/buf.hpp"
 #include "core/connection.hpp"
 #include "event/event.hpp"

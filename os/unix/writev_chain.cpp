@@ -3,6 +3,8 @@
 #include <limits>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "core/buf.hpp"
 #include "core/connection.hpp"
 #include "event/event.hpp"
