@@ -262,16 +262,47 @@ void add_datagram(StreamSession& s, Chain*& out, char* pos, char* last, bool flu
     *end = cl;
 }
 
-/// Sends what can be sent of the datagrams; false on an error.
-bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
+/// The links of `out` up to `left` may be used again.
+void free_links(StreamSession& s, StreamFlow& f, const Chain* left) noexcept
 {
-    Chain* const left = f.dst->send_chain(*f.dst, f.out, 0);
-    if (left == chain_error) {
-        return false;
-    }
     while (f.out != left) {
         Chain* const sent = std::exchange(f.out, f.out->next);
         sent->next = std::exchange(s.upstream->free, sent);
+    }
+}
+
+/// What send_chain() leaves of the datagrams.
+///
+/// Differs from nginx: when sending to the upstream fails, it is tried once more, because a socket
+/// reports there what became of an earlier datagram, whose answer the error is. nginx ends the
+/// session and loses the datagram.
+Chain* send_out(StreamSession& s, StreamFlow& f) noexcept
+{
+    Connection& dst = *f.dst;
+    Chain* const left = dst.send_chain(dst, f.out, 0);
+    if (left != chain_error || dst.shared) {
+        return left;
+    }
+    const Chain* unsent = f.out;
+    while (unsent && unsent->buf->temporary && unsent->buf->pos == unsent->buf->last) {
+        unsent = unsent->next;
+    }
+    free_links(s, f, unsent);
+    s.upstream->upstream.packets++;
+    dst.write->error = 0;
+    return dst.send_chain(dst, f.out, 0);
+}
+
+/// Sends what can be sent of the datagrams; false on an error.
+bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
+{
+    Chain* const left = send_out(s, f);
+    if (left == chain_error) {
+        return false;
+    }
+    if (f.out != left) {
+        f.dst->read->error = 0;  // an error of an earlier datagram is not one of this
+        free_links(s, f, left);
     }
     f.dst->buffered = left != nullptr;
     if (!left) {
@@ -344,15 +375,29 @@ void delay_next_read(StreamFlow& f, ssize_t n) noexcept
     }
 }
 
-/// Reads once, if the source is ready and there is room. False when there was nothing.
+/// Reads once more after an error of a datagram socket, which is the error of one datagram that was
+/// sent: the socket has no end, and what was received waits behind the error. It counts as the
+/// answer. An error again is one of the socket itself.
+///
+/// Differs from nginx: there an error ends the reading, for ever if the poller reports levels.
+ssize_t receive_again(StreamFlow& f, std::size_t size) noexcept
+{
+    f.packets++;
+    f.src->read->ready = 1;
+    return f.src->recv(*f.src, f.buf.last, size);
+}
+
+/// Reads once, if the source is ready and there is room: ok; again when there was nothing; error
+/// when a datagram socket can be read no more.
 ///
 /// Differs from nginx: a datagram is read into an empty buffer only. There the next one is read
 /// into what room is left, and cut.
-bool receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) noexcept
+Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) noexcept
 {
     Event& rev = *f.src->read;
+    const bool datagrams = s.connection->type == SOCK_DGRAM;
     if (!rev.ready || rev.delayed || f.out) {
-        return false;
+        return Rc::again;
     }
     if (!f.buf.start) {
         pscf.buffers.take(f.buf, *pscf.buffer_size);
@@ -362,15 +407,21 @@ bool receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) no
         size = limit_size(s, f, size);
     }
     if (size == 0) {
-        return false;
+        return Rc::again;
     }
 
     s.connection->log->action = f.recv_action;
     ssize_t n = f.src->recv(*f.src, f.buf.last, size);
+    if (n == io_error && datagrams) {
+        n = receive_again(f, size);
+    }
     if (n == io_again) {
-        return false;
+        return Rc::again;
     }
     if (n == io_error) {
+        if (datagrams) {
+            return Rc::error;
+        }
         rev.eof = 1;
         n = 0;
     }
@@ -378,13 +429,14 @@ bool receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) no
     if (f.limit_rate != 0) {
         delay_next_read(f, n);
     }
-    if (s.connection->type == SOCK_DGRAM && !rev.eof) {
+    if (datagrams) {
         add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
+        rev.error = 0;  // an error of an earlier datagram is not one of this
     }
     f.packets++;
     *f.received += n;
     f.buf.last += n;
-    return true;
+    return Rc::ok;
 }
 
 /// A session of datagrams is done when each request has had its responses, if these are counted.
@@ -522,13 +574,20 @@ void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write) noexce
 {
     Connection& c = *s.connection;
     StreamProxySrvConf& pscf = srv_conf(s);
+    Rc rc = Rc::ok;
     do {
         if (do_write && f.dst && !send_output(s, f)) {
             stream_proxy_finalize(s, StreamStatus::ok);
             return;
         }
         do_write = true;
-    } while (receive_input(s, pscf, f));
+        rc = receive_input(s, pscf, f);
+    } while (rc == Rc::ok);
+
+    if (rc == Rc::error) {
+        stream_proxy_finalize(s, StreamStatus::bad_gateway);
+        return;
+    }
 
     c.log->action = "proxying connection";
     if (may_be_done(c, f) && stream_proxy_test_finalize(s, pscf, f) == Rc::ok) {

@@ -207,6 +207,78 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_is_not_there_is_told_of_by_the_next_read)
                         "(111: Connection refused) while proxying and reading from upstream"));
 }
 
+BOOST_AUTO_TEST_CASE(after_an_error_of_one_datagram_the_session_goes_on)
+{
+    const Server server(proxying(""));
+    const Client client = server.connect();
+    for (std::size_t errors = 1; errors <= 2; errors++) {
+        client.send("lost");
+        server.turn_until([&] {
+            return count(read_file(server.dir / "info"), "(111: Connection refused)") == errors;
+        });
+    }
+    const Event& rev = *session_of(server).upstream->peer.connection->read;
+    BOOST_TEST(unsigned{rev.error} == 1);
+
+    Answering upstream(server);
+    for (int i = 0; i < 5; i++) {
+        client.send("question");
+        BOOST_TEST(server.serve([&] { return upstream.receive(); }) == "question");
+        upstream.answer(numbers(9000));
+        BOOST_TEST((server.serve([&] { return client.receive_datagram(); }) == numbers(9000)), i);
+    }
+    BOOST_TEST(server.connections().size() == 2U);
+    BOOST_TEST(unsigned{rev.error} == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_waits_behind_an_error_is_read)
+{
+    Asked asked;
+    const FakeCall refused(Call::recv, {.err = ECONNREFUSED});
+    BOOST_TEST(asked.is_answered("answer"));
+    BOOST_TEST(asked.server.connections().size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_datagram_does_not_cost_the_next)
+{
+    Asked asked;
+    const FakeCall refused(Call::sendmsg, {.err = ECONNREFUSED});
+    asked.client.send("second");
+    BOOST_TEST(asked.server.serve([&] { return asked.upstream.receive(); }) == "second");
+    BOOST_TEST(asked.is_answered("answer"));
+    BOOST_TEST(asked.server.connections().size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_datagram_that_was_sent_excuses_the_peer)
+{
+    const Server server(proxying(""));
+    const Client client = server.connect();
+    client.send("lost");
+    server.turn_until([&] { return contains(read_file(server.dir / "info"), "(111: "); });
+    Answering upstream(server);
+    client.send("log line");
+    BOOST_TEST(server.serve([&] { return upstream.receive(); }) == "log line");
+    BOOST_TEST(unsigned{session_of(server).upstream->peer.connection->read->error} == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_that_can_be_read_no_more_ends_the_session)
+{
+    Asked asked;
+    const FakeCall broken(Call::recv, {.err = EBADF}, FakeCall::always);
+    asked.upstream.answer("answer");
+    asked.server.finish();
+    BOOST_TEST(broken.calls() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_that_can_be_written_no_more_ends_the_session)
+{
+    Asked asked;
+    const FakeCall broken(Call::sendmsg, {.err = EPERM}, FakeCall::always);
+    asked.client.send("second");
+    asked.server.finish();
+    BOOST_TEST(broken.calls() == 2);
+}
+
 BOOST_AUTO_TEST_CASE(the_header_is_a_part_of_the_first_datagram)
 {
     const Server server(proxying("proxy_protocol on;"));
