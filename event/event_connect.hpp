@@ -61,7 +61,7 @@ struct PeerConnection {
 /// event is ready; again: the write event will tell; declined: refused at once; busy, done: as
 /// `get` said; error: there was no socket or no slot, or it could not be set up. Error and declined
 /// have been logged. With ok and again `connection` is the new one, with `log` for its own, its
-/// events watched and without handlers.
+/// events watched and without handlers: the caller sets both before it returns to the loop.
 ///
 /// nginx: ngx_event_connect_peer()
 Rc event_connect_peer(PeerConnection& pc) noexcept;

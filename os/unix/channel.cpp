@@ -115,14 +115,14 @@ Rc add_channel_event(Cycle& cycle, int fd, EventType event, EventHandler handler
     Event& ev = event == read_event ? *c->read : *c->write;
     ev.handler = handler;
 
-    // epoll would report the write event, too, which nobody waits for.
-    const bool add_conn = event_actions.add_conn && (event_flags & use_epoll_event) == 0;
-    const Rc rc = add_conn ? event_actions.add_conn(*c) : event_actions.add(ev, event, 0);
-    if (rc == Rc::error) {
+    // Differs from nginx: there a poller other than epoll watches the channel by add_conn, and calls
+    // the handler of the other event, which is null, as soon as it finds room in the channel.
+    if (event_actions.add(ev, event, 0) == Rc::error) {
         free_connection(*c);
         c->fd = invalid_socket;
+        return Rc::error;
     }
-    return rc;
+    return Rc::ok;
 }
 
 void close_channel(int (&fd)[2], Log* log) noexcept

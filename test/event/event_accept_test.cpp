@@ -273,6 +273,18 @@ BOOST_AUTO_TEST_CASE(a_poller_that_takes_connections_whole_gets_them_unless_it_i
     BOOST_TEST(fake.calls.empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_report_that_the_owner_of_a_whole_connection_does_not_wait_for_is_harmless)
+{
+    const Accepting cycle(one_listener, {.has_add_conn = true});
+    Fd client;
+    const Connection& c = cycle.accept(client);
+    for (Event* ev : {c.read, c.write}) {
+        BOOST_TEST_REQUIRE(ev->handler != EventHandler{});
+        ev->handler(*ev);
+    }
+    BOOST_TEST(c.fd != invalid_socket);
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_that_the_poller_refuses_is_closed)
 {
     const Accepting cycle(one_listener, {.has_add_conn = true, .add_conn = Rc::error});
