@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
@@ -35,14 +36,16 @@ struct {
     OpenFile file{};
 } state;
 
-/// A log on a full disk is left alone for the rest of the second: writing there may block.
+/// A log on a full disk is left alone for the rest of the second: writing there may block. Threads
+/// of a pool may write to the same log.
 bool write_file(Log& log, std::string_view line) noexcept
 {
-    if (time() == log.disk_full_time) {
+    const std::atomic_ref<std::time_t> disk_full_time(log.disk_full_time);
+    if (time() == disk_full_time.load(std::memory_order_relaxed)) {
         return false;
     }
     if (::write(log.file->fd, line.data(), line.size()) == -1 && errno == ENOSPC) {
-        log.disk_full_time = time();
+        disk_full_time.store(time(), std::memory_order_relaxed);
     }
     return log.file->fd == STDERR_FILENO;
 }
@@ -201,7 +204,7 @@ void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
     std::array<char, max_error_str> errstr;
     char* const last = errstr.data() + errstr.size() - 1;  // the line feed always fits
 
-    char* p = slprintf(errstr.data(), last, "{} [{}] {}#{}: ", cached_err_log_time,
+    char* p = slprintf(errstr.data(), last, "{} [{}] {}#{}: ", *cached_err_log_time,
                        err_levels[level], log_pid, log_pid);
     if (log->connection != 0) {
         p = slprintf(p, last, "*{} ", log->connection);

@@ -190,9 +190,10 @@ char* syslog_add_header(const SyslogPeer& peer, char* buf, char* last) noexcept
 {
     const unsigned pri = *peer.facility * 8 + *peer.severity;
     if (peer.nohostname) {
-        return slprintf(buf, last, "<{}>{} {}: ", pri, cached_syslog_time, *peer.tag);
+        return slprintf(buf, last, "<{}>{} {}: ", pri, *cached_syslog_time, *peer.tag);
     }
-    return slprintf(buf, last, "<{}>{} {} {}: ", pri, cached_syslog_time, peer.hostname, *peer.tag);
+    return slprintf(buf, last, "<{}>{} {} {}: ", pri, *cached_syslog_time, peer.hostname,
+                    *peer.tag);
 }
 
 void syslog_writer(Log& log, unsigned level, char* buf, std::size_t len)

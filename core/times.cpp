@@ -10,22 +10,29 @@ namespace ngx {
 
 namespace {
 
-/// A signal handler may read a string while the next is written: 64 slots in turn make sure
-/// that what it reads stays whole.
+/// A signal handler or a thread may read a string while the next is written: 64 slots in turn make
+/// sure that what it reads stays whole.
 constexpr std::size_t time_slots = 64;
+
+template <std::size_t N>
+struct Text {
+    std::array<char, N> room{};
+    std::string_view view{};
+};
 
 struct Slot {
     Time time{};
-    std::array<char, 20> err_log_time{};
-    std::array<char, 27> http_log_time{};
-    std::array<char, 26> http_log_iso8601{};
-    std::array<char, 16> syslog_time{};
+    Text<20> err_log_time{};
+    Text<27> http_log_time{};
+    Text<26> http_log_iso8601{};
+    Text<16> syslog_time{};
 };
 
 struct {
     std::array<Slot, time_slots> slots{};
     std::size_t slot = 0;
-    int gmtoff = 0;  // minutes, as of the last time_update()
+    std::time_t sec = 0;  // of the slot; 0 makes the next time_update() write a new one
+    int gmtoff = 0;       // minutes, as of the last time_update()
     std::atomic_flag lock{};
 } state;
 
@@ -34,24 +41,23 @@ constexpr std::array<std::string_view, 12> months = {
 };
 
 template <std::size_t N, typename... Args>
-std::string_view print(std::array<char, N>& to, fmt::format_string<Args...> format,
-                       const Args&... args)
+void print(Text<N>& to, fmt::format_string<Args...> format, const Args&... args)
 {
-    const char* end = slprintf(to.data(), to.data() + N, format, args...);
-    return {to.data(), static_cast<std::size_t>(end - to.data())};
+    const char* end = slprintf(to.room.data(), to.room.data() + N, format, args...);
+    to.view = {to.room.data(), static_cast<std::size_t>(end - to.room.data())};
 }
 
-std::string_view print_err_log_time(Slot& s, const std::tm& tm)
+void print_err_log_time(Slot& s, const std::tm& tm)
 {
-    return print(s.err_log_time, "{:4d}/{:02d}/{:02d} {:02d}:{:02d}:{:02d}", tm.tm_year + 1900,
-                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    print(s.err_log_time, "{:4d}/{:02d}/{:02d} {:02d}:{:02d}:{:02d}", tm.tm_year + 1900,
+          tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-std::string_view print_syslog_time(Slot& s, const std::tm& tm)
+void print_syslog_time(Slot& s, const std::tm& tm)
 {
-    return print(s.syslog_time, "{} {:2d} {:02d}:{:02d}:{:02d}",
-                 months[static_cast<std::size_t>(tm.tm_mon)], tm.tm_mday, tm.tm_hour, tm.tm_min,
-                 tm.tm_sec);
+    print(s.syslog_time, "{} {:2d} {:02d}:{:02d}:{:02d}",
+          months[static_cast<std::size_t>(tm.tm_mon)], tm.tm_mday, tm.tm_hour, tm.tm_min,
+          tm.tm_sec);
 }
 
 Slot& next_slot() noexcept
@@ -70,34 +76,30 @@ void update_strings(Slot& s, std::time_t sec)
     const char sign = state.gmtoff < 0 ? '-' : '+';
     const auto [hours, minutes] = std::div(std::abs(state.gmtoff), 60);
 
-    const std::string_view err_log = print_err_log_time(s, tm);
-    const std::string_view http_log =
-        print(s.http_log_time, "{:02d}/{}/{:d}:{:02d}:{:02d}:{:02d} {}{:02d}{:02d}", tm.tm_mday,
-              months[static_cast<std::size_t>(tm.tm_mon)], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-              tm.tm_sec, sign, hours, minutes);
-    const std::string_view iso8601 =
-        print(s.http_log_iso8601, "{:4d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}{}{:02d}:{:02d}",
-              tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, sign,
-              hours, minutes);
-    const std::string_view syslog = print_syslog_time(s, tm);
+    print_err_log_time(s, tm);
+    print(s.http_log_time, "{:02d}/{}/{:d}:{:02d}:{:02d}:{:02d} {}{:02d}{:02d}", tm.tm_mday,
+          months[static_cast<std::size_t>(tm.tm_mon)], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+          tm.tm_sec, sign, hours, minutes);
+    print(s.http_log_iso8601, "{:4d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}{}{:02d}:{:02d}",
+          tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, sign,
+          hours, minutes);
+    print_syslog_time(s, tm);
 
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-
-    cached_time = &s.time;
-    cached_err_log_time = err_log;
-    cached_http_log_time = http_log;
-    cached_http_log_iso8601 = iso8601;
-    cached_syslog_time = syslog;
+    cached_time.publish(s.time);
+    cached_err_log_time.publish(s.err_log_time.view);
+    cached_http_log_time.publish(s.http_log_time.view);
+    cached_http_log_iso8601.publish(s.http_log_iso8601.view);
+    cached_syslog_time.publish(s.syslog_time.view);
 }
 
 }  // namespace
 
 Msec current_msec;
-const Time* cached_time = &state.slots[0].time;
-std::string_view cached_err_log_time;
-std::string_view cached_http_log_time;
-std::string_view cached_http_log_iso8601;
-std::string_view cached_syslog_time;
+constinit Cached<Time> cached_time{&state.slots[0].time};
+constinit Cached<std::string_view> cached_err_log_time{&state.slots[0].err_log_time.view};
+constinit Cached<std::string_view> cached_http_log_time{&state.slots[0].http_log_time.view};
+constinit Cached<std::string_view> cached_http_log_iso8601{&state.slots[0].http_log_iso8601.view};
+constinit Cached<std::string_view> cached_syslog_time{&state.slots[0].syslog_time.view};
 
 void time_init() noexcept
 {
@@ -108,7 +110,7 @@ void time_init() noexcept
 void time_force_update() noexcept
 {
     tzset();
-    state.slots[state.slot].time.sec = 0;
+    state.sec = 0;
 }
 
 void time_update() noexcept
@@ -122,9 +124,10 @@ void time_update() noexcept
     const auto msec = static_cast<unsigned>(now.tv_nsec / 1'000'000);
     current_msec = monotonic_time();
 
-    if (Time& current = state.slots[state.slot].time; current.sec == now.tv_sec) {
-        current.msec = msec;
+    if (state.sec == now.tv_sec) {
+        state.slots[state.slot].time.msec = msec;
     } else {
+        state.sec = now.tv_sec;
         Slot& s = next_slot();
         s.time.sec = now.tv_sec;
         s.time.msec = msec;
@@ -144,20 +147,18 @@ void time_sigsafe_update() noexcept
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
 
-    if (state.slots[state.slot].time.sec != now.tv_sec) {
+    if (state.sec != now.tv_sec) {
         Slot& s = next_slot();
-        s.time.sec = 0;  // not whole: the next time_update() makes the rest
+        state.sec = 0;  // the slot is not whole: the next time_update() makes the rest
 
         const std::time_t local = now.tv_sec + std::time_t{state.gmtoff} * 60;
         std::tm tm{};
         gmtime_r(&local, &tm);
-        const std::string_view err_log = print_err_log_time(s, tm);
-        const std::string_view syslog = print_syslog_time(s, tm);
+        print_err_log_time(s, tm);
+        print_syslog_time(s, tm);
 
-        std::atomic_signal_fence(std::memory_order_seq_cst);
-
-        cached_err_log_time = err_log;
-        cached_syslog_time = syslog;
+        cached_err_log_time.publish(s.err_log_time.view);
+        cached_syslog_time.publish(s.syslog_time.view);
     }
 
     state.lock.clear(std::memory_order_release);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <ctime>
 #include <string_view>
 
@@ -16,15 +17,30 @@ struct Time {
     int gmtoff;  // minutes east of Greenwich
 };
 
+/// A pointer to a value of the cache. The loop publishes the next value while threads of a pool read
+/// the last one, which stays whole while 63 others are made.
+template <typename T>
+class Cached {
+public:
+    constexpr explicit Cached(const T* value) noexcept : value_(value) {}
+
+    const T& operator*() const noexcept { return *value_.load(std::memory_order_acquire); }
+    const T* operator->() const noexcept { return value_.load(std::memory_order_acquire); }
+    void publish(const T& value) noexcept { value_.store(&value, std::memory_order_release); }
+
+private:
+    std::atomic<const T*> value_;
+};
+
 /// Milliseconds of the monotonic clock, and the formatted wall clock. Everything that asks for
 /// the time reads these, so that one turn of the loop sees one time. Only time_update() and
-/// time_sigsafe_update() change them.
+/// time_sigsafe_update() change them. The milliseconds are for the loop's thread alone.
 extern Msec current_msec;
-extern const Time* cached_time;
-extern std::string_view cached_err_log_time;
-extern std::string_view cached_http_log_time;
-extern std::string_view cached_http_log_iso8601;
-extern std::string_view cached_syslog_time;
+extern Cached<Time> cached_time;
+extern Cached<std::string_view> cached_err_log_time;
+extern Cached<std::string_view> cached_http_log_time;
+extern Cached<std::string_view> cached_http_log_iso8601;
+extern Cached<std::string_view> cached_syslog_time;
 
 /// nginx: ngx_time()
 inline std::time_t time() noexcept

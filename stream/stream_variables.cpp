@@ -173,13 +173,13 @@ std::string_view variable_msec(StreamSession& s, std::uintptr_t)
 /// nginx: ngx_stream_variable_time_iso8601()
 std::string_view variable_time_iso8601(StreamSession& s, std::uintptr_t)
 {
-    return s.connection->pool->pstrdup(cached_http_log_iso8601);
+    return s.connection->pool->pstrdup(*cached_http_log_iso8601);
 }
 
 /// nginx: ngx_stream_variable_time_local()
 std::string_view variable_time_local(StreamSession& s, std::uintptr_t)
 {
-    return s.connection->pool->pstrdup(cached_http_log_time);
+    return s.connection->pool->pstrdup(*cached_http_log_time);
 }
 
 /// nginx: ngx_stream_variable_protocol()

@@ -905,7 +905,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_marked_again_goes_to_the_end_and_what_is_unmarke
 BOOST_FIXTURE_TEST_CASE(reuse_is_warned_of_once_a_second, SmallWorker)
 {
     Time now{.sec = 100, .msec = 0, .gmtoff = 0};
-    cached_time = &now;
+    cached_time.publish(now);
     const auto slots = take(4);
     for (Connection* c : slots) {
         reusable_connection(*c, true);

@@ -1,13 +1,16 @@
 #include "core/log.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <functional>
 #include <list>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -26,8 +29,8 @@ namespace {
 struct Still {
     Still()
     {
-        cached_time = &now;
-        cached_err_log_time = "2026/01/02 03:04:05";
+        cached_time.publish(now);
+        cached_err_log_time.publish(err_log_time);
         log_pid = 42;
         use_stderr = false;
     }
@@ -42,6 +45,7 @@ struct Still {
     }
 
     Time now{.sec = 1000, .msec = 0, .gmtoff = 0};
+    std::string_view err_log_time = "2026/01/02 03:04:05";
 };
 
 constexpr std::string_view line_start = "2026/01/02 03:04:05 [error] 42#42: ";
@@ -307,6 +311,36 @@ BOOST_FIXTURE_TEST_CASE(a_full_disk_is_left_alone_for_the_rest_of_the_second, Fi
     now.sec++;
     log_error(log_err, &log, 0, "written");
     BOOST_TEST(text() == std::string(line_start) + "written\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_thread_may_log_while_the_loop_updates_the_time, FileLog)
+{
+    // Fewer updates than there are slots: what the thread reads is not yet written again.
+    constexpr int updates = 60;
+
+    for (const std::string& name : {std::string(dir / "log"), std::string("/dev/full")}) {
+        open(name);
+        std::atomic<int> lines{0};
+        const std::jthread thread([&](const std::stop_token& stop) {
+            while (!stop.stop_requested()) {
+                log_error(log_err, &log, 0, "line");
+                lines++;
+                lines.notify_one();
+            }
+        });
+        for (int i = 0; i < updates; i++) {
+            const int before = lines;
+            time_force_update();
+            time_update();
+            lines.wait(before);
+        }
+    }
+
+    std::istringstream written(text());
+    for (std::string line; std::getline(written, line);) {
+        BOOST_TEST_REQUIRE(line.size() == line_start.size() + 4, line);
+        BOOST_TEST_REQUIRE(line.ends_with(" [error] 42#42: line"), line);
+    }
 }
 
 BOOST_FIXTURE_TEST_CASE(another_failure_to_write_does_not_stop_the_next_line, FileLog)

@@ -75,8 +75,8 @@ private:
 struct Syslog {
     explicit Syslog(const std::string& value, const std::string& level = "info")
     {
-        cached_syslog_time = "Jan  2 03:04:05";
-        cached_err_log_time = "2026/01/02 03:04:05";
+        cached_syslog_time.publish(syslog_time);
+        cached_err_log_time.publish(err_log_time);
         log_pid = 42;
         reader.cycle->hostname = "host";
         ok = reader.parse("error_log 'syslog:" + value + "' " + level + ";");
@@ -94,6 +94,8 @@ struct Syslog {
 
     SyslogPeer& peer() { return *static_cast<SyslogPeer*>(log.wdata); }
 
+    std::string_view syslog_time = "Jan  2 03:04:05";
+    std::string_view err_log_time = "2026/01/02 03:04:05";
     Reader reader{{&errlog_module}};
     Log& log = reader.cycle->new_log;
     TestLog failures{log_debug_all};

@@ -42,10 +42,10 @@ std::string check_strings(const char* zone, int gmtoff, const std::string& offse
             wrong.append(got).append(" is not ").append(wanted).append("; ");
         }
     };
-    compare(cached_err_log_time, local("%Y/%m/%d %H:%M:%S"));
-    compare(cached_http_log_time, local("%d/%b/%Y:%H:%M:%S ") + offset);
-    compare(cached_http_log_iso8601, local("%Y-%m-%dT%H:%M:%S") + with_colon);
-    compare(cached_syslog_time, local("%b %e %H:%M:%S"));
+    compare(*cached_err_log_time, local("%Y/%m/%d %H:%M:%S"));
+    compare(*cached_http_log_time, local("%d/%b/%Y:%H:%M:%S ") + offset);
+    compare(*cached_http_log_iso8601, local("%Y-%m-%dT%H:%M:%S") + with_colon);
+    compare(*cached_syslog_time, local("%b %e %H:%M:%S"));
     compare(std::to_string(timeofday().gmtoff), std::to_string(gmtoff));
     return wrong;
 }
@@ -121,54 +121,54 @@ BOOST_AUTO_TEST_CASE(within_a_second_the_strings_stay)
     std::string_view before;
     do {
         time_update();
-        before = cached_err_log_time;
+        before = *cached_err_log_time;
         update_twice_in_a_second();
-    } while (cached_err_log_time != before);
-    BOOST_TEST(static_cast<const void*>(cached_err_log_time.data()) == before.data());
+    } while (*cached_err_log_time != before);
+    BOOST_TEST(static_cast<const void*>(cached_err_log_time->data()) == before.data());
 }
 
 BOOST_AUTO_TEST_CASE(a_string_stays_whole_while_63_others_are_made)
 {
     time_force_update();
     time_update();
-    const std::string_view first = cached_err_log_time;
+    const std::string_view first = *cached_err_log_time;
     const std::string copy(first);
-    const Time* const first_time = cached_time;
+    const Time* const first_time = &*cached_time;
 
     for (int i = 1; i < 64; i++) {
         time_force_update();
         time_update();
-        BOOST_TEST_REQUIRE(static_cast<const void*>(cached_err_log_time.data()) != first.data());
+        BOOST_TEST_REQUIRE(static_cast<const void*>(cached_err_log_time->data()) != first.data());
         BOOST_TEST_REQUIRE(first == copy);
     }
     time_force_update();
     time_update();
-    BOOST_TEST(static_cast<const void*>(cached_err_log_time.data()) == first.data());
-    BOOST_TEST(cached_time == first_time);
+    BOOST_TEST(static_cast<const void*>(cached_err_log_time->data()) == first.data());
+    BOOST_TEST(&*cached_time == first_time);
 }
 
 BOOST_AUTO_TEST_CASE(a_signal_handlers_update_makes_only_what_a_log_line_needs)
 {
     time_force_update();
     time_update();
-    const Time* const time_before = cached_time;
-    const std::string_view err_log = cached_err_log_time;
-    const std::string_view http_log = cached_http_log_time;
-    const std::string_view iso8601 = cached_http_log_iso8601;
-    const std::string_view syslog = cached_syslog_time;
+    const Time* const time_before = &*cached_time;
+    const std::string_view err_log = *cached_err_log_time;
+    const std::string_view http_log = *cached_http_log_time;
+    const std::string_view iso8601 = *cached_http_log_iso8601;
+    const std::string_view syslog = *cached_syslog_time;
 
     time_force_update();  // as if the second had changed
     time_sigsafe_update();
-    BOOST_TEST(static_cast<const void*>(cached_err_log_time.data()) != err_log.data());
-    BOOST_TEST(static_cast<const void*>(cached_syslog_time.data()) != syslog.data());
-    BOOST_TEST(static_cast<const void*>(cached_http_log_time.data()) == http_log.data());
-    BOOST_TEST(static_cast<const void*>(cached_http_log_iso8601.data()) == iso8601.data());
-    BOOST_TEST(cached_time == time_before);
-    BOOST_TEST(cached_err_log_time.size() == err_log.size());
+    BOOST_TEST(static_cast<const void*>(cached_err_log_time->data()) != err_log.data());
+    BOOST_TEST(static_cast<const void*>(cached_syslog_time->data()) != syslog.data());
+    BOOST_TEST(static_cast<const void*>(cached_http_log_time->data()) == http_log.data());
+    BOOST_TEST(static_cast<const void*>(cached_http_log_iso8601->data()) == iso8601.data());
+    BOOST_TEST(&*cached_time == time_before);
+    BOOST_TEST(cached_err_log_time->size() == err_log.size());
 
     time_update();
-    BOOST_TEST(cached_time != time_before);
-    BOOST_TEST(static_cast<const void*>(cached_http_log_time.data()) != http_log.data());
+    BOOST_TEST(&*cached_time != time_before);
+    BOOST_TEST(static_cast<const void*>(cached_http_log_time->data()) != http_log.data());
 }
 
 BOOST_AUTO_TEST_CASE(a_signal_handlers_update_in_the_same_second_changes_nothing)
@@ -179,9 +179,9 @@ BOOST_AUTO_TEST_CASE(a_signal_handlers_update_in_the_same_second_changes_nothing
     do {
         time_update();
         sec = time();
-        before = cached_err_log_time;
+        before = *cached_err_log_time;
         time_sigsafe_update();
-        after = cached_err_log_time;
+        after = *cached_err_log_time;
         time_update();
     } while (time() != sec);
     BOOST_TEST(static_cast<const void*>(before.data()) == after.data());
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(a_signal_handlers_update_goes_by_the_offset_last_known)
         time_sigsafe_update();
 
         std::tm tm{};
-        ::strptime(std::string(cached_err_log_time).c_str(), "%Y/%m/%d %H:%M:%S", &tm);
+        ::strptime(std::string(*cached_err_log_time).c_str(), "%Y/%m/%d %H:%M:%S", &tm);
         const std::time_t ahead = ::timegm(&tm) - ::time(nullptr);
         return std::to_string((ahead + 1800) / 3600);
     });
