@@ -134,6 +134,17 @@ void log_known(Connection& c, std::size_t size) noexcept
     }
 }
 
+/// The handler has left its datagram, which is lost: there is nowhere to keep it.
+///
+/// Differs from nginx: it is counted, and the first of a client logged. There it goes unnoticed.
+void note_dropped(const Connection& c) noexcept
+{
+    c.udp->buffer = nullptr;
+    if (c.udp->dropped++ == 0) {
+        log_error(log_warn, c.log, 0, "datagrams are dropped");
+    }
+}
+
 /// Calls the client's read handler, which takes the datagram by udp_shared_recv() or leaves it.
 void hand_over(Connection& c, std::size_t size) noexcept
 {
@@ -142,6 +153,7 @@ void hand_over(Connection& c, std::size_t size) noexcept
     Buf buf;
     buf.pos = state.buffer.data();
     buf.last = buf.pos + size;
+    buf.memory = 1;
     c.udp->buffer = &buf;
 
     Event& rev = *c.read;
@@ -154,8 +166,8 @@ void hand_over(Connection& c, std::size_t size) noexcept
     if (rev.closed || c.number != number) {
         return;
     }
-    if (c.udp) {
-        c.udp->buffer = nullptr;
+    if (c.udp && c.udp->buffer) {
+        note_dropped(c);
     }
     rev.ready = 0;
     rev.active = 1;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/buf.hpp"
 #include "core/connection.hpp"
 #include "core/core.hpp"
 #include "event/event.hpp"
@@ -18,8 +19,15 @@ namespace ngx {
 struct UdpConnection {
     boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> node{};
     Connection* connection = nullptr;
-    Buf* buffer = nullptr;  // the datagram that its read handler is being called for
+    Buf* buffer = nullptr;    // the datagram that its read handler is being called for
+    std::size_t dropped = 0;  // datagrams that it did not take
 };
+
+/// The size of the datagram that the read handler of a client's connection is being called for.
+inline std::size_t udp_datagram_size(const Connection& c) noexcept
+{
+    return c.udp && c.udp->buffer ? buf_size(*c.udp->buffer) : 0;
+}
 
 /// The bytes of the client's address and, of a wildcard listener, those of the one it writes to.
 using UdpKey = std::pair<std::string_view, std::string_view>;

@@ -44,14 +44,15 @@ public:
         }
     }
 
-    /// Gives an empty `b` at least `size` bytes.
+    /// Gives an empty `b` at least `size` bytes, and one behind `end`, by which receive() sees that a
+    /// datagram was larger.
     void take(Buf& b, std::size_t size)
     {
         if (size == block_size_ && free_) {
             b.start = reinterpret_cast<char*>(std::exchange(free_, free_->next));
             free_n_--;
         } else {
-            b.start = static_cast<char*>(::operator new(std::max(size, sizeof(Free))));
+            b.start = static_cast<char*>(::operator new(std::max(size + 1, sizeof(Free))));
         }
         b.pos = b.start;
         b.last = b.start;
@@ -375,32 +376,75 @@ void delay_next_read(StreamFlow& f, ssize_t n) noexcept
     }
 }
 
+/// Whether the source has to wait while datagrams wait for room at the destination. An upstream's
+/// are kept by its socket. Those of a client, whose socket is the listener's, are taken while there
+/// is room for the whole of the next one.
+///
+/// Differs from nginx: there all are read into what room is left, and cut, and their number has no
+/// bound.
+bool has_to_wait(const StreamFlow& f) noexcept
+{
+    constexpr std::size_t max_waiting = 256;
+    if (!f.src->shared) {
+        return true;
+    }
+    std::size_t waiting = 0;
+    for (const Chain* cl = f.out; cl; cl = cl->next) {
+        waiting++;
+    }
+    return waiting >= max_waiting ||
+           udp_datagram_size(*f.src) > static_cast<std::size_t>(f.buf.end - f.buf.last);
+}
+
+/// Differs from nginx: there a datagram is cut without a word.
+void note_cut(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+{
+    if (f.cut++ == 0) {
+        log_error(log_warn, s.connection->log, 0, "datagrams of more than {} bytes are cut", size);
+    }
+}
+
+/// Receives what fits into `size` bytes, as the connection's recv() does; notes a datagram that is
+/// cut by that.
+ssize_t receive(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+{
+    if (s.connection->type == SOCK_STREAM) {
+        return f.src->recv(*f.src, f.buf.last, size);
+    }
+    const ssize_t n = f.src->recv(*f.src, f.buf.last, size + 1);
+    if (n <= static_cast<ssize_t>(size)) {
+        return n;
+    }
+    note_cut(s, f, size);
+    return static_cast<ssize_t>(size);
+}
+
 /// Reads once more after an error of a datagram socket, which is the error of one datagram that was
 /// sent: the socket has no end, and what was received waits behind the error. It counts as the
 /// answer. An error again is one of the socket itself.
 ///
 /// Differs from nginx: there an error ends the reading, for ever if the poller reports levels.
-ssize_t receive_again(StreamFlow& f, std::size_t size) noexcept
+ssize_t receive_again(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
     f.packets++;
     f.src->read->ready = 1;
-    return f.src->recv(*f.src, f.buf.last, size);
+    return receive(s, f, size);
 }
 
 /// Reads once, if the source is ready and there is room: ok; again when there was nothing; error
 /// when a datagram socket can be read no more.
-///
-/// Differs from nginx: a datagram is read into an empty buffer only. There the next one is read
-/// into what room is left, and cut.
 Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) noexcept
 {
     Event& rev = *f.src->read;
     const bool datagrams = s.connection->type == SOCK_DGRAM;
-    if (!rev.ready || rev.delayed || f.out) {
+    if (!rev.ready || rev.delayed) {
         return Rc::again;
     }
     if (!f.buf.start) {
         pscf.buffers.take(f.buf, *pscf.buffer_size);
+    }
+    if (f.out && has_to_wait(f)) {
+        return Rc::again;
     }
     auto size = static_cast<std::size_t>(f.buf.end - f.buf.last);
     if (size != 0 && f.limit_rate != 0) {
@@ -411,9 +455,9 @@ Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) noex
     }
 
     s.connection->log->action = f.recv_action;
-    ssize_t n = f.src->recv(*f.src, f.buf.last, size);
+    ssize_t n = receive(s, f, size);
     if (n == io_error && datagrams) {
-        n = receive_again(f, size);
+        n = receive_again(s, f, size);
     }
     if (n == io_again) {
         return Rc::again;
@@ -481,8 +525,21 @@ bool tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
            ((client_ended && !pc->buffered) || (upstream_ended && !c.buffered));
 }
 
+/// What was lost of a session of datagrams, if anything was.
+void log_lost(const StreamSession& s) noexcept
+{
+    const StreamUpstream& u = *s.upstream;
+    const std::size_t dropped = s.connection->udp ? s.connection->udp->dropped : 0;
+    if (dropped + u.downstream.cut + u.upstream.cut != 0) {
+        log_session(*s.connection,
+                    "udp packets from client dropped:{}, packets from client/upstream cut:{}/{}",
+                    dropped, u.downstream.cut, u.upstream.cut);
+    }
+}
+
 void log_udp(const StreamSession& s, const char* what) noexcept
 {
+    log_lost(s);
     const StreamUpstream& u = *s.upstream;
     const Connection* const pc = u.peer.connection;
     log_session(*s.connection,
@@ -665,6 +722,7 @@ void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
 
     if (c.close) {
         if (c.type == SOCK_DGRAM) {
+            log_lost(s);
             log_session(c, "disconnected on shutdown");
         } else {
             log_error(log_info, c.log, 0, "shutdown timeout");

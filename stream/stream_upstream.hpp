@@ -109,6 +109,7 @@ struct StreamFlow {
 
     off_t* received = nullptr;  // bytes of src, the session's or the upstream's count
     std::size_t packets = 0;
+    std::size_t cut = 0;         // datagrams that were larger than the buffer
     std::size_t limit_rate = 0;  // bytes a second; 0: no limit
 
     const char* recv_action = nullptr;  // for the log

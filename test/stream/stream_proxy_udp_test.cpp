@@ -1,15 +1,18 @@
 // The proxy with datagrams: each goes on whole, and a session ends when its answers are there.
 
+#include <array>
 #include <cerrno>
 #include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "stream/stream_upstream.hpp"
 #include "test/stream/server.hpp"
 #include "test/stream/upstream.hpp"
@@ -56,6 +59,31 @@ private:
     Fd fd_{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     SockaddrUnion from_{};
     socklen_t len_ = 0;
+};
+
+/// A unix socket that datagrams are sent to.
+class UnixDatagrams {
+public:
+    explicit UnixDatagrams(const std::string& path)
+    {
+        SockaddrUnion sa{};
+        sa.un.sun_family = AF_UNIX;
+        path.copy(sa.un.sun_path, sizeof(sa.un.sun_path) - 1);
+        const timeval timeout{.tv_sec = 10, .tv_usec = 0};
+        BOOST_REQUIRE_EQUAL(
+            ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+        BOOST_REQUIRE_EQUAL(::bind(fd_.get(), &sa.any, sizeof(sa.un)), 0);
+    }
+
+    [[nodiscard]] std::string receive() const
+    {
+        std::array<char, 1000> text{};
+        const ssize_t n = ::read(fd_.get(), text.data(), text.size());
+        return n < 0 ? "nothing" : std::string(text.data(), static_cast<std::size_t>(n));
+    }
+
+private:
+    Fd fd_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
 };
 
 std::string proxying(std::string_view directives)
@@ -133,6 +161,91 @@ BOOST_AUTO_TEST_CASE(datagrams_that_wait_for_the_socket_are_not_cut)
             size);
     }
     BOOST_TEST(full.calls() > 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_burst_of_a_client_waits_for_room_at_the_upstream)
+{
+    // A unix socket takes ten messages and one.
+    const Server server("server { listen 127.0.0.1:PORT udp; proxy_pass unix:DIR/log; }");
+    const UnixDatagrams log(server.expand("DIR/log"));
+    const Client client = server.connect();
+    for (int i = 0; i < 40; i++) {
+        client.send("line " + std::to_string(i));
+    }
+    server.turn_until([&] {
+        const auto open = server.connections();
+        return !open.empty() && session_of(server).upstream->downstream.packets == 40;
+    });
+    for (int i = 0; i < 40; i++) {
+        BOOST_TEST(server.serve([&] { return log.receive(); }) == "line " + std::to_string(i));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_datagram_of_a_client_without_room_is_dropped_whole_and_counted)
+{
+    const Server server("server { listen 127.0.0.1:PORT udp; proxy_pass unix:DIR/log; "
+                        "error_log DIR/info info; proxy_buffer_size 1000; proxy_timeout 20s; }");
+    const UnixDatagrams log(server.expand("DIR/log"));
+    const Client client = server.connect();
+    client.send("1");
+    server.turn_until([&] { return server.connections().size() == 2; });
+
+    const StreamFlow& f = session_of(server).upstream->downstream;
+    while (!f.out) {
+        client.send("1");
+        server.turn_until([&, before = f.packets] { return f.packets > before; });
+    }
+    const std::size_t before = f.packets;
+    for (const std::size_t size : {600UL, 500UL, 300UL, 200UL, 99UL}) {
+        client.send(numbers(size));
+    }
+    server.turn_until([&] { return f.packets == before + 3; });
+    for (std::size_t i = 0; i < before; i++) {
+        BOOST_TEST(server.serve([&] { return log.receive(); }) == "1");
+    }
+    for (const std::size_t size : {600UL, 300UL, 99UL}) {
+        BOOST_TEST((server.serve([&] { return log.receive(); }) == numbers(size)), size);
+    }
+
+    Server::pass(20'000);
+    const std::string info = read_file(server.dir / "info");
+    BOOST_TEST(count(info, "[warn]") == 1U);
+    BOOST_TEST(contains(info, "datagrams are dropped while proxying connection, udp client: "));
+    BOOST_TEST(contains(info, " udp packets from client dropped:2, packets from client/upstream "
+                              "cut:0/0\n"));
+}
+
+BOOST_AUTO_TEST_CASE(not_even_of_empty_datagrams_wait_more_than_so_many)
+{
+    Asked asked;
+    const FakeCall full(Call::sendmsg, {.err = EAGAIN}, FakeCall::always);
+    const UdpConnection& udp = *asked.server.connections().front()->udp;
+    for (std::size_t dropped = 0; dropped < 10; dropped = udp.dropped) {
+        BOOST_TEST_REQUIRE(::send(asked.client.fd(), "", 0, 0) == 0);
+        process_events_and_timers(*asked.server.cycle);
+    }
+    BOOST_TEST(session_of(asked.server).upstream->downstream.packets == 1U + 256);
+}
+
+BOOST_AUTO_TEST_CASE(a_datagram_larger_than_the_buffer_is_cut_and_told_of)
+{
+    Asked asked("proxy_buffer_size 1000; proxy_timeout 20s;");
+    for (int i = 0; i < 2; i++) {
+        asked.client.send(numbers(1001));
+        BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) ==
+                    numbers(1001).substr(0, 1000)));
+        asked.upstream.answer(numbers(2000));
+        BOOST_TEST((asked.server.serve([&] { return asked.client.receive_datagram(); }) ==
+                    numbers(2000).substr(0, 1000)));
+        asked.client.send(numbers(1000));
+        BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) == numbers(1000)));
+    }
+    // Once for each way.
+    BOOST_TEST(count(asked.log(), "datagrams of more than 1000 bytes are cut while proxying and "
+                                  "reading from ") == 2U);
+    Server::pass(20'000);
+    BOOST_TEST(contains(asked.log(), " udp packets from client dropped:0, packets from "
+                                     "client/upstream cut:2/2\n"));
 }
 
 BOOST_AUTO_TEST_CASE(a_session_ends_when_it_has_its_answers)
