@@ -20,6 +20,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
 from installed import Installed  # noqa: E402
 
 HEADING = "## All promises\n"
@@ -234,4 +235,4 @@ if __name__ == "__main__":
         sys.exit(0)
     source, Files.build, Files.ngxx, Files.contract, stream, *Files.compiler = sys.argv[1:]
     Files.root, Files.stream = pathlib.Path(source), stream == "true"
-    unittest.main(argv=sys.argv[:1])
+    skips.main(argv=sys.argv[:1])

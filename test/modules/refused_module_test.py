@@ -15,6 +15,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
+
 ROOT, AUTO, NGXX = (Path(sys.argv.pop(1)).resolve() for _ in range(3))
 CXX = shlex.split(os.environ["CXX"])
 FLAGS = ["-std=c++20", *shlex.split(os.environ.get("CXXFLAGS", ""))]
@@ -103,4 +106,4 @@ class RefusedModule(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()

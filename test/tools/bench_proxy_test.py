@@ -9,6 +9,9 @@ import sys
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
+
 BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench-proxy"
 
 
@@ -76,4 +79,4 @@ class Measuring(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()

@@ -16,6 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
+
 BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench"
 
 
@@ -278,4 +281,4 @@ class Real(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()

@@ -7,9 +7,13 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -66,4 +70,4 @@ class Examples(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()

@@ -8,10 +8,14 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = 20
@@ -160,4 +164,4 @@ class UnderGdb(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()

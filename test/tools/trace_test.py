@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -17,6 +18,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import skips  # noqa: E402
 
 TIMEOUT_MS = 400
 PATIENCE = 60.0
@@ -292,4 +296,4 @@ class Refused(Trace):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()
