@@ -19,7 +19,7 @@ import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs/inspect.schema.json").read_text(encoding="utf-8"))
-VIEWS = ("modules", "conf-ctx", "events", "listening")
+VIEWS = ("modules", "conf-ctx", "events", "listening", "variables")
 CONFS = [ROOT / "conf/nginx.conf", *sorted((ROOT / "conf/examples").glob("*.conf"))]
 
 TYPES = {

@@ -32,6 +32,7 @@ Views:
   events     each value of the events block and where it was set, the method and why not the others,
              the limits that will bind
   listening  the sockets that the server would listen on
+  variables  the variables that the stream block can use
 Without a view, --json writes all the files as crossplane does: status, errors, config, parsed.
 
 Exit status: 0, 1 if the configuration is refused, 2 if the command line is.
@@ -58,7 +59,10 @@ constexpr std::array views = {
     View{"conf-ctx", conf_ctx_view, conf_ctx_text},
     View{"events", events_view, events_text},
     View{"listening", listening_view, listening_text},
+    View{"variables", variables_view, variables_text},
 };
+
+constexpr const char* view_names = "modules, conf-ctx, events, listening or variables";
 
 const View* find_view(std::string_view name)
 {
@@ -91,11 +95,11 @@ void check(const Options& options)
         throw std::runtime_error("--json, --svg and --text exclude one another");
     }
     if (options.view.empty() && !options.json) {
-        throw std::runtime_error("a view is missing: modules, conf-ctx, events or listening");
+        throw std::runtime_error(fmt::format("a view is missing: {}", view_names));
     }
     if (!options.view.empty() && !find_view(options.view)) {
-        throw std::runtime_error("there is no view \"" + options.view +
-                                 "\": modules, conf-ctx, events or listening");
+        throw std::runtime_error(
+            fmt::format("there is no view \"{}\": {}", options.view, view_names));
     }
     if (options.svg && options.view != "conf-ctx") {
         throw std::runtime_error("--svg is for conf-ctx");

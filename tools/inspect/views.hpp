@@ -32,6 +32,10 @@ std::string events_text(const Json& view);
 Json listening_view(const Reading& reading);
 std::string listening_text(const Json& view);
 
+/// The variables that the stream block knows; none if it is not there.
+Json variables_view(const Reading& reading);
+std::string variables_text(const Json& view);
+
 /// The parsed files, in crossplane's schema; of a refused configuration what was read of it, with
 /// the error.
 Json crossplane(const Reading& reading);
