@@ -132,6 +132,18 @@ class Samples(unittest.TestCase):
         if result.returncode != 0:
             raise RuntimeError(f"{shlex.join(command)}:\n{result.stdout}{result.stderr}")
 
+    def test_documents_and_what_helps_are_installed(self) -> None:
+        shares = [path.parent for path in self.installed.root.rglob("ngxx/new-module")]
+        self.assertEqual(len(shares), 1)
+        share = shares[0].parent
+        for name in ("doc/ngxx/docs/directives.md", "doc/ngxx/docs/lessons/README.md", "ngxx/gdb/ngxx.py",
+                     "doc/ngxx/CHANGELOG.md", "man/man8/ngxx.8",
+                     "bash-completion/completions/ngxx-inspect"):
+            self.assertTrue((share / name).is_file(), name)
+        documents = {path.name for path in (Files.root / "docs").rglob("*.md")}
+        installed = {path.name for path in (share / "doc/ngxx").rglob("*.md")}
+        self.assertEqual(documents - installed, set(), "docs/meson.build does not install these")
+
     def test_the_command_makes_the_file_that_it_names(self) -> None:
         for name in self.names:
             self.assertTrue((self.modules / f"{name}.so").is_file(), name)
