@@ -29,14 +29,14 @@ step() {
     echo "$((SECONDS - start)) s: $*"
 }
 
-# Installs into a root of its own, and lets pkg-config know that it is there.
+# Installs into a root of its own, of which pkg-config is told nothing.
 install_server() {
     local root=$scratch/root pc prefix
     step meson install --no-rebuild -C "$build" --destdir "$root"
     pc=$(find "$root" -name ngxx-module.pc)
     prefix=$(sed -n 's/^prefix=//p' "$pc")
     sed -i "s|^prefix=.*|prefix=$root$prefix|" "$pc"
-    export PKG_CONFIG_PATH=${pc%/*}
+    unset PKG_CONFIG_PATH
     export PATH=$root$prefix/bin:$PATH
     hash -r
 }
