@@ -108,6 +108,7 @@ class Samples(unittest.TestCase):
         with ThreadPoolExecutor(3) as pool:
             jobs = [pool.submit(cls.compile, name, sample) for name, sample in samples.items()]
             jobs += [pool.submit(cls.build_example)] if Files.stream else []
+            jobs += [pool.submit(cls.build_by_cmake, samples)] if shutil.which("cmake") else []
             for job in jobs:
                 job.result()
 
@@ -116,7 +117,23 @@ class Samples(unittest.TestCase):
         (cls.modules / f"{name}_module.cpp").write_text(sample)
         command = cls.command.replace(re.search(r"(\w+)\.so$", cls.command)[1], name)
         compiler = shlex.join([*Files.compiler, "-Wall", "-Wextra", "-Werror"])
-        cls.checked(["sh", "-c", compiler + command.removeprefix("g++")], cls.modules)
+        command = compiler + command.removeprefix("g++")
+        if any("clang" in word for word in Files.compiler):
+            command = command.replace("-fno-gnu-unique", "")
+        cls.checked(["sh", "-c", command], cls.modules)
+
+    @classmethod
+    def build_by_cmake(cls, samples: dict[str, str]) -> None:
+        [text] = blocks("cmake")
+        name = re.search(r"^project\((\w+) ", text, re.MULTILINE)[1]
+        source = cls.prefix / "cmake"
+        source.mkdir()
+        (source / "CMakeLists.txt").write_text(text)
+        (source / f"{name}_module.cpp").write_text(samples[name])
+        env = {**cls.installed.env, "CXX": shlex.join(Files.compiler)}
+        cls.checked(["cmake", "-B", "build"], source, env)
+        cls.checked(["cmake", "--build", "build"], source, env)
+        cls.built_by_cmake = source / "build" / f"{name}.so"
 
     @classmethod
     def build_example(cls) -> None:
@@ -147,6 +164,25 @@ class Samples(unittest.TestCase):
     def test_the_command_makes_the_file_that_it_names(self) -> None:
         for name in self.names:
             self.assertTrue((self.modules / f"{name}.so").is_file(), name)
+
+    def test_cmake_makes_a_module_that_the_server_loads(self) -> None:
+        if not shutil.which("cmake"):
+            self.skipTest("cmake is not installed")
+        name = self.built_by_cmake.stem
+        (self.prefix / "cmake.conf").write_text(
+            f"load_module {self.built_by_cmake}; pid pid; events {{ use {name}; }}\n")
+        result = run([Files.ngxx, "-p", str(self.prefix), "-c", "cmake.conf", "-t"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_each_compiler_understands_what_pkg_config_says(self) -> None:
+        (self.prefix / "empty.cpp").write_text('#include "core/module.hpp"\n')
+        for name in ("ngxx", "ngxx-module"):
+            flags = self.installed.pkg_config("--cflags", name)
+            for compiler in filter(shutil.which, ("g++", "clang++")):
+                command = [compiler, "-std=c++20", "-Werror", "-fsyntax-only", *flags, "empty.cpp"]
+                with self.subTest(package=name, compiler=compiler):
+                    result = run(command, cwd=self.prefix)
+                    self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_the_server_takes_the_configurations(self) -> None:
         self.assertTrue(blocks("nginx"))
