@@ -1,10 +1,14 @@
-"""Tests of tools/run: which arguments reach the server."""
+"""Tests of tools/run: which arguments reach the server, and what the user is told."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,14 +27,35 @@ print(json.dumps(sys.argv[1:]))
 """
 
 
-class Arguments(unittest.TestCase):
+# Stands in for one that serves: says so, as it would say it to systemd, and waits for its end.
+SERVING = """#!/usr/bin/env python3
+import os, signal, socket
+def notify(text):
+    name = os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1)
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(text.encode(), name)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("started", flush=True)
+os.read(0, 1)
+notify(f"READY=1\\nMAINPID={os.getpid()}")
+notify(f"READY=1\\nMAINPID={os.getpid()}")  # of a reload
+signal.sigwait([signal.SIGTERM])
+notify("STOPPING=1")
+"""
+
+
+class Run(unittest.TestCase):
+    """A tree of its own, with tools/run in it, and else/ for the user to stand in."""
+
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name).resolve()
-        for name in ("tools", "build", "bin", "else"):
+        for name in ("tools", "build", "bin", "else", "conf"):
             (self.root / name).mkdir()
-        shutil.copy(ROOT / "tools" / "run", self.root / "tools")
+        for name in ("run", "announce.py"):
+            shutil.copy(ROOT / "tools" / name, self.root / "tools")
+        self.conf = self.root / "conf" / "nginx.conf"
+        self.conf.write_text("# pid is not set; daemon neither\n", encoding="utf-8")
         self.script("tools/setup", "#!/bin/sh\n")
         self.script("bin/ninja", "#!/bin/sh\necho 'ninja: no work to do.'\n")
         self.script("build/ngxx", SERVER)
@@ -41,16 +66,20 @@ class Arguments(unittest.TestCase):
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
 
+    def command(self, *arguments: str) -> dict:
+        """What subprocess needs to run it."""
+        return {
+            "args": [str(self.root / "tools" / "run"), *arguments],
+            "cwd": self.root / "else",
+            "env": {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"},
+            "text": True,
+        }
+
+
+class Arguments(Run):
     def run_with(self, *arguments: str) -> tuple[dict[str, str], list[str], str]:
         """Returns the options with a value, the other arguments, and what was printed before."""
-        result = subprocess.run(
-            [str(self.root / "tools" / "run"), *arguments],
-            cwd=self.root / "else",
-            env={**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        result = subprocess.run(**self.command(*arguments), capture_output=True, check=True)
         printed, given = result.stdout.rstrip("\n").rpartition("\n")[::2]
         options: dict[str, str] = {}
         rest = json.loads(given)
@@ -68,24 +97,33 @@ class Arguments(unittest.TestCase):
                 "-p": f"{self.root}/build/run/",
                 "-c": f"{self.root}/conf/nginx.conf",
                 "-e": "stderr",
-                "-g": "daemon off; ",
+                "-g": "daemon off; pid ngxx.pid; ",
             },
         )
-        self.assertEqual(rest, [])
-        self.assertIn("curl http://127.0.0.1:8080/", printed)
+        self.assertEqual((rest, printed), ([], ""))
         self.assertTrue((self.root / "build" / "run" / "logs").is_dir())
 
     def test_the_users_directives_are_added(self) -> None:
         options, _, _ = self.run_with("-g", "user nobody;")
-        self.assertEqual(options["-g"], "daemon off; user nobody;")
+        self.assertEqual(options["-g"], "daemon off; pid ngxx.pid; user nobody;")
 
     def test_the_last_of_the_users_directives_counts(self) -> None:
-        options, _, _ = self.run_with("-g", "pid a;", "-gpid b;")
-        self.assertEqual(options["-g"], "daemon off; pid b;")
+        options, _, _ = self.run_with("-g", "user a;", "-guser b;pid c;")
+        self.assertEqual(options["-g"], "daemon off; user b;pid c;")
 
     def test_a_directive_that_the_user_sets_is_not_given_twice(self) -> None:
         options, _, _ = self.run_with("-g", "pid a;daemon on;")
         self.assertEqual(options["-g"], "pid a;daemon on;")
+
+    def test_neither_is_one_that_the_configuration_sets(self) -> None:
+        conf = self.root / "else" / "a.conf"
+        for text, given in (
+            ("events {} pid a;", "daemon off; "),
+            ("#pid a;\ndaemon\toff;", "pid ngxx.pid; "),
+            ("daemon off;pid a;", ""),
+        ):
+            conf.write_text(text, encoding="utf-8")
+            self.assertEqual(self.run_with("-c", "a.conf")[0]["-g"], given)
 
     def test_flags_pass_and_nothing_is_suggested(self) -> None:
         for given, passed in ((["-t"], ["-t"]), (["-qt"], ["-q", "-t"]), (["-V"], ["-V"])):
@@ -107,6 +145,71 @@ class Arguments(unittest.TestCase):
     def test_what_it_does_not_know_is_left_to_the_server(self) -> None:
         for words in (["-x"], ["--help"], ["word"], [""], ["-c"]):
             self.assertEqual(self.run_with(*words)[1], words)
+
+
+class Told(Run):
+    """What the user is told of a server that serves, or cannot."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.script("build/ngxx", SERVING)
+        for name in ("curl", "nc"):
+            self.script(f"bin/{name}", "")
+
+    def serve(self, *arguments: str) -> tuple[int, str]:
+        """The first process, and all that is printed from when it serves until it has ended."""
+        with subprocess.Popen(
+            **self.command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            # Nothing comes before it serves.
+            self.assertEqual(process.stdout.readline(), "started\n")
+            process.stdin.write("x")
+            process.stdin.flush()
+            first = process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            rest = process.stdout.read()
+        self.assertEqual(process.returncode, 0)
+        return process.pid, first + rest
+
+    def test_when_the_server_serves_and_what_to_try(self) -> None:
+        pid, said = self.serve()
+        lines = said.splitlines()
+        self.assertEqual(lines[0], f"ngxx serves, as process {pid}. Ctrl-C stops it.")
+        self.assertIn("curl http://127.0.0.1:8080/", lines[2])
+        self.assertIn("nc 127.0.0.1 8007", lines[3])
+        self.assertEqual(len(lines), 4)
+
+    def test_one_line_for_a_configuration_of_the_users(self) -> None:
+        (self.root / "else" / "a.conf").touch()
+        pid, said = self.serve("-c", "a.conf")
+        self.assertEqual(said, f"ngxx serves, as process {pid}. Ctrl-C stops it.\n")
+
+    def test_a_port_that_is_taken_and_the_commands_to_take_another(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            self.conf.write_text(f"    listen {port};\n", encoding="utf-8")
+            command = self.command()
+            result = subprocess.run(**command, capture_output=True)
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            first, edit, run = result.stderr.splitlines()
+            self.assertEqual(
+                first, f"tools/run: in use already: port {port}. To take another:"
+            )
+
+            # As they stand.
+            subprocess.run(edit, shell=True, cwd=command["cwd"], check=True)
+            words = shlex.split(run)
+            self.assertEqual((self.root / "else" / words[0]).resolve(), self.root / "tools/run")
+            conf = (self.root / "else" / words[2]).read_text(encoding="utf-8")
+            other = int(re.fullmatch(r"    listen (\d+);\n", conf)[1])
+            self.assertGreater(other, port)
+
+    def test_somebody_else_who_is_notified_stays_so(self) -> None:
+        self.script("build/ngxx", "#!/bin/sh\necho $NOTIFY_SOCKET\n")
+        command = self.command()
+        command["env"]["NOTIFY_SOCKET"] = "/run/theirs"
+        result = subprocess.run(**command, capture_output=True, check=True)
+        self.assertEqual(result.stdout, "/run/theirs\n")
 
 
 if __name__ == "__main__":

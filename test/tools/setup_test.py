@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,6 +82,34 @@ class Setup(unittest.TestCase):
         self.assertNotIn("strace", words)
         for name in ("g++", "libnginx-mod-stream", "redis-server", "dnsmasq-base"):
             self.assertIn(name, words)
+
+    def test_to_run_what_the_user_tries_it_with_comes_too(self) -> None:
+        words = self.install(kind="run")[0].split()
+        for name in ("g++", "curl", "netcat-openbsd"):
+            self.assertIn(name, words)
+        self.assertNotIn("nginx", words)
+
+    def test_without_sudo_it_says_a_command_that_works_as_it_stands(self) -> None:
+        if os.geteuid() == 0 and not shutil.which("setpriv"):
+            self.skipTest("setpriv is not installed, to be another user with")
+        (self.bin / "sudo").unlink()
+        for name in ("bash", "dirname", "realpath", "cat"):
+            (self.bin / name).symlink_to(shutil.which(name))
+        for folder in (self.root, self.bin):
+            folder.chmod(0o755)
+        script = self.root / "with space" / "setup"
+        script.parent.mkdir()
+        shutil.copy(ROOT / "tools" / "setup", script)
+        as_user = [shutil.which("setpriv"), "--reuid=65534", "--clear-groups"]
+        result = subprocess.run(
+            [*(as_user if os.geteuid() == 0 else []), "bash", str(script), "test"],
+            env={"PATH": str(self.bin), "INSTALLED": "nginx"}, capture_output=True, text=True,
+        )
+        self.assertEqual(result.returncode, 1, result.stderr)
+        why, command, what = result.stderr.splitlines()
+        self.assertEqual(why, "tools/setup: there is no sudo. As root, run")
+        self.assertEqual(shlex.split(command), [str(script), "test"])
+        self.assertIn("redis-server", what.split())
 
     def test_to_build_nothing_is_kept_from_starting(self) -> None:
         words = self.install(kind="build")[0]
