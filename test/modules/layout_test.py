@@ -10,6 +10,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,14 +71,20 @@ class BareSystem(unittest.TestCase):
         self.run_it("meson", "setup", own, SOURCE, *options_of_build(), "-Dtests=disabled",
                     *options)
         plan = json.loads(self.run_it("meson", "introspect", "--install-plan", own))
-        for target in map(Path, plan["targets"]):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(BUILD / target.relative_to(own), target)
+        for target in (Path(path) for kind in plan.values() for path in kind):
+            if target.is_relative_to(own) and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(BUILD / target.relative_to(own), target)
         return plan
 
     def install(self, *options: str) -> None:
         self.configure(*options)
         self.run_it("meson", "install", "--no-rebuild", "-C", self.root / "build")
+
+    def default_paths(self) -> list[str]:
+        """What the server writes to where the configuration does not say."""
+        text = (self.root / "build/auto/auto_config.hpp").read_text()
+        return re.findall(r'default_(?:pid|lock)_path = "(.*)"', text)
 
     def begin_module(self, prefix: Path) -> Path:
         """The first of the three commands."""
@@ -97,6 +104,7 @@ class BareSystem(unittest.TestCase):
                                          self.root / "build"))
         folders = {option["name"]: option["value"] for option in options}
         self.assertEqual((folders["prefix"], folders["libdir"]), ("/usr/local", "lib"))
+        self.assertEqual(self.default_paths(), ["/run/ngxx.pid", "/run/lock/ngxx.lock"])
 
     def test_the_three_commands_work_in_a_prefix_of_its_own_with_lib64(self) -> None:
         prefix = self.root / "own"
@@ -114,6 +122,13 @@ class BareSystem(unittest.TestCase):
         folder = self.begin_module(prefix)
         said = self.run_it("meson", "setup", "build", where=folder)
         self.assertIn(f"{prefix}/bin/ngxx", said)
+
+    def test_a_prefix_of_its_own_has_all_that_the_server_writes(self) -> None:
+        prefix = self.root / "own"
+        self.install(f"--prefix={prefix}")
+        run = prefix / "var/run"
+        self.assertEqual(self.default_paths(), [f"{run}/ngxx.pid", f"{run}/ngxx.lock"])
+        self.assertTrue(run.is_dir())
 
     def test_the_server_of_its_own_prefix_comes_before_what_the_user_has_elsewhere(self) -> None:
         prefix, other = self.root / "own", self.root / "other"

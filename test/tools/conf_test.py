@@ -37,6 +37,12 @@ class DefaultAnswer(unittest.TestCase):
             self.assertRegex(line, r"^[A-Z][A-Za-z-]*: \S[^\r\n]*$")
 
 
+class DefaultConfiguration(unittest.TestCase):
+    def test_the_pid_file_is_where_the_build_says(self) -> None:
+        text = (CONF / "nginx.conf").read_text(encoding="utf-8")
+        self.assertNotRegex(text, r"(?m)^\s*pid\s")
+
+
 class Examples(unittest.TestCase):
     def with_free_ports(self, text: str) -> str:
         """The configuration on ports that nobody else has: other tests run at the same time."""
