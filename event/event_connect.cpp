@@ -143,6 +143,14 @@ unsigned connect_error_level(Err err) noexcept
     }
 }
 
+/// Whether connect() has failed for want of something of this machine, a free port mostly. The peer
+/// is not to blame.
+bool is_own_shortage(const PeerConnection& pc, Err err) noexcept
+{
+    return err == EADDRNOTAVAIL || err == ENOBUFS || err == ENOMEM ||
+           (err == EAGAIN && pc.sockaddr->sa_family != AF_UNIX);
+}
+
 /// A poller that watches both events at once begins before connect(); the others here, the write
 /// event only if there is something to wait for.
 Rc watch_peer(Connection& c, bool connected) noexcept
@@ -162,6 +170,8 @@ Rc drop_peer(PeerConnection& pc, Rc rc) noexcept
 }
 
 /// The socket has its slot: connects it. Each failure closes it.
+///
+/// Differs from nginx: there a shortage of this machine counts as the peer's failure.
 Rc connect_peer(PeerConnection& pc, Connection& c) noexcept
 {
     if (event_actions.add_conn && event_actions.add_conn(c) == Rc::error) {
@@ -173,7 +183,7 @@ Rc connect_peer(PeerConnection& pc, Connection& c) noexcept
     const Err err = connected ? 0 : errno;
     if (!connected && err != EINPROGRESS) {
         log_error(connect_error_level(err), c.log, err, "connect() to {} failed", pc.name);
-        return drop_peer(pc, Rc::declined);
+        return drop_peer(pc, is_own_shortage(pc, err) ? Rc::abort : Rc::declined);
     }
 
     if (!event_actions.add_conn && watch_peer(c, connected) != Rc::ok) {

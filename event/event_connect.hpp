@@ -58,9 +58,9 @@ struct PeerConnection {
 };
 
 /// Begins to connect to the peer that `get` chooses, without waiting. ok: connected, the write
-/// event is ready; again: the write event will tell; declined: refused at once; busy, done: as
-/// `get` said; error: there was no socket or no slot, or it could not be set up. Error and declined
-/// have been logged. With ok and again `connection` is the new one, with `log` for its own, its
+/// event is ready; again: the write event will tell; declined: refused at once; abort: this machine
+/// has no port or memory left for it; busy, done: as `get` said; error: there was no socket or no
+/// slot, or it could not be set up. Error, abort and declined have been logged. With ok and again `connection` is the new one, with `log` for its own, its
 /// events watched and without handlers: the caller sets both before it returns to the loop.
 ///
 /// nginx: ngx_event_connect_peer()

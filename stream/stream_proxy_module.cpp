@@ -182,7 +182,8 @@ void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
 
     if (u.peer.free && u.peer.sockaddr) {
         const bool failed = pc && pc->type == SOCK_DGRAM && (pc->read->error || pc->write->error);
-        u.peer.free(u.peer, u.peer.data, failed ? peer_failed : 0);
+        const unsigned untried = u.connected ? 0 : peer_next;
+        u.peer.free(u.peer, u.peer.data, failed ? peer_failed : untried);
         u.peer.sockaddr = nullptr;
     }
     if (pc) {
@@ -198,16 +199,17 @@ void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
 void stream_proxy_connect(StreamSession& s) noexcept;
 
 /// The upstream connection, if there is one, is given up: tries another peer, if that is allowed.
+/// `state` is what the choice is told of the one that was tried.
 ///
 /// nginx: ngx_stream_proxy_next_upstream()
-void stream_proxy_next_upstream(StreamSession& s) noexcept
+void stream_proxy_next_upstream(StreamSession& s, unsigned state = peer_failed) noexcept
 {
     log_debug(log_debug_stream, s.connection->log, 0, "stream proxy next upstream");
     StreamUpstream& u = *s.upstream;
     u.downstream.out = nullptr;  // datagrams: init_upstream begins with the first again
 
     if (u.peer.sockaddr) {
-        u.peer.free(u.peer, u.peer.data, peer_failed);
+        u.peer.free(u.peer, u.peer.data, state);
         u.peer.sockaddr = nullptr;
     }
 
@@ -353,10 +355,18 @@ bool send_output(StreamSession& s, StreamFlow& f) noexcept
 
 /// How much may be read under the rate limit; none if the source has to wait, for which its timer
 /// is set.
+///
+/// Differs from nginx: the time is that of the monotonic clock. There a session stands still for as
+/// long as the wall clock was set back.
 std::size_t limit_size(const StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
     const auto rate = static_cast<off_t>(f.limit_rate);
-    const off_t limit = rate * (time() - s.upstream->start_sec + 1) - *f.received;
+    const auto seconds = static_cast<off_t>((current_msec - s.upstream->peer.start_time) / 1000);
+    off_t allowed = 0;
+    if (__builtin_mul_overflow(rate, seconds + 1, &allowed)) {
+        return size;
+    }
+    const off_t limit = allowed - *f.received;
     if (limit <= 0) {
         f.src->read->delayed = 1;
         add_timer(*f.src->read, static_cast<Msec>(-limit * 1000 / rate + 1));
@@ -504,21 +514,36 @@ bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
     return u.connected && !c.buffered && !u.peer.connection->buffered;
 }
 
-/// A session of streams is done when one side has ended and the other has all that came of it; with
-/// proxy_half_close, when both have ended.
+/// While there is no upstream, a session is done when its client has broken off, or has ended and
+/// nothing of it waits for the upstream; with proxy_half_close it may want an answer to nothing.
+///
+/// Differs from nginx: there it is noticed when the upstream is connected, or when
+/// proxy_connect_timeout is over. Not seen is the end of a client that has filled the buffer.
+bool client_gone(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+{
+    const Connection& c = *s.connection;
+    const bool said_nothing = s.received == 0 && !(c.buffer && buf_size(*c.buffer) != 0);
+    return c.read->eof && (c.read->error || (!*pscf.half_close && said_nothing));
+}
+
+/// A session of streams is done when one side has ended and the other has all that came of it; when
+/// both have ended, or with proxy_half_close, only when both have all.
+///
+/// Differs from nginx: there, without proxy_half_close, what is buffered when both have ended is
+/// thrown away. A side that does not take its part has proxy_timeout for it.
 bool tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
     const Connection* const pc = s.upstream->connected ? s.upstream->peer.connection : nullptr;
 
     if (!pc) {
-        return false;
+        return client_gone(s, pscf);
     }
     const bool client_ended = c.read->eof;
     const bool upstream_ended = pc->read->eof;
     const bool all_sent = !c.buffered && !pc->buffered;
     if (client_ended && upstream_ended) {
-        return all_sent || !*pscf.half_close;
+        return all_sent;
     }
     // What waits for the side that has ended itself will never be taken.
     return !*pscf.half_close &&
@@ -562,6 +587,7 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
                               const StreamFlow& f) noexcept
 {
     const Connection& c = *s.connection;
+    const Connection* const pc = s.upstream->peer.connection;
 
     if (c.type == SOCK_DGRAM) {
         if (!udp_done(s, pscf)) {
@@ -574,7 +600,7 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
         }
         log_session(c, "{} disconnected, bytes from/to client:{}/{}, bytes from/to upstream:{}/{}",
                     f.dst == &c ? "upstream" : "client", s.received, c.sent, s.upstream->received,
-                    s.upstream->peer.connection->sent);
+                    pc ? pc->sent : 0);
     }
     stream_proxy_finalize(s, StreamStatus::ok);
     return Rc::ok;
@@ -897,6 +923,16 @@ void stream_proxy_connect_handler(Event& ev) noexcept
     }
 }
 
+/// Sees to it that the client's end is noticed while the upstream is being connected; what it says
+/// meanwhile is read. The poller would be asked later anyway.
+void watch_client(StreamSession& s) noexcept
+{
+    Event& rev = *s.connection->read;
+    if (!rev.eof && handle_read_event(rev, 0) != Rc::ok) {
+        stream_proxy_finalize(s, StreamStatus::internal_server_error);
+    }
+}
+
 /// nginx: ngx_stream_proxy_connect()
 void stream_proxy_connect(StreamSession& s) noexcept
 {
@@ -919,6 +955,9 @@ void stream_proxy_connect(StreamSession& s) noexcept
     case Rc::declined:
         stream_proxy_next_upstream(s);
         return;
+    case Rc::abort:
+        stream_proxy_next_upstream(s, peer_next);
+        return;
     default:
         break;
     }
@@ -929,6 +968,7 @@ void stream_proxy_connect(StreamSession& s) noexcept
     if (rc == Rc::again) {
         set_handlers(pc, stream_proxy_connect_handler);
         add_timer(*pc.write, *srv_conf(s).connect_timeout);
+        watch_client(s);
         return;
     }
     stream_proxy_init_upstream(s);
@@ -1068,7 +1108,6 @@ Rc add_preread(StreamSession& s, StreamProxySrvConf& pscf)
 StreamUpstream& create_upstream(StreamSession& s)
 {
     StreamUpstream& u = *s.connection->pool->create<StreamUpstream>();
-    u.start_sec = time();
     u.downstream = {
         .src = s.connection,
         .received = &s.received,

@@ -134,19 +134,27 @@ const char* stream_upstream(Conf& cf, const Command&, void*)
 }
 
 /// A parameter of `server` with a number behind it.
+///
+/// Differs from nginx: a number with which the arithmetic of the choice would overflow is refused.
 struct ServerNumber {
     std::string_view name;
     unsigned flag;  // that the balancing method has to have
     std::int64_t low;
+    std::int64_t high;
     std::optional<std::int64_t> (*parse)(std::string_view text) noexcept;
     std::int64_t StreamUpstreamServer::*member;
 };
 
+constexpr std::int64_t max_number = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t max_weight = std::numeric_limits<std::int32_t>::max();
+
 constexpr ServerNumber server_numbers[] = {
-    {"weight=", stream_upstream_weight, 1, atoi, &StreamUpstreamServer::weight},
-    {"max_conns=", stream_upstream_max_conns, 0, atoi, &StreamUpstreamServer::max_conns},
-    {"max_fails=", stream_upstream_max_fails, 0, atoi, &StreamUpstreamServer::max_fails},
-    {"fail_timeout=", stream_upstream_fail_timeout, 0, parse_sec,
+    {"weight=", stream_upstream_weight, 1, max_weight, atoi, &StreamUpstreamServer::weight},
+    {"max_conns=", stream_upstream_max_conns, 0, max_number, atoi,
+     &StreamUpstreamServer::max_conns},
+    {"max_fails=", stream_upstream_max_fails, 0, max_number, atoi,
+     &StreamUpstreamServer::max_fails},
+    {"fail_timeout=", stream_upstream_fail_timeout, 0, max_number / 1000, parse_sec,
      &StreamUpstreamServer::fail_timeout},
 };
 
@@ -195,7 +203,7 @@ Rc parse_server_param(Conf& cf, const StreamUpstreamSrvConf& uscf, std::string_v
             return refuse_for_method(cf, param);
         }
         const auto value = number.parse(param.substr(number.name.size()));
-        if (!value || *value < number.low) {
+        if (!value || *value < number.low || *value > number.high) {
             return refuse_param(cf, param);
         }
         us.*number.member = *value;

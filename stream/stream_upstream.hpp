@@ -130,7 +130,6 @@ struct StreamUpstream {
     Chain* free = nullptr;  // links to be used again
 
     off_t received = 0;
-    std::time_t start_sec = 0;
 
     unsigned connected : 1 = 0;
     unsigned half_closed : 1 = 0;

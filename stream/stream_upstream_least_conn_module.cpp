@@ -2,7 +2,6 @@
 
 #include "core/conf_file.hpp"
 #include "core/palloc.hpp"
-#include "core/times.hpp"
 #include "stream/stream_upstream_round_robin.hpp"
 
 namespace ngx {
@@ -18,12 +17,12 @@ int compare_load(const StreamUpstreamRrPeer& a, const StreamUpstreamRrPeer& b) n
 }
 
 /// Among peers that are loaded alike, from `best` on, it goes round robin.
-std::size_t choose_among_equals(StreamUpstreamRrPeerData& rrp, std::size_t best, std::time_t now,
+std::size_t choose_among_equals(StreamUpstreamRrPeerData& rrp, std::size_t best,
                                 std::int64_t& total) noexcept
 {
     std::vector<StreamUpstreamRrPeer>& peer = rrp.peers->peer;
     for (std::size_t i = best; i < peer.size(); i++) {
-        if (!stream_upstream_may_use(rrp, i, now) || compare_load(peer[i], peer[best]) != 0) {
+        if (!stream_upstream_may_use(rrp, i) || compare_load(peer[i], peer[best]) != 0) {
             continue;
         }
         total += stream_upstream_add_weight(peer[i]);
@@ -45,13 +44,12 @@ Rc stream_upstream_get_least_conn_peer(PeerConnection& pc, void* data) noexcept
     pc.connection = nullptr;
 
     const std::vector<StreamUpstreamRrPeer>& peer = rrp.peers->peer;
-    const std::time_t now = time();
     const std::size_t none = peer.size();
     std::size_t best = none;
     bool many = false;
 
     for (std::size_t i = 0; i < peer.size(); i++) {
-        if (!stream_upstream_may_use(rrp, i, now)) {
+        if (!stream_upstream_may_use(rrp, i)) {
             continue;
         }
         const int order = best == none ? -1 : compare_load(peer[i], peer[best]);
@@ -68,7 +66,7 @@ Rc stream_upstream_get_least_conn_peer(PeerConnection& pc, void* data) noexcept
 
     std::int64_t total = 0;
     if (many) {
-        best = choose_among_equals(rrp, best, now, total);
+        best = choose_among_equals(rrp, best, total);
     }
     stream_upstream_use_peer(pc, rrp, best, total);
     return Rc::ok;

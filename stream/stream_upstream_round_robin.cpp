@@ -23,7 +23,7 @@ StreamUpstreamRrPeer rr_peer(const StreamUpstreamServer& server, const Addr& add
         .weight = server.weight,
         .max_conns = server.max_conns,
         .max_fails = server.max_fails,
-        .fail_timeout = server.fail_timeout,
+        .fail_timeout = static_cast<Msec>(server.fail_timeout) * 1000,
         .down = server.down,
     };
 }
@@ -122,13 +122,12 @@ void init_peer(StreamSession& s, StreamUpstreamRrPeers& peers)
 bool stream_upstream_get_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
 {
     std::vector<StreamUpstreamRrPeer>& peer = rrp.peers->peer;
-    const std::time_t now = time();
     const std::size_t none = peer.size();
     std::size_t best = none;
     std::int64_t total = 0;
 
     for (std::size_t i = 0; i < peer.size(); i++) {
-        if (!stream_upstream_may_use(rrp, i, now)) {
+        if (!stream_upstream_may_use(rrp, i)) {
             continue;
         }
         total += stream_upstream_add_weight(peer[i]);
@@ -162,7 +161,7 @@ bool use_single(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
 void note_failure(const PeerConnection& pc, StreamUpstreamRrPeer& peer) noexcept
 {
     peer.fails++;
-    peer.accessed = time();
+    peer.accessed = current_msec;
     peer.checked = peer.accessed;
 
     if (peer.max_fails != 0 && peer.fails >= peer.max_fails) {
@@ -234,7 +233,7 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
     }
     if ((state & peer_failed) != 0) {
         note_failure(pc, peer);
-    } else if (peer.accessed < peer.checked) {
+    } else if (state == 0 && peer.accessed < peer.checked) {
         peer.fails = 0;  // tried since, and that went well
     }
     if (pc.tries != 0) {
@@ -242,12 +241,11 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
     }
 }
 
-bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i,
-                             std::time_t now) noexcept
+bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i) noexcept
 {
     const StreamUpstreamRrPeer& peer = rrp.peers->peer[i];
     const bool given_up = peer.max_fails != 0 && peer.fails >= peer.max_fails &&
-                          now - peer.checked <= peer.fail_timeout;
+                          current_msec - peer.checked <= peer.fail_timeout;
     const bool full = peer.max_conns != 0 && peer.conns >= peer.max_conns;
     return !rrp.was_tried(i) && !peer.down && !given_up && !full;
 }
@@ -266,11 +264,9 @@ void stream_upstream_use_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
                               std::int64_t total) noexcept
 {
     StreamUpstreamRrPeer& peer = rrp.peers->peer[best];
-    const std::time_t now = time();
-
     peer.current_weight -= total;
-    if (now - peer.checked > peer.fail_timeout) {
-        peer.checked = now;
+    if (current_msec - peer.checked > peer.fail_timeout) {
+        peer.checked = current_msec;
     }
     peer.conns++;
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ctime>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +11,9 @@
 namespace ngx {
 
 /// An address of an upstream, and how it has done in this worker.
+///
+/// Differs from nginx: the times are those of the monotonic clock, so that a step of the wall clock
+/// neither forgives a peer nor keeps it out.
 ///
 /// nginx: ngx_stream_upstream_rr_peer_t
 struct StreamUpstreamRrPeer {
@@ -28,11 +30,11 @@ struct StreamUpstreamRrPeer {
     std::int64_t max_conns = 0;  // 0: as many as there are
 
     std::int64_t fails = 0;
-    std::time_t accessed = 0;  // of the last failure
-    std::time_t checked = 0;   // of the last try
+    Msec accessed = 0;  // of the last failure, by current_msec
+    Msec checked = 0;   // of the last try
 
     std::int64_t max_fails = 1;  // 0: never given up
-    std::time_t fail_timeout = 10;
+    Msec fail_timeout = 10'000;
 
     bool down = false;
 };
@@ -83,8 +85,7 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
 
 /// Whether the session may be given this peer: it was not tried, is not down, has not failed too
 /// often of late, and has a connection to spare.
-bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i,
-                             std::time_t now) noexcept;
+bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i) noexcept;
 
 /// One round of the weights: adds a peer's, lets one that has failed recover.
 ///

@@ -11,6 +11,7 @@
 
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "stream/stream_upstream.hpp"
 #include "test/stream/server.hpp"
@@ -57,6 +58,26 @@ std::string log_of_failed(std::string_view directives, std::string_view pass = "
     BOOST_TEST(client.receive_all() == "");
     return server.shorten(server.log());
 }
+
+/// A proxy whose upstream neither accepts nor refuses.
+struct Connecting {
+    explicit Connecting(std::string_view directives)
+        : server(proxying(fmt::format("error_log DIR/info info; {}", directives), "127.0.0.1:PORT2",
+                          "127.0.0.1:PORT"))
+    {
+        upstream.fill_queue();
+    }
+
+    [[nodiscard]] Client connect() const
+    {
+        Client client = server.connect();
+        server.turn_until([&] { return server.connections().size() == 2; });
+        return client;
+    }
+
+    Server server;
+    Upstream upstream{static_cast<std::uint16_t>(server.port + 1), 0};
+};
 
 int option_of(const Connection& c, int level, int name)
 {
@@ -163,6 +184,33 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_upstream_ends_the_session_once_the_client_ha
     BOOST_TEST(contains(read_file(proxied.server.dir / "info"),
                         "upstream disconnected, bytes from/to client:0/3000000, bytes from/to "
                         "upstream:3000000/0\n"));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_buffered_when_both_sides_have_ended_is_delivered)
+{
+    for (const std::string half_close : {"off", "on"}) {
+        const Proxied proxied(proxying("proxy_half_close " + half_close + ";"));
+        Connection& c = *session_of(proxied.server).connection;
+        Connection& pc = peer_of(proxied.server);
+        {
+            const FakeCall full(Call::send, {.err = EAGAIN}, FakeCall::always);
+            proxied.client.send("question");
+            proxied.peer.send("answer");
+            proxied.server.turn_until([&] { return c.buffered != 0 && pc.buffered != 0; });
+            proxied.client.end();
+            proxied.server.turn_until([&] { return c.read->eof != 0; });
+            proxied.peer.end();
+            proxied.server.turn_until([&] { return c.fd == -1 || pc.read->eof != 0; });
+        }
+        BOOST_TEST_REQUIRE(proxied.server.connections().size() == 2);
+        for (Event* wev : {c.write, pc.write}) {
+            wev->ready = 1;
+            post_event(*wev, posted_events);
+        }
+        proxied.finish();
+        BOOST_TEST(proxied.peer.receive_all() == "question");
+        BOOST_TEST(proxied.client.receive_all() == "answer");
+    }
 }
 
 BOOST_AUTO_TEST_CASE(with_half_close_the_other_side_may_go_on)
@@ -277,6 +325,43 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_does_not_answer_is_given_up)
                                       "connecting to upstream, client: 127.0.0.1, "));
 }
 
+BOOST_AUTO_TEST_CASE(a_client_that_is_gone_while_the_upstream_is_being_connected_ends_the_session)
+{
+    for (const bool reset : {false, true}) {
+        const Connecting connecting(reset ? "proxy_half_close on;" : "proxy_protocol on;");
+        Client client = connecting.connect();
+        if (reset) {
+            client.send("question");
+            connecting.server.turn_until(
+                [&] { return session_of(connecting.server).received > 0; });
+            client.reset();
+        } else {
+            client.close();
+        }
+        connecting.server.finish();
+        BOOST_TEST(contains(
+            read_file(connecting.server.dir / "info"),
+            reset ? "recv() failed (104: "
+                  : "client "
+                    "disconnected, bytes from/to client:0/0, bytes from/to upstream:0/0\n"));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_waits_for_an_answer_or_has_said_something_is_not_gone)
+{
+    for (const std::string half_close : {"off", "on"}) {
+        const Connecting connecting("proxy_half_close " + half_close + ";");
+        const Client client = connecting.connect();
+        if (half_close == "off") {
+            client.send("log line");
+        }
+        client.end();
+        connecting.server.turn_until(
+            [&] { return session_of(connecting.server).connection->read->eof != 0; });
+        BOOST_TEST(connecting.server.connections().size() == 2);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_session_where_nothing_happens_is_closed)
 {
     const Proxied proxied(proxying("proxy_timeout 20s;"));
@@ -320,6 +405,16 @@ BOOST_AUTO_TEST_CASE(a_rate_holds_the_source_back)
     proxied.server.turn_until([&] { return s.received > before; });
     BOOST_TEST(s.received <= before + 2048);
     BOOST_TEST((proxied.peer.receive(1000) == numbers(1000)));
+}
+
+BOOST_AUTO_TEST_CASE(a_rate_goes_by_the_monotonic_clock)
+{
+    const Proxied proxied(proxying("proxy_upload_rate 1k;"));
+    const StreamSession& s = session_of(proxied.server);
+    proxied.client.send(numbers(10'000));
+    proxied.server.turn_until([&] { return s.received > 0; });
+    Server::pass(5000);
+    BOOST_TEST(s.received >= 6 * 1024);
 }
 
 BOOST_AUTO_TEST_CASE(a_source_that_is_held_back_and_silent_has_a_timeout_again)

@@ -1,5 +1,6 @@
 // Who is chosen: by weight, by load, and not when it has failed.
 
+#include <cerrno>
 #include <string>
 
 #include <boost/test/unit_test.hpp>
@@ -8,6 +9,7 @@
 #include "stream/stream_upstream_round_robin.hpp"
 #include "test/stream/server.hpp"
 #include "test/stream/upstream.hpp"
+#include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
 namespace ngx::test {
@@ -92,7 +94,7 @@ BOOST_AUTO_TEST_CASE(who_has_failed_is_left_alone_for_a_while)
     BOOST_TEST(fails() == 2U);
     BOOST_TEST(count(server.log(), "upstream server temporarily disabled") == 1U);
 
-    peers_of(server).peer[0].checked -= 11;
+    peers_of(server).peer[0].checked -= 11'000;  // whatever the wall clock says
     peers_of(server).peer[0].effective_weight = 1;
     BOOST_TEST(ask(server) + ask(server) == "bb");
     BOOST_TEST(fails() == 3U);
@@ -112,10 +114,41 @@ BOOST_AUTO_TEST_CASE(who_has_recovered_counts_as_new)
     const Server server(balanced("server unix:DIR/a; server unix:DIR/b;"));
     StreamUpstreamRrPeer& peer = peers_of(server).peer[0];
     peer.fails = 1;
-    peer.accessed = time() - 30;
+    peer.accessed = current_msec - 30'000;
     peer.checked = peer.accessed;
     BOOST_TEST(ask(server) == "a");
     BOOST_TEST(peer.fails == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_without_free_ports_does_not_blame_the_peer)
+{
+    const Server server(balanced("server unix:DIR/a; server unix:DIR/b;"));
+    StreamUpstreamRrPeer& peer = peers_of(server).peer[0];
+    peer.fails = 1;
+    peer.max_fails = 2;
+    peer.accessed = current_msec - 30'000;
+    peer.checked = peer.accessed;
+
+    const Client client = server.connect();
+    const FakeCall connect(Call::connect, {.err = EADDRNOTAVAIL});
+    BOOST_TEST(server.serve([&] { return client.receive_all(); }) == "b");
+    BOOST_TEST(connect.calls() == 2);
+    BOOST_TEST(peer.fails == 1);  // it was not tried, either
+    BOOST_TEST(peer.conns == 0);
+    BOOST_TEST(contains(server.log(), "[crit] "));
+    BOOST_TEST(contains(server.log(), "(99: Cannot assign requested address)"));
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_would_overflow_are_refused)
+{
+    for (const std::string param :
+         {"weight=9223372036854775807", "weight=2147483648", "fail_timeout=9223372036854776"}) {
+        BOOST_TEST(contains(refusal(balanced("server unix:DIR/a " + param + ";")),
+                            "invalid parameter \"" + param + "\" in "));
+    }
+    BOOST_TEST(sequence("server unix:DIR/a weight=2147483647; server unix:DIR/b;", 2) == "aa");
+    BOOST_TEST(sequence("least_conn; server unix:DIR/a weight=2147483647; server unix:DIR/b;", 2) ==
+               "aa");
 }
 
 BOOST_AUTO_TEST_CASE(a_single_server_is_tried_however_often_it_fails)
