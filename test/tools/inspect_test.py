@@ -305,6 +305,20 @@ class CommandLine(WithFiles):
         for view in VIEWS:
             self.assertIn(f"  {view}", result.stdout)
 
+    def test_it_says_from_where_a_relative_file_was_taken(self) -> None:
+        name = "tools/run"  # relative, and here wherever this is: no configuration
+        result = subprocess.run(
+            [os.environ["INSPECT"], "events", "-c", name, "-p", self.dir],
+            cwd=ROOT, capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"a relative -c is taken from the prefix (-p), {self.dir}\n", result.stderr)
+        self.assertIn(f"the file of that name here is -c {ROOT / name}\n", result.stderr)
+
+        # What is not a matter of the folder needs no such word.
+        self.write("bad.conf", "bad;")
+        result = inspect("events", "-c", "bad.conf", "-p", self.dir)
+        self.assertNotIn("relative", result.stderr)
+
     def test_what_makes_no_sense_is_refused(self) -> None:
         self.assertIn("a view is missing", self.refused())
         self.assertIn('there is no view "x"', self.refused("x"))

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 #include <optional>
@@ -77,7 +78,7 @@ po::options_description descriptions(Options& options)
     Source& source = options.source;
     add("conf,c",
         po::value(&source.conf_file)->value_name("FILE")->default_value(default_conf_path),
-        "the configuration");
+        "the configuration; a relative one is taken from the prefix");
     add("prefix,p", po::value(&source.prefix)->value_name("DIR")->default_value(default_prefix),
         "the prefix");
     add("global,g", po::value(&source.conf_param)->value_name("TEXT"),
@@ -156,11 +157,28 @@ int show(const Options& options, const Reading& reading)
     return 0;
 }
 
+/// The server takes a relative -c from the prefix, which is seldom where the user stands.
+void explain_relative(const Source& source)
+{
+    namespace fs = std::filesystem;
+    const fs::path file = source.conf_file;
+    std::error_code error;
+    if (file.is_relative() && !fs::exists(source.prefix / file, error)) {
+        fmt::print(stderr, "ngxx-inspect: a relative -c is taken from the prefix (-p), {}\n",
+                   source.prefix);
+        if (fs::exists(file, error)) {
+            fmt::print(stderr, "ngxx-inspect: the file of that name here is -c {}\n",
+                       fs::absolute(file).string());
+        }
+    }
+}
+
 int run(const Options& options)
 {
     const Reading reading(options.source);
     fmt::print(stderr, "{}", reading.log());
     if (!reading.ok()) {
+        explain_relative(options.source);
         if (options.view.empty()) {
             fmt::print("{}\n", crossplane(reading).dump(2));
         }
