@@ -53,6 +53,7 @@ FaultState* state;
 bool fails(const char* call, std::string_view path = {})
 {
     if (!state || !state->armed.load(std::memory_order_acquire) ||
+        (state->pid != 0 && state->pid != ::syscall(SYS_getpid)) ||
         std::strcmp(state->call.data(), call) != 0 || path.find(state->part.data()) == path.npos) {
         return false;
     }
@@ -76,6 +77,13 @@ Function* real(const char* name)
 int open_file(const char* path, int flags, mode_t mode)
 {
     return fails("open", path) ? -1 : static_cast<int>(::syscall(SYS_open, path, flags, mode));
+}
+
+/// The C library's own allocations do not fail: what looks users up there aborts the process then.
+bool is_libc(const void* caller)
+{
+    Dl_info info{};
+    return ::dladdr(caller, &info) != 0 && std::strstr(info.dli_fname, "/libc.so") != nullptr;
 }
 
 /// accept(2) hands out what has become of the connection in the meantime, or what a firewall says
@@ -256,6 +264,27 @@ int select(int n, fd_set* read, fd_set* write, fd_set* except, timeval* timeout)
 int eventfd(unsigned count, int flags)
 {
     return fails("eventfd") ? -1 : static_cast<int>(::syscall(SYS_eventfd2, count, flags));
+}
+
+/// Where operator new takes memory from. A fault takes both for one call.
+void* malloc(size_t size)
+{
+    static void* (*libc)(size_t) = nullptr;
+    if (state && state->armed && !is_libc(__builtin_return_address(0)) && fails("malloc")) {
+        return nullptr;
+    }
+    libc = libc ? libc : real<void*(size_t)>("malloc");
+    return libc(size);
+}
+
+void* aligned_alloc(size_t align, size_t size)
+{
+    static void* (*libc)(size_t, size_t) = nullptr;
+    if (fails("malloc")) {
+        return nullptr;
+    }
+    libc = libc ? libc : real<void*(size_t, size_t)>("aligned_alloc");
+    return libc(align, size);
 }
 
 /// What the C library has no functions for. The kernel takes up to six arguments of a word each.

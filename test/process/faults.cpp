@@ -60,6 +60,7 @@ void Faults::arm(const Fault& fault)
     copy_text(state_->call, fault.call);
     copy_text(state_->part, fault.part);
     state_->err = fault.err;
+    state_->pid = fault.pid;
     state_->pass = fault.pass;
     state_->left = fault.times;
     state_->hits = 0;

@@ -23,6 +23,7 @@ struct FaultState {
     std::array<char, 32> call{};
     std::array<char, 96> part{};  // of the path, for open(); empty for any
     int err = 0;
+    pid_t pid = 0;
     std::atomic<int> pass = 0;  // so many calls go well before the first that fails
     std::atomic<int> left = 0;  // so many are still to fail
     std::atomic<int> hits = 0;  // so many have failed
@@ -36,6 +37,7 @@ struct Fault {
     int times = 1;
     int pass = 0;
     std::string part{};
+    pid_t pid = 0;  // of the process in which it fails; 0 for any
 };
 
 /// A fault that does not end.
