@@ -11,6 +11,7 @@
 
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/palloc.hpp"
 #include "core/string.hpp"
 
@@ -470,8 +471,9 @@ Rc run_handler(Conf& cf, Token rc)
     return Rc::error;
 }
 
-Rc parse_directives(Conf& cf, ParseType type)
-{
+/// What a directive throws is an error at its place, as is memory that runs out.
+Rc parse_directives(Conf& cf, ParseType type) noexcept
+try {
     for (;;) {
         const Token rc = conf_read_token(cf);
         if (check_end(cf, type, rc) != Rc::ok) {
@@ -484,50 +486,69 @@ Rc parse_directives(Conf& cf, ParseType type)
             return Rc::error;
         }
     }
+} catch (...) {
+    conf_log_error(log_emerg, cf, exception_errno(), "{}", exception_text());
+    return Rc::error;
 }
 
-/// Keeps the file's text for -T, unless the file was read before.
+/// Where to keep the file's text for -T; null without -T, and if the file was read before.
 ///
 /// nginx: ngx_conf_add_dump()
-void conf_add_dump(Conf& cf, std::string_view filename)
+ConfDump* conf_add_dump(Cycle& cycle, std::string_view filename)
 {
-    auto& dumps = cf.cycle->config_dump;
+    auto& dumps = cycle.config_dump;
     const auto same = [&](const ConfDump& dump) { return dump.name == filename; };
-    if (std::ranges::none_of(dumps, same)) {
-        cf.conf_file->dump = &dumps.emplace_back(ConfDump{std::string(filename), {}});
+    if (!dump_config || std::ranges::any_of(dumps, same)) {
+        return nullptr;
     }
+    return &dumps.emplace_back(ConfDump{std::string(filename), {}});
+}
+
+/// Differs from nginx: a FIFO is refused, for nginx waits for a writer, and reads it as an empty
+/// file in the end.
+Rc measure_file(Conf& cf, ConfFile& file) noexcept
+{
+    struct stat info {};
+    if (::fstat(file.fd, &info) == -1) {
+        log_error(log_emerg, cf.log, errno, "fstat() \"{}\" failed", file.name);
+    }
+    file.size = info.st_size;
+    if (S_ISFIFO(info.st_mode)) {
+        conf_log_error(log_emerg, cf, 0, "\"{}\" is a FIFO", file.name);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+Rc parse_open_file(Conf& cf, ConfFile& file)
+{
+    if (measure_file(cf, file) != Rc::ok) {
+        return Rc::error;
+    }
+    ConfFile* const prev = std::exchange(cf.conf_file, &file);
+    const Rc rc = parse_directives(cf, ParseType::file);
+    cf.conf_file = prev;
+    return rc;
 }
 
 Rc parse_file(Conf& cf, std::string_view filename)
 {
-    const int fd = ::open(filename.data(), O_RDONLY | O_CLOEXEC);
-    if (fd == invalid_file) {
+    ConfFile file{.name = filename, .buffer = std::string(conf_buffer, '\0')};
+    file.dump = conf_add_dump(*cf.cycle, filename);
+    if (conf_observer) {
+        conf_observer->file(filename, conf_observer->data);
+    }
+    file.fd = ::open(filename.data(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (file.fd == invalid_file) {
         conf_log_error(log_emerg, cf, errno, "open() \"{}\" failed", filename);
         return Rc::error;
     }
 
-    ConfFile file{.fd = fd, .name = filename, .buffer = std::string(conf_buffer, '\0')};
-    ConfFile* const prev = std::exchange(cf.conf_file, &file);
-
-    struct stat info {};
-    if (::fstat(fd, &info) == -1) {
-        log_error(log_emerg, cf.log, errno, "fstat() \"{}\" failed", filename);
-    }
-    file.size = info.st_size;
-
-    if (conf_observer) {
-        conf_observer->file(filename, conf_observer->data);
-    }
-    if (dump_config) {
-        conf_add_dump(cf, filename);
-    }
-    Rc rc = parse_directives(cf, ParseType::file);
-
-    if (::close(fd) == -1) {
+    Rc rc = parse_open_file(cf, file);
+    if (::close(file.fd) == -1) {
         log_error(log_alert, cf.log, errno, "close() {} failed", filename);
         rc = Rc::error;
     }
-    cf.conf_file = prev;
     return rc;
 }
 
@@ -585,13 +606,11 @@ const char* conf_parse(Conf& cf, std::optional<std::string_view> filename)
 const char* conf_parse_text(Conf& cf, std::string_view name, std::string_view text)
 {
     ConfFile file{.name = name, .buffer = std::string(text), .last = text.size()};
-    ConfFile* const prev = std::exchange(cf.conf_file, &file);
-    if (dump_config) {
-        conf_add_dump(cf, name);
-        if (file.dump) {
-            file.dump->buffer = text;
-        }
+    file.dump = conf_add_dump(*cf.cycle, name);
+    if (file.dump) {
+        file.dump->buffer = text;
     }
+    ConfFile* const prev = std::exchange(cf.conf_file, &file);
     const Rc rc = parse_directives(cf, ParseType::file);
     cf.conf_file = prev;
     return rc == Rc::ok ? conf_ok : conf_error;

@@ -11,12 +11,14 @@
 
 #include <fmt/format.h>
 
+#include "core/exception.hpp"
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
+#include "os/unix/files.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
 
@@ -46,19 +48,16 @@ const CoreModule& core_ctx(const Module& module) noexcept
 }
 
 /// A cycle that starts where the old one started.
-Cycle* clone_cycle(Cycle& old_cycle)
+void clone_cycle(Cycle& cycle, const Cycle& old_cycle)
 {
-    Cycle* cycle = create_cycle(old_cycle.log);
-    cycle->old_cycle = &old_cycle;
-    cycle->conf_prefix = old_cycle.conf_prefix;
-    cycle->prefix = old_cycle.prefix;
-    cycle->error_log = old_cycle.error_log;
-    cycle->conf_file = old_cycle.conf_file;
-    cycle->conf_text = old_cycle.conf_text;
-    cycle->conf_param = old_cycle.conf_param;
-    cycle->generation = old_cycle.generation + 1;
-    cycle->conf_ctx = cycle->pool->pcalloc<void*>(max_module);
-    return cycle;
+    cycle.conf_prefix = old_cycle.conf_prefix;
+    cycle.prefix = old_cycle.prefix;
+    cycle.error_log = old_cycle.error_log;
+    cycle.conf_file = old_cycle.conf_file;
+    cycle.conf_text = old_cycle.conf_text;
+    cycle.conf_param = old_cycle.conf_param;
+    cycle.generation = old_cycle.generation + 1;
+    cycle.conf_ctx = cycle.pool->pcalloc<void*>(max_module);
 }
 
 Rc set_hostname(Cycle& cycle)
@@ -152,18 +151,13 @@ Rc update_pidfile(Cycle& cycle)
     return Rc::ok;
 }
 
-int open_append(const std::string& name) noexcept
-{
-    return ::open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-}
-
 Rc open_files(Cycle& cycle)
 {
     for (OpenFile& file : cycle.open_files) {
         if (file.name.empty()) {
             continue;
         }
-        file.fd = open_append(file.name);
+        file.fd = open_append(file.name.c_str());
         log_debug(log_debug_core, cycle.log, 0, "log: {} {} \"{}\"", fmt::ptr(&file), file.fd,
                   file.name);
         if (file.fd == invalid_file) {
@@ -373,10 +367,10 @@ void clean_old_cycles(Event& ev) noexcept
 /// Differs from nginx: the old cycle's logs stay open until then, too, as its connections log
 /// to them; nginx closes them here, and what gets their descriptors next receives the lines. So
 /// that many reloads do not hold many logs open, each reload frees what it can, too.
-void retire_cycle(Cycle& cycle)
+void retire_cycle(Cycle& cycle) noexcept
 {
     free_finished_cycles();
-    old_cycles.push_back(cycle.old_cycle);
+    old_cycles.push_back(cycle.old_cycle);  // prepare_cycle() has made room
 
     Event& ev = state.cleaner_event;
     ev.handler = clean_old_cycles;
@@ -389,7 +383,7 @@ void retire_cycle(Cycle& cycle)
 }
 
 /// Gives back what a cycle that failed has opened.
-Cycle* roll_back(Cycle* cycle, Log* log)
+Cycle* roll_back(Cycle* cycle, Log* log) noexcept
 {
     cycle->log = log;
     if (!test_config) {
@@ -425,11 +419,60 @@ Rc open_cycle(Cycle& cycle)
 
 Rc read_conf(Cycle& cycle)
 {
+    clone_cycle(cycle, *cycle.old_cycle);
     if (set_hostname(cycle) != Rc::ok || cycle_modules(cycle) != Rc::ok ||
         create_confs(cycle) != Rc::ok || parse_conf(cycle) != Rc::ok) {
         return Rc::error;
     }
     return init_confs(cycle);
+}
+
+/// Everything that can be undone.
+Rc prepare_cycle(Cycle& cycle)
+{
+    if (read_conf(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    if (process == Process::signaller) {
+        return Rc::ok;
+    }
+    old_cycles.reserve(old_cycles.size() + 1);
+    return open_cycle(cycle);
+}
+
+/// Calls init_module of every module.
+///
+/// Differs from nginx: at a reload an error leaves the old cycle, as any other does; nginx's master
+/// exits there, and its workers go on without one. What the modules keep outside of their
+/// configuration may be the new cycle's by then, so that the old one calls its hooks once more. A
+/// hook that throws has failed.
+Rc start_modules(Cycle& cycle)
+{
+    const auto init = [](Cycle& c) { return no_throw(c.log, [&] { return init_modules(c); }); };
+    if (init(cycle) == Rc::ok) {
+        return Rc::ok;
+    }
+    Cycle& old = *cycle.old_cycle;
+    if (is_init_cycle(old)) {
+        event_unlink_all();
+    } else if (init(old) != Rc::ok) {
+        log_error(log_alert, old.log, 0, "the modules of the old configuration go on unprepared");
+    }
+    return Rc::error;
+}
+
+/// The new cycle is the one that counts: there is no way back.
+void commit_cycle(Cycle& cycle) noexcept
+{
+    Cycle& old = *cycle.old_cycle;
+    close_old_listening_sockets(cycle);
+    if (process == Process::master || is_init_cycle(old)) {
+        free_shared_memory(old, [&](const void* addr) { return has_memory(cycle, addr); });
+        cycle.old_cycle = nullptr;
+        destroy_cycle_pools(&old);
+    } else {
+        retire_cycle(cycle);
+    }
 }
 
 }  // namespace
@@ -443,44 +486,38 @@ Cycle* create_cycle(Log* log)
     return cycle;
 }
 
-Cycle* init_cycle(Cycle* old_cycle)
+Cycle* init_cycle(Cycle* old_cycle) noexcept
 {
     time_force_update();
     time_update();
 
     Log* const log = old_cycle->log;
-    Cycle* cycle = clone_cycle(*old_cycle);
-
-    if (read_conf(*cycle) != Rc::ok) {
-        return roll_back(cycle, log);
+    Cycle* cycle = nullptr;
+    const Rc rc = no_throw(log, [&] {
+        cycle = create_cycle(log);
+        cycle->old_cycle = old_cycle;
+        return prepare_cycle(*cycle);
+    });
+    if (rc != Rc::ok) {
+        return cycle ? roll_back(cycle, log) : nullptr;
     }
     if (process == Process::signaller) {
         return cycle;
     }
-    if (open_cycle(*cycle) != Rc::ok) {
-        return roll_back(cycle, log);
-    }
+
     if (!test_config) {
         configure_listening_sockets(*cycle);
     }
-
-    // From here on the new cycle is the one that counts: there is no way back.
     if (!use_stderr) {
         (void)log_redirect_stderr(*cycle);
     }
-    if (init_modules(*cycle) != Rc::ok) {
-        event_unlink_all();
-        std::exit(1);
+    if (start_modules(*cycle) != Rc::ok) {
+        if (!use_stderr) {
+            (void)log_redirect_stderr(*old_cycle);
+        }
+        return roll_back(cycle, log);
     }
-
-    close_old_listening_sockets(*cycle);
-    if (process == Process::master || is_init_cycle(*old_cycle)) {
-        free_shared_memory(*old_cycle, [&](const void* addr) { return has_memory(*cycle, addr); });
-        cycle->old_cycle = nullptr;
-        destroy_cycle_pools(old_cycle);
-    } else {
-        retire_cycle(*cycle);
-    }
+    commit_cycle(*cycle);
     return cycle;
 }
 
@@ -564,7 +601,7 @@ int signal_process(Cycle& c, std::string_view sig)
     log_error(log_notice, c.log, 0, "signal process started");
 
     const std::string_view name = *get_conf<CoreConf>(c.conf_ctx)->pid;
-    const int fd = ::open(name.data(), O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(name.data(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd == invalid_file) {
         log_error(log_err, c.log, errno, "open() \"{}\" failed", name);
         return 1;
@@ -622,7 +659,7 @@ void reopen_file(OpenFile& file, uid_t user, Log* log)
         file.flush(file, log);
     }
 
-    const int fd = open_append(file.name);
+    const int fd = open_append(file.name.c_str());
     log_debug(log_debug_event, log, 0, "reopen file \"{}\", old:{} new:{}", file.name, file.fd, fd);
     if (fd == invalid_file) {
         log_error(log_emerg, log, errno, "open() \"{}\" failed", file.name);
@@ -662,9 +699,13 @@ void shutdown_timer_handler(Event&) noexcept
 void reopen_files(Cycle& c, uid_t user)
 {
     for (OpenFile& file : c.open_files) {
-        if (!file.name.empty()) {
-            reopen_file(file, user, c.log);
+        if (file.name.empty()) {
+            continue;
         }
+        (void)no_throw(c.log, [&] {  // as the file's flush() may do
+            reopen_file(file, user, c.log);
+            return Rc::ok;
+        });
     }
     (void)log_redirect_stderr(c);
 }

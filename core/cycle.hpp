@@ -132,7 +132,7 @@ struct CoreConf {
     std::string oldpid{};
 
     std::vector<std::string_view> env{};  // NAME or NAME=VALUE
-    std::vector<char*> environment{};     // as set_environment() made it; ends in a null pointer
+    std::vector<char*> environment{};     // made of `env`; ends in a null pointer
 };
 
 /// The cycle that runs; before the first, one that has only a log. The one name that keeps its
@@ -151,11 +151,11 @@ Cycle* create_cycle(Log* log);
 
 /// Reads the configuration into a new cycle, opens its files and sockets, calls init_module of
 /// every module, and closes what only the old cycle used. Null after an error, which has been
-/// logged; the old cycle is then as it was. In a process without a master the old cycle lives on
+/// logged; the old cycle is then as it was, whatever has thrown. In a process without a master the old cycle lives on
 /// until its last connection is closed; otherwise it is gone.
 ///
 /// nginx: ngx_init_cycle()
-Cycle* init_cycle(Cycle* old_cycle);
+Cycle* init_cycle(Cycle* old_cycle) noexcept;
 
 /// Closes the files that a cycle opened and frees it with all that is in it.
 ///
@@ -187,8 +187,8 @@ ShmZone* shared_memory_add(Conf& cf, std::string_view name, std::size_t size, co
 /// nginx: ngx_signal_process()
 int signal_process(Cycle& c, std::string_view sig);
 
-/// Opens all files again by their names, for a log rotation. `user` becomes their owner, unless
-/// it is -1.
+/// Opens all files again by their names, for a log rotation; one that fails keeps its descriptor.
+/// `user` becomes their owner, unless it is -1.
 ///
 /// nginx: ngx_reopen_files()
 void reopen_files(Cycle& c, uid_t user);

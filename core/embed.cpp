@@ -7,6 +7,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/log.hpp"
 #include "core/module.hpp"
 #include "core/palloc.hpp"
@@ -20,8 +21,6 @@
 namespace ngx {
 
 namespace {
-
-constexpr int exit_fatal = 2;
 
 /// Frees the slots of what is still open.
 void close_connections(Cycle& cycle) noexcept
@@ -72,7 +71,7 @@ Cycle* start_cycle(Cycle& old)
     }
     ngx_cycle = cycle;
     use_stderr = false;
-    if (init_process_modules(*cycle) != Rc::ok) {
+    if (no_throw(cycle->log, [&] { return init_process_modules(*cycle); }) != Rc::ok) {
         event_unlink_all();
         std::exit(exit_fatal);
     }

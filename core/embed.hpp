@@ -16,9 +16,9 @@ Cycle* init_library();
 
 /// Reads the configuration into a new cycle, which becomes ngx_cycle, and makes its modules ready
 /// for process_events_and_timers(): with the cycle of init_library() a start, with one that runs a
-/// reload. Null after a log line if the configuration is refused; then the old cycle goes on. What
-/// a module cannot start with ends the process, as it ends the server: with status 1 in
-/// init_module, 2 in init_process. A reload points descriptor 2 at the error log.
+/// reload. Null after a log line if the configuration is refused, as also init_module of a module
+/// may do; then the old cycle goes on. What a module cannot start with in init_process ends the
+/// process with status 2, as it ends the server. A reload points descriptor 2 at the error log.
 Cycle* start_cycle(Cycle& old);
 
 /// The end of all cycles: calls exit_process of the modules, closes connections and listeners,

@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <fcntl.h>
 #include <string>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "core/string.hpp"
 #include "core/syslog.hpp"
 #include "core/times.hpp"
+#include "os/unix/files.hpp"
 #include "os/unix/os.hpp"
 
 namespace ngx {
@@ -265,7 +265,7 @@ Log* log_init(const char* prefix, const char* error_log_name)
 
     if (!name.empty()) {
         const std::string path = built_in_log_path(prefix, name);
-        state.file.fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+        state.file.fd = open_append(path.c_str());
         if (state.file.fd == invalid_file) {
             log_stderr(errno, "[alert] could not open error log file: open() \"{}\" failed", path);
             state.file.fd = STDERR_FILENO;

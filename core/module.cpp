@@ -4,6 +4,7 @@
 
 #include "core/conf_file.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/module_signature.hpp"
 #include "core/palloc.hpp"
 
@@ -152,7 +153,10 @@ void exit_process_modules(Cycle& cycle)
 {
     for (const Module* module : modules_of(cycle)) {
         if (module->exit_process) {
-            module->exit_process(cycle);
+            (void)no_throw(cycle.log, [&] {
+                module->exit_process(cycle);
+                return Rc::ok;
+            });
         }
     }
 }

@@ -31,8 +31,8 @@ inline constexpr std::size_t max_dynamic_modules = 128;
 /// out. What it does beyond that stands in `ctx`, whose type follows from `type`: CoreModule,
 /// EventModule or StreamModule.
 ///
-/// A hook that returns an error ends the process: init_module's with status 1, init_process's
-/// with 2.
+/// A hook that returns an error or throws: init_module's refuses the configuration, which ends a
+/// start with status 1; init_process's ends the process with status 2.
 ///
 /// nginx: ngx_module_t
 struct Module {

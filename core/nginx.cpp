@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <exception>
 #include <fcntl.h>
 #include <grp.h>
 #include <optional>
@@ -20,6 +21,7 @@
 
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/log.hpp"
 #include "core/module.hpp"
 #include "core/module_signature.hpp"
@@ -245,6 +247,39 @@ void* core_module_create_conf(Cycle& cycle)
     return cycle.pool->create<CoreConf>();
 }
 
+/// The entry NAME=VALUE of the environment at the start, or null.
+char* find_in_environ(std::string_view name) noexcept
+{
+    for (char** p = state.os_environ; p && *p; p++) {
+        const std::string_view entry = *p;
+        if (entry.starts_with(name) && entry.substr(name.size()).starts_with('=')) {
+            return *p;
+        }
+    }
+    return nullptr;
+}
+
+/// The entries that the `env` directives ask for.
+std::vector<char*> make_environment(const CoreConf& ccf)
+{
+    std::vector<char*> environment;
+    const auto add = [&](std::string_view var) {
+        char* const entry =
+            var.find('=') != var.npos ? const_cast<char*>(var.data()) : find_in_environ(var);
+        if (entry) {
+            environment.push_back(entry);
+        }
+    };
+    std::ranges::for_each(ccf.env, add);
+
+    // Without TZ the log's times would change with the first worker.
+    const auto is_tz = [](std::string_view var) { return var == "TZ" || var.starts_with("TZ="); };
+    if (std::ranges::none_of(ccf.env, is_tz)) {
+        add("TZ");
+    }
+    return environment;
+}
+
 /// A reload may not change the lock file: workers of both cycles lock it.
 void init_lock_file(Cycle& cycle, std::string_view lock_file)
 {
@@ -316,6 +351,8 @@ const char* core_module_init_conf(Cycle& cycle, void* conf)
         return conf_error;
     }
     init_lock_file(cycle, nonempty_or(ccf.lock_file, default_lock_path));
+    ccf.environment = make_environment(ccf);
+    ccf.environment.push_back(nullptr);
     return conf_ok;
 }
 
@@ -520,18 +557,6 @@ const char* load_module(Conf& cf, const Command&, void*)
         log_debug(log_debug_core, cf.log, 0, "module: {} i:{}", (*module)->name, (*module)->index);
     }
     return conf_ok;
-}
-
-/// The entry NAME=VALUE of the environment at the start, or null.
-char* find_in_environ(std::string_view name) noexcept
-{
-    for (char** p = state.os_environ; *p; p++) {
-        const std::string_view entry = *p;
-        if (entry.starts_with(name) && entry.substr(name.size()).starts_with('=')) {
-            return *p;
-        }
-    }
-    return nullptr;
 }
 
 /// nginx: ngx_save_argv()
@@ -813,35 +838,20 @@ constexpr CoreModule core_module_ctx = {
 
 int main(int argc, char** words) noexcept
 {
+    std::set_terminate(last_words);
     try {
         return start(argc, words);
-    } catch (const std::exception& e) {
-        log_stderr(0, "[emerg] {}", e.what());
+    } catch (...) {
+        if (ngx_cycle) {
+            log_exception(ngx_cycle->log);
+        } else {
+            log_stderr(exception_errno(), "[emerg] {}", exception_text());
+        }
         return 1;
     }
 }
 
 namespace {
-
-/// The entries that the `env` directives ask for.
-std::vector<char*> make_environment(CoreConf& ccf)
-{
-    // Without TZ the log's times would change with the first worker.
-    const auto is_tz = [](std::string_view var) { return var == "TZ" || var.starts_with("TZ="); };
-    if (std::ranges::none_of(ccf.env, is_tz)) {
-        ccf.env.emplace_back("TZ");
-    }
-
-    std::vector<char*> environment;
-    for (const std::string_view var : ccf.env) {
-        char* const entry =
-            var.find('=') != var.npos ? const_cast<char*>(var.data()) : find_in_environ(var);
-        if (entry) {
-            environment.push_back(entry);
-        }
-    }
-    return environment;
-}
 
 /// The open listeners, as the new binary is to read them.
 std::string inherited_variable(const Cycle& cycle)
@@ -874,13 +884,7 @@ void set_paths(Cycle& cycle, std::string_view prefix, std::string_view conf_file
 
 void set_environment(Cycle& cycle)
 {
-    CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
-    if (!ccf.environment.empty()) {
-        return;
-    }
-    ccf.environment = make_environment(ccf);
-    ccf.environment.push_back(nullptr);
-    environ = ccf.environment.data();
+    environ = get_conf<CoreConf>(cycle.conf_ctx)->environment.data();
 }
 
 const cpu_set_t* get_cpu_affinity(const Cycle& cycle, std::size_t n)

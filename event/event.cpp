@@ -5,7 +5,6 @@
 #include <array>
 #include <bit>
 #include <cerrno>
-#include <cstdlib>
 #include <fstream>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -33,7 +32,6 @@ namespace ngx {
 namespace {
 
 constexpr std::int64_t default_connections = 512;
-constexpr int exit_fatal = 2;
 
 Atomic connection_counter0{1};
 Atomic stat_accepted0;
@@ -215,7 +213,12 @@ Rc clone_listeners(Cycle& cycle)
     if (test_config || !*get_conf<CoreConf>(cycle.conf_ctx)->master) {
         return Rc::ok;
     }
+    // All the memory at once: too many workers are refused before any of it is used.
     const std::size_t listeners = cycle.listening.size();
+    const auto shared = std::ranges::count_if(
+        cycle.listening, [](const Listening& ls) { return ls.reuseport == 1; });
+    const auto n = *get_conf<CoreConf>(cycle.conf_ctx)->worker_processes;
+    cycle.listening.reserve(listeners + static_cast<std::size_t>(shared * n));
     for (std::size_t i = 0; i < listeners; i++) {
         if (clone_listening(cycle, cycle.listening[i]) != Rc::ok) {
             return Rc::error;
@@ -333,6 +336,29 @@ void check_totals(const Cycle& cycle, const CoreConf& ccf, const EventConf& ecf)
     }
 }
 
+/// The slots, all of them free, in the order of their addresses.
+void init_connections(Cycle& cycle)
+{
+    const std::size_t n = cycle.connection_n;
+    cycle.connections = std::make_unique<Connection[]>(n);
+    cycle.read_events = std::make_unique<Event[]>(n);
+    cycle.write_events = std::make_unique<Event[]>(n);
+
+    Connection* next = nullptr;
+    for (std::size_t i = n; i-- > 0;) {
+        Connection& c = cycle.connections[i];
+        c.read = &cycle.read_events[i];
+        c.write = &cycle.write_events[i];
+        c.read->closed = 1;
+        c.read->instance = 1;
+        c.write->closed = 1;
+        c.data = next;
+        next = &c;
+    }
+    cycle.free_connections = next;
+    cycle.free_connection_n = n;
+}
+
 /// nginx: ngx_event_module_init()
 Rc event_module_init(Cycle& cycle)
 {
@@ -341,6 +367,9 @@ Rc event_module_init(Cycle& cycle)
 
     if (!test_config && process <= Process::master) {
         log_error(log_notice, cycle.log, 0, "using the \"{}\" event method", ecf.name);
+    }
+    if (!cycle.connections && cycle.old_cycle && cycle.old_cycle->connections) {
+        init_connections(cycle);  // of this process, while a reload can still be refused
     }
     state.timer_resolution = *ccf.timer_resolution;
     check_file_limit(cycle, ccf, ecf);
@@ -410,29 +439,6 @@ Rc init_files(Cycle& cycle)
                     cycle.files);
     }
     return Rc::ok;
-}
-
-/// The slots, all of them free, in the order of their addresses.
-void init_connections(Cycle& cycle)
-{
-    const std::size_t n = cycle.connection_n;
-    cycle.connections = std::make_unique<Connection[]>(n);
-    cycle.read_events = std::make_unique<Event[]>(n);
-    cycle.write_events = std::make_unique<Event[]>(n);
-
-    Connection* next = nullptr;
-    for (std::size_t i = n; i-- > 0;) {
-        Connection& c = cycle.connections[i];
-        c.read = &cycle.read_events[i];
-        c.write = &cycle.write_events[i];
-        c.read->closed = 1;
-        c.read->instance = 1;
-        c.write->closed = 1;
-        c.data = next;
-        next = &c;
-    }
-    cycle.free_connections = next;
-    cycle.free_connection_n = n;
 }
 
 /// A reload without a master: connections that may be closed when slots run short are still
@@ -514,8 +520,7 @@ Rc event_process_init(Cycle& cycle)
     use_exclusive_accept = false;
 
     if (event_method(cycle).actions.init(cycle, state.timer_resolution) != Rc::ok) {
-        event_unlink_all();
-        std::exit(exit_fatal);
+        return Rc::error;
     }
     if (init_timer_alarm(cycle) != Rc::ok) {
         return Rc::error;
@@ -523,7 +528,9 @@ Rc event_process_init(Cycle& cycle)
     if ((event_flags & use_fd_event) != 0 && init_files(cycle) != Rc::ok) {
         return Rc::error;
     }
-    init_connections(cycle);
+    if (!cycle.connections) {
+        init_connections(cycle);
+    }
     inherit_reusable_connections(cycle);
 
     for (Listening& ls : cycle.listening) {

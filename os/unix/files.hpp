@@ -25,6 +25,10 @@ inline int open_file(const char* name, int mode, int create = 0, mode_t access =
     return ::open(name, mode | create | O_CLOEXEC, access);
 }
 
+/// Opens a file that lines are appended to, such as a log, and creates it if need be. Neither this
+/// call nor a write to the descriptor waits. -1 and errno, for a FIFO without a reader ENXIO.
+int open_append(const char* name) noexcept;
+
 /// nginx: ngx_close_file()
 inline int close_file(int fd) noexcept
 {

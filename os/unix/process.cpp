@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/log.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
@@ -139,10 +140,12 @@ void unlock_mutexes(pid_t holder) noexcept
 }
 
 /// Notes in its slot how a child has ended, and logs it.
+///
+/// Differs from nginx: a worker that cannot start is given up only if its configuration has never
+/// served; else what it lacked, such as memory or descriptors, may be there in a moment. nginx goes
+/// on with a worker less.
 void note_exit(pid_t child, int status) noexcept
 {
-    constexpr int fatal_code = 2;  // it could not start, and would not a second time
-
     ProcessSlot unknown{.name = "unknown process"};
     ProcessSlot* slot = &unknown;
     for (int i = 0; i < last_process; i++) {
@@ -159,7 +162,8 @@ void note_exit(pid_t child, int status) noexcept
         log_error(log_notice, ngx_cycle->log, 0, "{} {} exited with code {}", slot->name, child,
                   WEXITSTATUS(status));
     }
-    if (WEXITSTATUS(status) == fatal_code && slot->respawn) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == exit_fatal && slot->respawn &&
+        slot->generation > served_generation) {
         log_error(log_alert, ngx_cycle->log, 0,
                   "{} {} exited with fatal code {} and cannot be respawned", slot->name, child,
                   WEXITSTATUS(status));
@@ -250,6 +254,7 @@ int install(const Signal& sig) noexcept
 Process process = Process::single;
 pid_t pid;
 pid_t parent;
+std::size_t served_generation;
 
 std::vector<std::string> argv;
 char** os_argv;
@@ -297,15 +302,37 @@ int free_slot(Log* log) noexcept
     return s;
 }
 
+/// The child's way: nothing of what it throws reaches the functions that its parent is in.
+[[noreturn]] void run_child(Cycle& cycle, SpawnProc proc, void* data) noexcept
+{
+    parent = pid;
+    pid = ::getpid();
+    log_pid = pid;
+    (void)no_throw(cycle.log, [&] {
+        proc(cycle, data);
+        return Rc::ok;
+    });
+    exit_child(exit_fatal);
+}
+
 void describe(ProcessSlot& slot, int respawn) noexcept
 {
     slot.exiting = 0;
+    slot.pause = 0;
     slot.respawn = respawn == process_respawn || respawn == process_just_respawn;
     slot.just_spawn = respawn == process_just_spawn || respawn == process_just_respawn;
     slot.detached = respawn == process_detached;
 }
 
 }  // namespace
+
+void exit_child(int status) noexcept
+{
+    if constexpr (have_asan) {
+        std::exit(status);
+    }
+    ::_exit(status);
+}
 
 pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, int respawn)
 {
@@ -332,11 +359,7 @@ pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, 
         }
         return invalid_pid;
     case 0:
-        parent = pid;
-        pid = ::getpid();
-        log_pid = pid;
-        proc(cycle, data);
-        break;
+        run_child(cycle, proc, data);
     default:
         break;
     }
@@ -345,6 +368,8 @@ pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, 
     slot.pid = child;
     slot.exited = 0;
     slot.generation = cycle.generation;
+    slot.started = monotonic_time();
+    slot.respawn_at = 0;
     if (respawn >= 0) {
         return child;
     }

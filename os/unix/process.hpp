@@ -26,7 +26,14 @@ extern char** os_argv;
 
 inline constexpr pid_t invalid_pid = -1;
 
-/// What a child runs; it does not return.
+/// The exit status of a process that could not start.
+inline constexpr int exit_fatal = 2;
+
+/// The last generation of which all workers have served. A later one whose worker exits with
+/// exit_fatal would not start a second time.
+extern std::size_t served_generation;
+
+/// What a child runs. If it returns, or throws, the child ends with exit_fatal.
 using SpawnProc = void (*)(Cycle& cycle, void* data);
 
 /// One child. Every process has the table, as it was when it was forked and as channel messages
@@ -42,6 +49,10 @@ struct ProcessSlot {
     void* data = nullptr;
     const char* name = nullptr;
     std::size_t generation = 0;  // of the configuration that it was started with
+
+    Msec started = 0;     // when it was forked, by monotonic_time()
+    Msec pause = 0;       // before it is started again, growing with each early end
+    Msec respawn_at = 0;  // one that has ended: when it is started again, or 0
 
     unsigned respawn : 1 = 0;     // start it again when it ends
     unsigned just_spawn : 1 = 0;  // the next command is for those before it
@@ -85,6 +96,13 @@ struct ExecCtx {
     std::vector<char*> argv;  // both end in a null pointer
     std::vector<char*> envp;
 };
+
+/// Ends a child.
+///
+/// Differs from nginx: destructors of static objects, and what atexit() was given, are the first
+/// process's and not run; nginx calls exit(). Under AddressSanitizer they are, for its report of
+/// leaks is among them.
+[[noreturn]] void exit_child(int status) noexcept;
 
 /// Starts a program as a detached child. Whether it could be executed, only its log line tells.
 ///

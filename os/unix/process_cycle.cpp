@@ -1,6 +1,7 @@
 #include "os/unix/process_cycle.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -13,12 +14,15 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/log.hpp"
 #include "core/nginx.hpp"
+#include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
@@ -52,23 +56,24 @@ std::size_t ngx_worker;
 
 namespace {
 
-constexpr int exit_fatal = 2;  // a master would not start such a worker again
 constexpr uid_t no_user = static_cast<uid_t>(-1);
 
 struct {
     int signal_fd = -1;  // written by a signal handler, read by the loop
 
-    int ready_fd = -1;  // a worker's, until it has told the master that it serves
+    int start_pipe[2] = {-1, -1};  // new workers write to it when they serve, the master reads
 
     Msec reload_msec = 0;         // when the last reload began, by monotonic_time()
     bool restart = false;         // workers are to be started, as the new binary is gone
-    bool respawn_later = false;   // a child could not be forked
     std::int64_t sigio_left = 0;  // how many more to pass over before the next TERM
 } state;
 
 [[noreturn]] void exit_process(int status)
 {
     event_unlink_all();
+    if (process == Process::worker) {
+        exit_child(status);
+    }
     std::exit(status);
 }
 
@@ -110,7 +115,11 @@ void close_signal_channel(Cycle& old)
 
 void init_process(Cycle& cycle)
 {
-    if (init_process_modules(cycle) != Rc::ok) {
+    const auto init = [&] {
+        set_environment(cycle);
+        return init_process_modules(cycle);
+    };
+    if (no_throw(cycle.log, init) != Rc::ok) {
         exit_process(exit_fatal);
     }
 }
@@ -120,13 +129,16 @@ void init_process(Cycle& cycle)
 {
     delete_pidfile(cycle);
     if (new_binary != 0) {
-        systemd_notify(fmt::format("MAINPID={}", new_binary), cycle.log);
+        systemd_notify_pid("", new_binary, cycle.log);
     }
     log_error(log_notice, cycle.log, 0, "exit");
 
     for (const Module* module : modules_of(cycle)) {
         if (module->exit_master) {
-            module->exit_master(cycle);
+            (void)no_throw(cycle.log, [&] {
+                module->exit_master(cycle);
+                return Rc::ok;
+            });
         }
     }
     close_listening_sockets(cycle);
@@ -179,7 +191,8 @@ void start_quit(Cycle& cycle)
 /// Differs from nginx: there a process without a master reads the new configuration, but never
 /// calls init_process for it, so that it has no connections and refuses every client until it is
 /// started again. Here the new cycle takes over the listeners and the idle connections, and
-/// those of the old cycle go on until they end.
+/// those of the old cycle go on until they end. A module that cannot start in init_process ends the
+/// process, as the old cycle has given its listeners away.
 Cycle* reload(Cycle* old)
 {
     log_error(log_notice, old->log, 0, "reconfiguring");
@@ -194,7 +207,6 @@ Cycle* reload(Cycle* old)
     init_process(*cycle);
     close_signal_channel(*old);
     init_signal_channel(*cycle);
-    set_environment(*cycle);
     close_idle_connections(*old);
     systemd_notify_ready(cycle->log);
     return cycle;
@@ -213,7 +225,6 @@ void wake_up() noexcept
 
 void single_process_cycle(Cycle* cycle)
 {
-    set_environment(*cycle);
     init_process(*cycle);
     init_signal_channel(*cycle);
     daemon_ready();
@@ -227,6 +238,7 @@ void single_process_cycle(Cycle* cycle)
 
         log_debug(log_debug_event, cycle->log, 0, "worker cycle");
         process_events_and_timers(*cycle);
+        systemd_notify_unsent(cycle->log);
 
         if (terminate) {
             notify_stopping(cycle->log);
@@ -254,22 +266,37 @@ namespace {
 
 constexpr Msec first_delay = 50;      // between the first and the second TERM
 constexpr Msec longest_delay = 1000;  // then KILL
+constexpr Msec retry_delay = 1000;    // after a fork() that failed
 constexpr int start_timeout_ms = 5000;
 
-/// "worker process", and from the first reload on "worker process #2".
-std::string process_title(std::string_view what, const Cycle& cycle)
+/// "master process", and from the first reload on "master process #2"; and the words of the command
+/// line. Without memory the old title stays.
+void set_master_title(const Cycle& cycle) noexcept
 {
-    return cycle.generation > 1 ? fmt::format("{} #{}", what, cycle.generation) : std::string(what);
+    (void)no_throw(cycle.log, [&] {
+        std::string title = "master process";
+        if (cycle.generation > 1) {
+            title += fmt::format(" #{}", cycle.generation);
+        }
+        for (const std::string& word : argv) {
+            title += ' ';
+            title += word;
+        }
+        setproctitle(title, cycle.log);
+        return Rc::ok;
+    });
 }
 
-void set_master_title(const Cycle& cycle)
+void set_worker_title(const Cycle& cycle, std::string_view what) noexcept
 {
-    std::string title = process_title("master process", cycle);
-    for (const std::string& word : argv) {
-        title += ' ';
-        title += word;
+    std::array<char, 64> title;
+    char* const last = title.data() + title.size();
+    char* p = slprintf(title.data(), last, "worker process");
+    if (cycle.generation > 1) {
+        p = slprintf(p, last, " #{}", cycle.generation);
     }
-    setproctitle(title, cycle.log);
+    p = slprintf(p, last, "{}", what);
+    setproctitle({title.data(), static_cast<std::size_t>(p - title.data())}, cycle.log);
 }
 
 /// There is a new process, and this is how to reach it; or one is gone. Each worker knows of all.
@@ -358,7 +385,7 @@ void keep_net_raw(Log* log)
     const __user_cap_data_struct data{.effective = net_raw, .permitted = net_raw, .inheritable = 0};
     if (::syscall(SYS_capset, &header, &data) == -1) {
         log_error(log_emerg, log, errno, "capset() failed");
-        std::exit(exit_fatal);
+        exit_child(exit_fatal);
     }
 }
 
@@ -370,18 +397,18 @@ void drop_privileges(const CoreConf& ccf, Log* log)
     }
     if (::setgid(ccf.group) == -1) {
         log_error(log_emerg, log, errno, "setgid({}) failed", ccf.group);
-        std::exit(exit_fatal);
+        exit_child(exit_fatal);
     }
     if (::initgroups(ccf.username.data(), ccf.group) == -1) {
         log_error(log_emerg, log, errno, "initgroups({}, {}) failed", ccf.username, ccf.group);
     }
     if (ccf.transparent && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1) {
         log_error(log_emerg, log, errno, "prctl(PR_SET_KEEPCAPS, 1) failed");
-        std::exit(exit_fatal);
+        exit_child(exit_fatal);
     }
     if (::setuid(*ccf.user) == -1) {
         log_error(log_emerg, log, errno, "setuid({}) failed", *ccf.user);
-        std::exit(exit_fatal);
+        exit_child(exit_fatal);
     }
     if (ccf.transparent) {
         keep_net_raw(log);
@@ -416,13 +443,31 @@ void close_unused_channels(Log* log)
     }
 }
 
-/// One that was started in place of another has nobody to tell.
-void tell_ready() noexcept
+void close_start_pipe(int end) noexcept
 {
-    if (const int fd = std::exchange(state.ready_fd, -1); fd != -1) {
-        [[maybe_unused]] const ssize_t n = ::write(fd, "", 1);
+    if (const int fd = std::exchange(state.start_pipe[end], -1); fd != -1) {
         ::close(fd);
     }
+}
+
+/// A worker that was started in place of another has no pipe.
+void tell_ready() noexcept
+{
+    if (const int fd = state.start_pipe[1]; fd != -1) {
+        [[maybe_unused]] const ssize_t n = ::write(fd, "", 1);
+    }
+    close_start_pipe(1);
+}
+
+/// Differs from nginx: what the master has still to obey is not the worker's. nginx's worker takes
+/// over a `reopen`, and opens logs that it is no longer allowed to.
+void leave_master() noexcept
+{
+    for (volatile std::sig_atomic_t* const flag :
+         {&reap, &sigio, &sigalrm, &reconfigure, &reopen, &change_binary, &noaccept}) {
+        *flag = 0;
+    }
+    close_start_pipe(0);
 }
 
 /// nginx: ngx_worker_process_init()
@@ -444,7 +489,7 @@ void worker_process_init(Cycle& cycle)
     if (ccf.working_directory && !ccf.working_directory->empty() &&
         ::chdir(ccf.working_directory->data()) == -1) {
         log_error(log_alert, cycle.log, errno, "chdir(\"{}\") failed", *ccf.working_directory);
-        std::exit(exit_fatal);
+        exit_child(exit_fatal);
     }
     unblock_signals(cycle.log);
 
@@ -495,9 +540,10 @@ void report_open_sockets(Cycle& cycle)
 {
     process = Process::worker;
     ngx_worker = reinterpret_cast<std::uintptr_t>(data);
+    leave_master();
 
     worker_process_init(cycle);
-    setproctitle(process_title("worker process", cycle), cycle.log);
+    set_worker_title(cycle, "");
     tell_ready();
 
     while (!exiting || event_no_timers_left() != Rc::ok) {
@@ -508,7 +554,7 @@ void report_open_sockets(Cycle& cycle)
             break;
         }
         if (quit) {
-            setproctitle(process_title("worker process", cycle) + " is shutting down", cycle.log);
+            set_worker_title(cycle, " is shutting down");
             start_quit(cycle);
         }
         if (reopen) {
@@ -580,12 +626,10 @@ std::int64_t start_worker_processes(Cycle& cycle, std::int64_t n, int type)
 {
     log_error(log_notice, cycle.log, 0, "start worker processes");
 
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) == -1) {
+    if (::pipe2(state.start_pipe, O_CLOEXEC) == -1) {
         log_error(log_alert, cycle.log, errno, "pipe2() failed");
         return 0;
     }
-    state.ready_fd = ends[1];
 
     std::int64_t started = 0;
     for (std::int64_t i = 0; i < n; i++) {
@@ -597,9 +641,12 @@ std::int64_t start_worker_processes(Cycle& cycle, std::int64_t n, int type)
         }
     }
 
-    ::close(std::exchange(state.ready_fd, -1));
-    const std::int64_t ready = wait_for_workers(ends[0], started, cycle.log);
-    ::close(ends[0]);
+    close_start_pipe(1);
+    const std::int64_t ready = wait_for_workers(state.start_pipe[0], started, cycle.log);
+    close_start_pipe(0);
+    if (ready == n) {
+        served_generation = cycle.generation;
+    }
     return ready;
 }
 
@@ -656,6 +703,11 @@ void signal_worker_processes(Cycle& cycle, int signo)
             p.just_spawn = 0;
             continue;
         }
+        if (p.exited) {  // its number may be another's already; reap_children() has to know
+            p.exiting = p.exiting || signo != SIGUSR1;
+            reap = 1;
+            continue;
+        }
         if (!p.exiting || signo != SIGQUIT) {
             signal_worker(p, signo, cycle.log);
         }
@@ -705,20 +757,52 @@ void withdraw_channel(Cycle& cycle, int slot)
     tell_others(ch, cycle.log, [](int, const ProcessSlot& p) { return p.exited; });
 }
 
-/// Starts a child again that has ended by itself.
+/// How long to wait before a child is started again.
+///
+/// Differs from nginx: a worker that ends early again and again, but for those that are killed, is
+/// started after a pause that doubles; nginx starts it at once, and spends a processor and the log
+/// on that. Its clients are the other workers' meanwhile.
+Msec respawn_pause(ProcessSlot& p, Msec now, Log* log) noexcept
+{
+    constexpr Msec early = 1000;
+    constexpr Msec first_pause = 100;
+    constexpr Msec longest_pause = 10'000;
+
+    const bool killed = WIFSIGNALED(p.status) && WTERMSIG(p.status) == SIGKILL;
+    if (killed || now - p.started >= early) {
+        p.pause = 0;
+        return 0;
+    }
+    const Msec pause = std::exchange(p.pause, std::clamp(2 * p.pause, first_pause, longest_pause));
+    if (pause == first_pause) {
+        log_error(
+            log_alert, log, 0,
+            "{} {} has ended early once more, it is started again after pauses of {} to {} ms",
+            p.name, p.pid, first_pause, longest_pause);
+    }
+    return pause;
+}
+
+/// Starts a child again that has ended by itself, when it is time.
 ///
 /// Differs from nginx: a child that cannot be forked is tried again every second, until it can be;
 /// nginx goes on without it.
-bool respawn(Cycle& cycle, int slot)
+void respawn(Cycle& cycle, int slot)
 {
     ProcessSlot& p = slot_at(slot);
+    const Msec now = monotonic_time();
+    if (p.respawn_at == 0) {
+        p.respawn_at = now + respawn_pause(p, now, cycle.log);
+    }
+    if (p.respawn_at > now) {
+        return;
+    }
     if (spawn_process(cycle, p.proc, p.data, p.name, slot) == invalid_pid) {
         log_error(log_alert, cycle.log, 0, "could not respawn {}", p.name);
-        state.respawn_later = true;
-        return false;
+        p.respawn_at = now + retry_delay;
+        return;
     }
     pass_open_channel(cycle);
-    return true;
 }
 
 /// Deals with the children that have ended; says whether one is left.
@@ -743,7 +827,7 @@ bool reap_children(Cycle& cycle)
             withdraw_channel(cycle, i);
         }
         if (p.respawn && !p.exiting && !terminate && !quit) {
-            (void)respawn(cycle, i);
+            respawn(cycle, i);
             live = true;
             continue;
         }
@@ -786,10 +870,28 @@ void set_alarm(Msec delay, Log* log)
     }
 }
 
+/// How long until something is to be tried again; 0 if there is no such thing.
+Msec next_try() noexcept
+{
+    Msec next = systemd_has_unsent() ? retry_delay : 0;
+    const Msec now = monotonic_time();
+    for (int i = 0; i < last_process; i++) {
+        const ProcessSlot& p = slot_at(i);
+        if (p.pid != invalid_pid && p.exited && p.respawn_at != 0) {
+            const Msec left = p.respawn_at > now ? p.respawn_at - now : 1;
+            next = next == 0 ? left : std::min(next, left);
+        }
+    }
+    return next;
+}
+
 /// Waits for a signal. `delay` is that of a fast shutdown, which each alarm doubles.
 void master_wait(Cycle& cycle, Msec& delay)
 {
-    constexpr Msec respawn_delay = 1000;
+    systemd_notify_unsent(cycle.log);
+    if (reap) {
+        return;  // it was set without a signal
+    }
 
     if (delay != 0) {
         if (sigalrm) {
@@ -799,8 +901,8 @@ void master_wait(Cycle& cycle, Msec& delay)
         }
         log_debug(log_debug_event, cycle.log, 0, "termination cycle: {}", delay);
         set_alarm(delay, cycle.log);
-    } else if (state.respawn_later) {
-        set_alarm(respawn_delay, cycle.log);
+    } else if (const Msec next = next_try(); next != 0) {
+        set_alarm(next, cycle.log);
     }
 
     log_debug(log_debug_event, cycle.log, 0, "sigsuspend");
@@ -810,7 +912,7 @@ void master_wait(Cycle& cycle, Msec& delay)
     time_update();
     log_debug(log_debug_event, cycle.log, 0, "wake up, sigio {}", sigio);
 
-    if (delay == 0 && sigalrm && std::exchange(state.respawn_later, false)) {
+    if (delay == 0 && sigalrm) {
         sigalrm = 0;
         reap = 1;
     }
@@ -909,7 +1011,10 @@ Cycle* master_obey(Cycle* cycle, bool& live)
     if (change_binary) {
         change_binary = 0;
         log_error(log_notice, cycle->log, 0, "changing binary");
-        new_binary = std::max(exec_new_binary(*cycle), 0);
+        (void)no_throw(cycle->log, [&] {
+            new_binary = std::max(exec_new_binary(*cycle), 0);
+            return Rc::ok;
+        });
     }
     if (noaccept) {
         noaccept = 0;
@@ -933,7 +1038,6 @@ void master_process_cycle(Cycle* cycle)
         status = 1;
         terminate = 1;
         reap = 1;
-        (void)::raise(SIGCHLD);  // or the first wait would have nothing to end it
     } else {
         daemon_ready();
         systemd_notify_ready(cycle->log);

@@ -1,6 +1,7 @@
 #include "os/unix/systemd.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstddef>
@@ -23,6 +24,8 @@ constexpr std::string_view notify_socket = "NOTIFY_SOCKET=";
 
 struct {
     std::string variable{};  // NOTIFY_SOCKET=PATH
+    std::array<char, 64> unsent{};
+    std::size_t unsent_size = 0;  // of the last message, if the socket had no room for it
 } state;
 
 /// The number that a variable is, or -1.
@@ -73,39 +76,85 @@ const char* systemd_variable() noexcept
     return state.variable.empty() ? nullptr : state.variable.c_str();
 }
 
-void systemd_notify(std::string_view text, Log* log)
+namespace {
+
+/// Sends without waiting; 0, or what has failed, after a log line unless there was no room.
+Err send_message(std::string_view text, Log* log) noexcept
 {
-    if (state.variable.empty()) {
-        return;
-    }
     sockaddr_un sun{};
     const socklen_t len =
         address_of(std::string_view(state.variable).substr(notify_socket.size()), sun);
 
-    const int s = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int s = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s == -1) {
-        log_error(log_alert, log, errno, "socket() for {} failed", state.variable);
-        return;
+        const Err err = errno;
+        log_error(log_alert, log, err, "socket() for {} failed", state.variable);
+        return err;
     }
+    Err err = 0;
     if (::sendto(s, text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&sun),
                  len) == -1) {
-        log_error(log_alert, log, errno, "sendto() {} failed", state.variable);
+        err = errno;
+        if (err != EAGAIN) {
+            log_error(log_alert, log, err, "sendto() {} failed", state.variable);
+        }
     }
     ::close(s);
+    return err;
 }
 
-void systemd_notify_ready(Log* log)
+}  // namespace
+
+void systemd_notify(std::string_view text, Log* log) noexcept
 {
-    systemd_notify(fmt::format("READY=1\nMAINPID={}", pid), log);
+    if (state.variable.empty()) {
+        return;
+    }
+    if (send_message(text, log) != EAGAIN) {
+        state.unsent_size = 0;  // what it would have said is past
+        return;
+    }
+    if (state.unsent_size == 0) {
+        log_error(log_alert, log, EAGAIN, "sendto() {} failed, trying again", state.variable);
+    }
+    state.unsent_size = text.copy(state.unsent.data(), state.unsent.size());
 }
 
-void systemd_notify_reloading(Log* log)
+bool systemd_has_unsent() noexcept
+{
+    return state.unsent_size != 0;
+}
+
+void systemd_notify_unsent(Log* log) noexcept
+{
+    if (systemd_has_unsent() &&
+        send_message({state.unsent.data(), state.unsent_size}, log) != EAGAIN) {
+        state.unsent_size = 0;
+    }
+}
+
+void systemd_notify_pid(std::string_view what, pid_t main_pid, Log* log) noexcept
+{
+    std::array<char, 64> text;
+    const char* const end =
+        slprintf(text.data(), text.data() + text.size(), "{}MAINPID={}", what, main_pid);
+    systemd_notify({text.data(), static_cast<std::size_t>(end - text.data())}, log);
+}
+
+void systemd_notify_ready(Log* log) noexcept
+{
+    systemd_notify_pid("READY=1\n", pid, log);
+}
+
+void systemd_notify_reloading(Log* log) noexcept
 {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
-    systemd_notify(
-        fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000 + now.tv_nsec / 1000),
-        log);
+    std::array<char, 64> text;
+    const char* const end =
+        slprintf(text.data(), text.data() + text.size(), "RELOADING=1\nMONOTONIC_USEC={}",
+                 now.tv_sec * 1'000'000 + now.tv_nsec / 1000);
+    systemd_notify({text.data(), static_cast<std::size_t>(end - text.data())}, log);
 }
 
 }  // namespace ngx

@@ -264,14 +264,16 @@ Rc fail(Cycle&)
     return Rc::error;
 }
 
-BOOST_AUTO_TEST_CASE(a_module_that_cannot_start_ends_the_process)
+BOOST_AUTO_TEST_CASE(a_module_that_cannot_start_refuses_the_configuration)
 {
-    const std::string end = answer_of_child([] {
+    const std::string said = answer_of_child([] {
+        Running cycle;
         errlog_module.init_module = fail;
-        const Running cycle;
-        return std::string("it goes on");
+        const bool read = cycle.read("");
+        errlog_module.init_module = nullptr;
+        return fmt::format("{} {}", read, cycle.read(""));
     });
-    BOOST_TEST(end == "status 1: ");
+    BOOST_TEST(said == "false true");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

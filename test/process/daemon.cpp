@@ -9,13 +9,13 @@
 
 namespace ngx::test::process {
 
-Daemon::Daemon(ServerConf conf)
+Daemon::Daemon(ServerConf conf, std::map<std::string, std::string> env)
 {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     conf.daemon = true;
     write_conf(conf.text());
     set_program(setup().binary);
-    started_ = run(command(), {.cwd = dir_.path()});
+    started_ = run(command(), {.cwd = dir_.path(), .env = std::move(env)});
 }
 
 Daemon::~Daemon()

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace ngx::test::process {
 /// program, which can be changed before the binary is. The destructor stops what still runs.
 class Daemon {
 public:
-    explicit Daemon(ServerConf conf);
+    explicit Daemon(ServerConf conf, std::map<std::string, std::string> env = {});
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
     ~Daemon();

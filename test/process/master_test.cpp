@@ -59,6 +59,19 @@ std::string status_field(pid_t pid, std::string_view name)
     return status.substr(at, status.find('\n', at) - at);
 }
 
+/// The pipes that a process has open.
+std::set<std::string> pipes_of(pid_t pid)
+{
+    std::set<std::string> pipes;
+    for (const auto& fd : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid))) {
+        const std::string is = std::filesystem::read_symlink(fd.path());
+        if (is.starts_with("pipe:")) {
+            pipes.insert(is);
+        }
+    }
+    return pipes;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(master)
@@ -76,6 +89,31 @@ BOOST_AUTO_TEST_CASE(it_starts_its_workers_and_each_process_has_its_title)
                                                      server.conf_path().string()));
     BOOST_TEST(read_file(server.pid_path()) == fmt::format("{}\n", server.pid()));
     BOOST_TEST(ask(site.port) == "hello");
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_has_nothing_of_what_the_master_waits_by)
+{
+    Site site(3);
+    Server server(site.with("hello"));
+    server.settle();  // the master has done with the start
+    for (const pid_t worker : server.workers()) {
+        BOOST_TEST(pipes_of(worker) == pipes_of(server.pid()), boost::test_tools::per_element());
+    }
+
+    // A reload and a rotation at once: what is still to be reopened is the master's.
+    server.pause();
+    server.signal(SIGHUP);
+    server.signal(SIGUSR1);
+    server.resume();
+    server.wait_for_log("gracefully shutting down\n", 3);
+    server.wait_for_workers(3);
+    for (const pid_t worker : server.workers()) {
+        server.wait_for_log(fmt::format("{0}#{0}: reopening logs\n", worker));
+    }
+    BOOST_TEST(ask(site.port) == "hello");
+    for (const pid_t worker : server.workers()) {
+        BOOST_TEST(count(server.log(), fmt::format("{0}#{0}: reopening logs\n", worker)) == 1U);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(term_and_int_end_all_within_a_second_with_clients_connected)

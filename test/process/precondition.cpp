@@ -6,6 +6,7 @@
 #include <exception>
 #include <filesystem>
 
+#include "auto_config.hpp"
 #include "test/process/client.hpp"
 #include "test/process/server.hpp"
 
@@ -21,6 +22,11 @@ assertion_result holds(bool condition, const char* otherwise)
 }
 
 }  // namespace
+
+assertion_result no_sanitizer(test_unit_id)
+{
+    return holds(!have_asan, "a sanitizer has allocations of its own");
+}
 
 assertion_result ipv6_is_there(test_unit_id)
 {

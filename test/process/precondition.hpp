@@ -26,6 +26,9 @@ assertion_result methods_can_be_changed(test_unit_id);
 
 assertion_result method_is_select(test_unit_id);
 
+/// Allocations can be made to fail: the server has the C library's.
+assertion_result no_sanitizer(test_unit_id);
+
 assertion_result we_are_root(test_unit_id);
 
 assertion_result method_is_epoll(test_unit_id);

@@ -1,5 +1,7 @@
 #include <boost/test/unit_test.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
@@ -257,6 +259,33 @@ BOOST_AUTO_TEST_CASE(the_log_goes_to_another_file)
     BOOST_TEST(ask(port) == "hello");
     server.wait_for_log("*1 client 127.0.0.1:");
     BOOST_TEST(read_file(old_log) == old_lines);
+}
+
+BOOST_AUTO_TEST_CASE(a_fifo_holds_nothing_up)
+{
+    for (const int workers : {1, 0}) {
+        const Port port;
+        ServerConf conf{.stream = server_block(port, "return hello;"), .workers = workers};
+        Server server(conf);
+        const std::string fifo = server.dir() / "fifo";
+        BOOST_TEST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+
+        ServerConf with_fifo = conf;
+        with_fifo.main = "error_log fifo;";
+        server.reload_refused(with_fifo.text(), "fifo\" failed (6: No such device or address)\n");
+        with_fifo.main = "include fifo;";
+        server.reload_refused(with_fifo.text(), "fifo\" is a FIFO in ");
+        BOOST_TEST(ask(port) == "hello");
+
+        // With a reader that reads nothing it takes what it has room for.
+        const Fd reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+        with_fifo.main = "error_log fifo info;";
+        server.reload(with_fifo);
+        for (int i = 0; i < 400; ++i) {
+            BOOST_TEST_REQUIRE(ask(port) == "hello");
+        }
+        server.reload(conf);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_pid_file_moves)

@@ -45,6 +45,13 @@ public:
         return {text.data(), static_cast<std::size_t>(n)};
     }
 
+    /// Reads all that is there.
+    void drain() const
+    {
+        char byte = 0;
+        while (::recv(socket_.get(), &byte, 1, MSG_DONTWAIT) != -1) {}
+    }
+
 private:
     Fd socket_;
 };
@@ -87,6 +94,37 @@ BOOST_AUTO_TEST_CASE(it_is_told_of_the_start_of_reloads_and_of_the_end)
         BOOST_TEST(notifications.next() == ready);
         BOOST_TEST(server.stop(SIGQUIT).exited_with(0));
         BOOST_TEST(notifications.next() == "STOPPING=1");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(one_that_reads_no_more_holds_nothing_up_and_hears_in_the_end_that_it_is_ready)
+{
+    for (const int workers : {2, 0}) {
+        const Port port;
+        const TempDir dir;
+        const Notifications notifications(dir / "notify");
+        const ServerConf conf{.stream = server_block(port, "return hello;"), .workers = workers};
+        Server server(conf, 1024, {{"NOTIFY_SOCKET", dir / "notify"}});
+        server.allow("failed, trying again (11: Resource temporarily unavailable)");
+        server.allow("exited on signal 9");
+
+        // The kernel's queue has room for some ten of them.
+        std::string queue_length = read_file("/proc/sys/net/unix/max_dgram_qlen");
+        for (int i = 0; i < std::stoi(queue_length); ++i) {
+            server.reload(conf);
+        }
+        BOOST_TEST(ask(port) == "hello");
+        BOOST_TEST(count(server.log(), "failed, trying again") == 1U);
+        if (workers > 0) {
+            ::kill(server.workers().front(), SIGKILL);
+            server.wait_for_workers(2);
+        }
+
+        server.pause();
+        notifications.drain();
+        server.resume();
+        server.signal(SIGUSR1);
+        BOOST_TEST(notifications.next() == fmt::format("READY=1\nMAINPID={}", server.pid()));
     }
 }
 

@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"
@@ -5,7 +7,7 @@
 
 /// \file
 /// Two modules in a file, built twice with another SAY_VERSION: `say TEXT;` at the main level is
-/// said in the log with the version when the module's hooks are called, and `$say_version` in a
+/// said in the log with the version when the module's hooks are called, but for `say "throw HOOK";`, and `$say_version` in a
 /// stream is the version.
 
 namespace ngx {
@@ -25,9 +27,23 @@ void* say_create_conf(Cycle& cycle)
     return cycle.pool->create<SayConf>();
 }
 
+void throw_if(std::string_view text, std::string_view when)
+{
+    if (text.starts_with("throw ") && text.ends_with(when)) {
+        throw std::runtime_error("say throws");
+    }
+}
+
+const char* say_text(Conf& cf, const Command& cmd, void* conf)
+{
+    throw_if(cf.args[1], "directive");
+    return conf_set_str_slot<&SayConf::text>(cf, cmd, conf);
+}
+
 void say(Cycle& cycle, const char* when)
 {
     const SayConf& conf = *get_conf<SayConf>(cycle.conf_ctx);
+    throw_if(conf.text.value_or(""), when);
     log_error(log_notice, cycle.log, 0, "say {} version {}: {}", when, SAY_VERSION,
               conf.text.value_or("nothing"));
 }
@@ -53,7 +69,7 @@ constexpr Command say_commands[] = {
     {
         .name = "say",
         .type = main_conf | direct_conf | conf_take1,
-        .set = conf_set_str_slot<&SayConf::text>,
+        .set = say_text,
     },
 };
 

@@ -190,7 +190,8 @@ const char* example_init_conf(Cycle&, void* conf)
 }
 
 /// In the first process, for each new configuration, when all of it is good and open; with -t, too.
-/// What is done here is not done in each worker. An error ends the process, also on a reload.
+/// What is done here is not done in each worker. An error refuses the configuration; after a reload
+/// that was refused the old cycle is given to this hook again.
 Rc example_init_module(Cycle& cycle)
 {
     const ExampleConf& conf = *get_conf<ExampleConf>(cycle.conf_ctx);

@@ -1,0 +1,53 @@
+#include "core/exception.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "core/cycle.hpp"
+#include "core/log.hpp"
+
+namespace ngx {
+
+const char* exception_text() noexcept
+{
+    // The exception lives on until the caller's catch ends, and its text with it.
+    try {
+        throw;
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "unknown exception";
+    }
+}
+
+Err exception_errno() noexcept
+{
+    try {
+        throw;
+    } catch (const std::bad_alloc&) {
+        return ENOMEM;
+    } catch (...) {
+        return 0;
+    }
+}
+
+void log_exception(Log* log) noexcept
+{
+    log_error(log_emerg, log, exception_errno(), "{}", exception_text());
+}
+
+void last_words() noexcept
+{
+    const char* const text =
+        std::current_exception() ? exception_text() : "terminate() without an exception";
+    if (ngx_cycle) {
+        log_error(log_emerg, ngx_cycle->log, 0, "{}, aborting", text);
+    } else {
+        log_stderr(0, "[emerg] {}, aborting", text);
+    }
+    std::abort();
+}
+
+}  // namespace ngx
