@@ -212,6 +212,23 @@ BOOST_AUTO_TEST_CASE(a_worker_that_cannot_be_started_again_is_tried_again)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_that_cannot_become_its_user_for_a_moment_is_tried_again,
+                     *precondition(we_are_root))
+{
+    Port port;
+    Faulty faulty({.stream = server_block(port, "return hello;"), .workers = 2});
+    Server& server = faulty.server;
+    for (const char* const text :
+         {"exited on signal 9", "setuid(0) failed", "has ended early once more"}) {
+        server.allow(text);
+    }
+    faulty.faults.arm({.call = "setuid", .err = EAGAIN, .times = 4});
+    ::kill(server.workers().front(), SIGKILL);
+    server.wait_for_log("exited with code 2\n", 4);
+    server.wait_for_workers(2);
+    BOOST_TEST(ask(port) == "hello");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace ngx::test::process

@@ -5,8 +5,10 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <sys/time.h>
@@ -672,6 +674,33 @@ BOOST_AUTO_TEST_CASE(a_child_that_could_not_start_is_not_started_again)
                                   " exited with fatal code 2 and cannot be respawned\n"),
                text);
     BOOST_TEST(!contains(ended(2, process_norespawn), "cannot be respawned"));
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_could_not_start_is_started_again_if_its_configuration_has_served)
+{
+    const std::string text = told([](Cycle& cycle) {
+        served_generation = cycle.generation;
+        spawn_process(cycle, end_with, number(2), "worker process", process_respawn);
+        wait_for_child();
+        return fmt::format("{} {}", WEXITSTATUS(slot_at(0).status), flags_of(slot_at(0)));
+    });
+    BOOST_TEST(contains(text, "told: 2 re\n"), text);
+    BOOST_TEST(!contains(text, "cannot be respawned"), text);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_throws_says_so_ends_with_two_and_does_nothing_at_its_exit,
+                     *boost::unit_test::precondition([](auto) { return !have_asan; }))
+{
+    const std::string text = told([](Cycle& cycle) {
+        std::atexit([] { log_error(log_notice, ngx_cycle->log, 0, "at exit"); });
+        const auto fail = [](Cycle&, void*) { throw std::runtime_error("no luck"); };
+        spawn_process(cycle, fail, nullptr, "worker process", process_norespawn);
+        wait_for_child();
+        return std::to_string(WEXITSTATUS(slot_at(0).status));
+    });
+    BOOST_TEST(contains(text, "told: 2\n"), text);
+    BOOST_TEST(contains(text, ": no luck\n"), text);
+    BOOST_TEST(!contains(text, "at exit"), text);
 }
 
 BOOST_AUTO_TEST_CASE(a_child_of_nobodys_is_an_unknown_process)
