@@ -15,6 +15,7 @@
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
 #include "os/unix/os.hpp"
+#include "test/event/contract/process_state.hpp"
 
 namespace ngx::contract {
 
@@ -79,7 +80,8 @@ Bench::Bench(const Subject& subject, const Promise& promise, Verdict& verdict)
     : subject_(subject)
     , promise_(promise)
     , verdict_(verdict)
-    , cycle_((prepare_process(), conf(promise.events_conf)))
+    , state_before_((prepare_process(), process_state()))
+    , cycle_(conf(promise.events_conf))
 {
     if (!cycle_.ok()) {
         throw std::runtime_error("the configuration is refused: " + cycle_.log());

@@ -87,6 +87,10 @@ public:
     [[nodiscard]] Cycle& cycle() const noexcept { return *cycle_; }
 
     [[nodiscard]] std::chrono::milliseconds patience() const { return subject_.patience; }
+    [[nodiscard]] std::uint32_t seed() const { return subject_.seed; }
+
+    /// As process_state() was before init.
+    [[nodiscard]] const std::vector<std::string>& state_before() const { return state_before_; }
 
     [[nodiscard]] std::string log() const { return cycle_.log(); }
     [[nodiscard]] std::vector<std::string> alerts() const;
@@ -166,6 +170,7 @@ private:
     const Subject& subject_;
     const Promise& promise_;
     Verdict& verdict_;
+    std::vector<std::string> state_before_;
     test::TestCycle cycle_;
 
     std::list<Link> links_;

@@ -1,19 +1,24 @@
 /// \file
 /// That the contract finds what it is there to find: each of the event modules that are broken on
-/// purpose breaks its promise, in this process and for the program that tries modules.
+/// purpose breaks its promise, in this process and for the program that tries modules; and that the
+/// program knows exceptions and formats.
 ///
-///     detection_test [options of Boost.Test] -- FILE_OF_MODULES PROGRAM
+///     detection_test [options of Boost.Test] -- PROGRAM FILE_OF_MODULES...
 
 #define BOOST_TEST_NO_MAIN
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <dlfcn.h>
 #include <filesystem>
 #include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "test/event/contract/bench.hpp"
 #include "test/event/contract/faulty_poller.hpp"
@@ -26,8 +31,15 @@ namespace {
 
 namespace ut = boost::unit_test;
 
-std::string modules_file;
 std::string program;
+
+/// A file of modules, each of them a poller with a fault.
+struct FaultyPollers {
+    std::string file{};
+    std::string base{};  // the poller
+    std::span<const Fault> faults{};
+};
+std::vector<FaultyPollers> all_faulty;
 
 const Promise& promise_of(std::string_view name)
 {
@@ -49,10 +61,33 @@ std::string text_of(const Verdict& verdict)
     return text;
 }
 
-void fault_is_found(const Fault& fault)
+/// A fault may leave signals blocked. What comes after begins without.
+class KeptMask {
+public:
+    KeptMask() { ::pthread_sigmask(SIG_BLOCK, nullptr, &before_); }
+    KeptMask(const KeptMask&) = delete;
+    KeptMask& operator=(const KeptMask&) = delete;
+    ~KeptMask() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_{};
+};
+
+/// Whether the fault is one of this poller, and it declares what the promise is about.
+bool applies(const Fault& fault, const FaultyPollers& pollers)
 {
     const Promise& promise = promise_of(fault.breaks);
-    const Verdict right = run(promise, Subject{.use = "epoll"});
+    const unsigned declares = declared({.use = pollers.base});
+    const bool edges = (declares & capability::clear) != 0;
+    const unsigned missing = promise.needs & ~declares & ~capability::oneshot;
+    return missing == 0 && (fault.upon & (edges ? upon_edges : upon_levels)) != 0;
+}
+
+void fault_is_found(const Fault& fault, const FaultyPollers& pollers)
+{
+    const KeptMask kept;
+    const Promise& promise = promise_of(fault.breaks);
+    const Verdict right = run(promise, Subject{.use = pollers.base});
     if (promise.needs != capability::oneshot) {
         BOOST_TEST((right.outcome() == Outcome::kept), text_of(right));
     }
@@ -60,7 +95,7 @@ void fault_is_found(const Fault& fault)
     // A fault may be that something does not come, so it is not waited for as long.
     const Subject faulty{
         .use = std::string(fault.name),
-        .load_modules = {modules_file},
+        .load_modules = {pollers.file},
         .patience = std::chrono::milliseconds(200),
     };
     const Verdict wrong = run(promise, faulty);
@@ -69,16 +104,24 @@ void fault_is_found(const Fault& fault)
     BOOST_TEST_MESSAGE(fault.breaks << text_of(wrong));
 }
 
-/// The program says so, too, and its exit status.
-void program_finds(const Fault& fault)
+/// Tries the promise that the fault breaks, with more arguments.
+test::RunResult run_program(const Fault& fault, const FaultyPollers& pollers,
+                            const std::vector<std::string>& more = {})
 {
-    const std::string promise(fault.breaks);
-    const test::RunResult result =
-        test::run({program, "--load-module", modules_file, "--use", std::string(fault.name),
-                   "--promise", promise, "--patience", "200"},
-                  {}, std::chrono::seconds(60));
+    std::vector<std::string> command = {
+        program,     "--load-module",           pollers.file, "--use", std::string(fault.name),
+        "--promise", std::string(fault.breaks), "--patience", "200"};
+    command.insert(command.end(), more.begin(), more.end());
+    return test::run(command, {}, std::chrono::seconds(60));
+}
+
+/// The program says so, too, and its exit status.
+void program_finds(const Fault& fault, const FaultyPollers& pollers)
+{
+    const test::RunResult result = run_program(fault, pollers);
     BOOST_TEST(result.status.exited_with(1), result.err);
-    BOOST_TEST(result.out.find("  broken        " + promise + "\n") != std::string::npos,
+    BOOST_TEST(result.out.find(fmt::format("  broken        {}\n", fault.breaks)) !=
+                   std::string::npos,
                result.out);
     BOOST_TEST(result.out.find("0 promises kept, 1 broken, 0 not declared") != std::string::npos,
                result.out);
@@ -86,50 +129,74 @@ void program_finds(const Fault& fault)
 
 void is_kept_where_one_shot_is_declared(const Promise& promise)
 {
-    const Verdict without = run(promise, Subject{.use = "epoll"});
-    BOOST_TEST((without.outcome() == Outcome::not_declared));
-    BOOST_TEST(without.notes().at(0) == "not declared: one-shot events (use_oneshot_event)");
+    for (const FaultyPollers& pollers : all_faulty) {
+        const Verdict without = run(promise, Subject{.use = pollers.base});
+        BOOST_TEST((without.outcome() == Outcome::not_declared));
+        BOOST_TEST(without.notes().at(0) == "not declared: one-shot events (use_oneshot_event)");
 
-    const Verdict with = run(promise, Subject{.use = "oneshot", .load_modules = {modules_file}});
-    BOOST_TEST((with.outcome() == Outcome::kept), promise.name << text_of(with));
+        const Verdict with =
+            run(promise, Subject{.use = "oneshot", .load_modules = {pollers.file}});
+        BOOST_TEST((with.outcome() == Outcome::kept),
+                   pollers.base << ": " << promise.name << text_of(with));
+    }
 }
 
-std::span<const Fault> load_faults()
+FaultyPollers load(const std::string& file)
 {
-    void* const handle = ::dlopen(modules_file.c_str(), RTLD_NOW);
-    const void* const symbol = handle ? ::dlsym(handle, "faults") : nullptr;
-    if (!symbol) {
+    void* const handle = ::dlopen(file.c_str(), RTLD_NOW);
+    const void* const faults = handle ? ::dlsym(handle, "faults") : nullptr;
+    const void* const base = faults ? ::dlsym(handle, "faults_base") : nullptr;
+    if (!base) {
         throw std::runtime_error(::dlerror());
     }
-    return *static_cast<const std::span<const Fault>*>(symbol);
+    return {file, std::string(*static_cast<const std::string_view*>(base)),
+            *static_cast<const std::span<const Fault>*>(faults)};
 }
 
 void read_command_line()
 {
     const auto& suite = ut::framework::master_test_suite();
-    if (suite.argc != 3) {
-        throw std::runtime_error("usage: detection_test [options] -- FILE_OF_MODULES PROGRAM");
+    if (suite.argc < 3) {
+        throw std::runtime_error("usage: detection_test [options] -- PROGRAM FILE_OF_MODULES...");
     }
-    modules_file = std::filesystem::absolute(suite.argv[1]);
-    program = std::filesystem::absolute(suite.argv[2]);
+    program = std::filesystem::absolute(suite.argv[1]);
+    for (int i = 2; i < suite.argc; i++) {
+        all_faulty.push_back(load(std::filesystem::absolute(suite.argv[i])));
+    }
+}
+
+/// A suite for each poller, in it one for each way to try its faults.
+void add_faults_of(const FaultyPollers& pollers)
+{
+    auto* const here = new ut::test_suite("fault", __FILE__, __LINE__);
+    auto* const outside = new ut::test_suite("program", __FILE__, __LINE__);
+    for (const Fault& fault : pollers.faults) {
+        if (!applies(fault, pollers)) {
+            continue;
+        }
+        const std::string name(fault.name);
+        here->add(
+            ut::make_test_case([&] { fault_is_found(fault, pollers); }, name, __FILE__, __LINE__));
+        outside->add(
+            ut::make_test_case([&] { program_finds(fault, pollers); }, name, __FILE__, __LINE__));
+    }
+    auto* const suite = new ut::test_suite(pollers.base, __FILE__, __LINE__);
+    suite->add(here);
+    suite->add(outside);
+    ut::framework::master_test_suite().add(suite);
 }
 
 bool add_faults()
 {
     read_command_line();
-    auto* const here = new ut::test_suite("fault", __FILE__, __LINE__);
-    auto* const outside = new ut::test_suite("program", __FILE__, __LINE__);
-    for (const Fault& fault : load_faults()) {
-        const std::string name(fault.name);
-        here->add(
-            ut::make_test_case([&fault] { fault_is_found(fault); }, name, __FILE__, __LINE__));
-        outside->add(
-            ut::make_test_case([&fault] { program_finds(fault); }, name, __FILE__, __LINE__));
-    }
-    ut::framework::master_test_suite().add(here);
-    ut::framework::master_test_suite().add(outside);
+    std::ranges::for_each(all_faulty, add_faults_of);
     ut::framework::master_test_suite().p_name.value = "event_contract_detection";
     return true;
+}
+
+bool has(const test::RunResult& result, std::string_view text)
+{
+    return result.out.find(text) != std::string::npos;
 }
 
 }  // namespace
@@ -155,9 +222,106 @@ BOOST_AUTO_TEST_CASE(each_promise_has_a_name_of_its_own_and_a_sentence)
         for (const Promise& promise : chapter.promises) {
             BOOST_TEST(names.insert(promise.name).second, promise.name);
             BOOST_TEST(promise.explanation.ends_with('.'), promise.name);
-            BOOST_TEST(promise.keep, promise.name);
+            BOOST_TEST((promise.keep != nullptr) != (promise.serve != nullptr), promise.name);
         }
     }
+}
+
+BOOST_AUTO_TEST_CASE(each_new_promise_is_broken_by_a_fault)
+{
+    std::set<std::string_view> broken;
+    for (const FaultyPollers& pollers : all_faulty) {
+        for (const Fault& fault : pollers.faults) {
+            broken.insert(fault.breaks);
+        }
+    }
+    for (const Chapter& chapter : chapters()) {
+        if (chapter.name == "channel" || chapter.name == "process" || chapter.name == "walk" ||
+            chapter.name == "server") {
+            for (const Promise& promise : chapter.promises) {
+                BOOST_TEST(broken.contains(promise.name), promise.name);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_excepted_promise_may_be_broken_and_must_not_be_kept)
+{
+    const FaultyPollers& pollers = all_faulty.front();
+    const Fault& fault = pollers.faults.front();
+    const std::string except = fmt::format("--except={}=it cannot know", fault.breaks);
+
+    const test::RunResult broken = run_program(fault, pollers, {except});
+    BOOST_TEST(broken.status.exited_with(0), broken.out << broken.err);
+    BOOST_TEST(has(broken, "  excepted      "), broken.out);
+    BOOST_TEST(has(broken, "because it cannot know\n"), broken.out);
+    BOOST_TEST(has(broken, "0 promises kept, 0 broken, 0 not declared, 1 excepted"), broken.out);
+
+    const test::RunResult kept =
+        test::run({program, "--use", pollers.base, "--promise", std::string(fault.breaks), except});
+    BOOST_TEST(kept.status.exited_with(1), kept.out << kept.err);
+    BOOST_TEST(has(kept, "because it cannot know; seen: kept"), kept.out);
+    BOOST_TEST(has(kept, "0 promises kept, 1 broken, 0 not declared"), kept.out);
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_needs_a_promise_and_a_reason)
+{
+    for (const std::string text :
+         {"no_such_promise=reason", "a_timeout_is_waited_for", "a_timeout_is_waited_for="}) {
+        const test::RunResult result =
+            test::run({program, "--use", all_faulty.front().base, "--except", text});
+        BOOST_TEST(result.status.exited_with(2), text);
+        BOOST_TEST(!result.err.empty());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(tap_has_a_line_for_each_promise)
+{
+    const FaultyPollers& pollers = all_faulty.front();
+    const Fault& fault = pollers.faults.front();
+    const test::RunResult kept = test::run({program, "--use", pollers.base, "--chapter", "oneshot",
+                                            "--chapter", "posting", "--format", "tap"});
+    BOOST_TEST(kept.out.starts_with("TAP version 13\n1..8\n"), kept.out);
+    BOOST_TEST(has(kept, "\nok 1 - oneshot/a_one_shot_event_is_reported_once # SKIP "), kept.out);
+    BOOST_TEST(has(kept, "\nok 8 - posting/"), kept.out);
+
+    const test::RunResult broken = run_program(fault, pollers, {"--format=tap"});
+    BOOST_TEST(has(broken, "\nnot ok 1 - "), broken.out);
+    BOOST_TEST(has(broken, "\n# "), broken.out);
+    const test::RunResult excepted = run_program(
+        fault, pollers, {"--format=tap", fmt::format("--except={}=reason", fault.breaks)});
+    BOOST_TEST(has(excepted, " # TODO reason\n"), excepted.out);
+}
+
+BOOST_AUTO_TEST_CASE(junit_has_a_case_for_each_promise)
+{
+    const FaultyPollers& pollers = all_faulty.front();
+    const Fault& fault = pollers.faults.front();
+    const test::RunResult broken = run_program(fault, pollers, {"--format=junit"});
+    BOOST_TEST(has(broken, "tests=\"1\" failures=\"1\" errors=\"0\" skipped=\"0\""), broken.out);
+    BOOST_TEST(has(broken, fmt::format("name=\"{}\"", fault.breaks)), broken.out);
+    BOOST_TEST(has(broken, "<failure message=\""), broken.out);
+    const test::RunResult excepted = run_program(
+        fault, pollers, {"--format=junit", fmt::format("--except={}=a < b", fault.breaks)});
+    BOOST_TEST(has(excepted, "<skipped message=\"excepted: a &lt; b\">"), excepted.out);
+    BOOST_TEST(run_program(fault, pollers, {"--format=xml"}).status.exited_with(2));
+}
+
+BOOST_AUTO_TEST_CASE(a_walk_is_the_same_for_the_same_seed)
+{
+    const FaultyPollers& pollers = all_faulty.front();
+    const auto fault =
+        std::ranges::find(pollers.faults, "each_seventeenth_del_is_lost", &Fault::name);
+    BOOST_TEST_REQUIRE((fault != pollers.faults.end()));
+    const auto story = [&](const std::string& seed) {
+        const std::string out = run_program(*fault, pollers, {"--seed", seed}).out;
+        const std::size_t begin = out.find("--seed " + seed + ", step ");
+        BOOST_TEST_REQUIRE(begin != out.npos, out);
+        return out.substr(begin, out.find('\n', begin) - begin);
+    };
+    const std::string first = story("7");
+    BOOST_TEST(story("7") == first);
+    BOOST_TEST(story("8").substr(8) != first.substr(8));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_thrown_breaks_a_promise)
@@ -166,7 +330,7 @@ BOOST_AUTO_TEST_CASE(what_is_thrown_breaks_a_promise)
         .name = "throws",
         .keep = [](Bench&) { throw std::runtime_error("on purpose"); },
     };
-    const Verdict verdict = run(promise, Subject{.use = "epoll"});
+    const Verdict verdict = run(promise, Subject{.use = all_faulty.front().base});
     BOOST_TEST((verdict.outcome() == Outcome::broken));
     BOOST_TEST(verdict.findings().at(0) == "expected: nothing is thrown; seen: on purpose");
 }
@@ -183,7 +347,7 @@ BOOST_AUTO_TEST_CASE(what_a_handler_throws_breaks_a_promise)
                 b.turn(1000);
             },
     };
-    const Verdict verdict = run(promise, Subject{.use = "epoll"});
+    const Verdict verdict = run(promise, Subject{.use = all_faulty.front().base});
     BOOST_TEST((verdict.outcome() == Outcome::broken));
 }
 

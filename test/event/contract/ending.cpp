@@ -1,3 +1,4 @@
+#include <array>
 #include <cerrno>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -222,7 +223,43 @@ void a_descriptor_closed_behind_its_back_does_not_spin(Bench& b)
     b.reported("data at another connection", neighbour.reads);
 }
 
+/// Reads as the server's modules do: while the event is ready, and not to EAGAIN.
+void read_while_ready(Bench& b, const Link& link, std::string& text)
+{
+    Event& rev = link.read();
+    std::array<char, 64> buf;
+    while (rev.ready && !rev.eof) {
+        const ssize_t n = link.connection->recv(*link.connection, buf.data(), buf.size());
+        if (n > 0) {
+            text.append(buf.data(), static_cast<std::size_t>(n));
+        }
+    }
+    b.same("handle_read_event", handle_read_event(rev, rev.eof ? close_event : 0), Rc::ok);
+}
+
+void data_and_an_end_that_come_together_are_both_seen(Bench& b)
+{
+    for (const auto ends : {socket_pair, tcp_pair}) {
+        Link& link = b.open(ends());
+        std::string text;
+        link.on_read = [&](Link& l) { read_while_ready(b, l, text); };
+        b.same("handle_read_event", handle_read_event(link.read(), 0), Rc::ok);
+        b.settle();
+        link.send("hello");
+        ::shutdown(link.peer.get(), SHUT_WR);
+        b.expect(b.until([&] { return link.read().eof != 0; }), "the end is seen");
+        b.same("the data before it", text, "hello");
+        b.close(link);
+    }
+}
+
 constexpr Promise table[] = {
+    {
+        .name = "data_and_an_end_that_come_together_are_both_seen",
+        .explanation = "A reader that stops when its event is not ready any more sees the data and "
+                       "the end that one report has brought.",
+        .keep = data_and_an_end_that_come_together_are_both_seen,
+    },
     {
         .name = "the_peers_end_of_data_is_reported_to_the_read_event",
         .explanation = "When the peer shuts its side down, the read event is reported and recv "

@@ -1,6 +1,7 @@
 /// \file
-/// Event modules that are broken on purpose: each is epoll with one fault, of the fault's name.
-/// They are a file to be loaded, as somebody else's module is. One more, "oneshot", is not broken:
+/// Event modules that are broken on purpose: each is a poller of the server's with one fault, of the
+/// fault's name. They are a file to be loaded, as somebody else's module is, which is built for each
+/// poller: FAULTY_BASE is its module, FAULTY_BASE_NAME its name. One more, "oneshot", is not broken:
 /// it has the kind of event that no poller here has.
 
 #include "test/event/contract/faulty_poller.hpp"
@@ -8,9 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
 #include <poll.h>
 #include <span>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -25,7 +30,7 @@
 
 namespace ngx {
 
-extern Module epoll_module;
+extern Module FAULTY_BASE;
 
 }  // namespace ngx
 
@@ -38,6 +43,11 @@ void install_oneshot();
 EventActions real;
 std::vector<int> leaked;
 std::vector<Event*> noted;  // by the fault that is installed
+std::vector<int> closed_numbers;
+int dels = 0;
+bool listener_has_gone = false;
+bool done_before_init = false;
+void* volatile allocated;
 ino_t first_file;
 std::atomic<EventHandler> marked;
 
@@ -483,11 +493,222 @@ Rc forget_both_directions(Cycle& cycle, Msec timer, unsigned flags) noexcept
     return rc;
 }
 
+Rc allocate_each_turn(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    allocated = std::malloc(64);
+    std::free(allocated);
+    return real.process_events(cycle, timer, flags);
+}
+
+Rc add_with_signals(const Event& ev, int how) noexcept
+{
+    const int fd = connection_of(ev).fd;
+    return ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | how) == -1 ? Rc::error : Rc::ok;
+}
+
+Rc add_and_set_async(Event& ev, EventType event, unsigned flags) noexcept
+{
+    (void)add_with_signals(ev, O_ASYNC);
+    return real.add(ev, event, flags);
+}
+
+/// The signal is one that is ignored.
+Rc add_with_signals_to_the_process(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const f_owner_ex owner{.type = F_OWNER_PID, .pid = ::getpid()};
+    ::fcntl(connection_of(ev).fd, F_SETOWN_EX, &owner);
+    ::fcntl(connection_of(ev).fd, F_SETSIG, SIGWINCH);
+    return add_and_set_async(ev, event, flags);
+}
+
+void block_a_signal()
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN + 5);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+/// Reports have places in a queue as long as that of the kernel's signals.
+Rc lose_what_finds_no_place(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_SIGPENDING, &limit);
+    rlim_t places = limit.rlim_cur;
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (Event* ev : posted_now()) {
+        if (places > 0) {
+            places--;
+        } else {
+            delete_posted_event(*ev);
+            ev->ready = 0;
+        }
+    }
+    return rc;
+}
+
+void note_number(const Connection& c, unsigned flags)
+{
+    if ((flags & close_event) != 0) {
+        closed_numbers.push_back(c.fd);
+    }
+}
+
+Rc del_noting_numbers(Event& ev, EventType event, unsigned flags) noexcept
+{
+    note_number(connection_of(ev), flags);
+    return real.del(ev, event, flags);
+}
+
+Rc del_conn_noting_numbers(Connection& c, unsigned flags) noexcept
+{
+    note_number(c, flags);
+    return real.del_conn(c, flags);
+}
+
+void note_closed_numbers()
+{
+    event_actions.del = del_noting_numbers;
+    if (real.del_conn) {
+        event_actions.del_conn = del_conn_noting_numbers;
+    }
+    closed_numbers.clear();
+}
+
+Rc watch_closed_numbers(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    for (const int fd : closed_numbers) {
+        pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+        if (::poll(&entry, 1, 0) == 1 && (entry.revents & POLLNVAL) == 0) {
+            timer = 0;
+        }
+    }
+    return real.process_events(cycle, timer, flags);
+}
+
+Rc add_as_before(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const Rc rc = real.add(ev, event, flags);
+    Event& other = other_of(ev);
+    if (std::erase(closed_numbers, connection_of(ev).fd) != 0 && !other.active) {
+        (void)real.add(other, type_of(other), flags);
+    }
+    return rc;
+}
+
+Rc lose_a_del(Event& ev, EventType event, unsigned flags) noexcept
+{
+    if ((flags & close_event) == 0 && ++dels % 17 == 0) {
+        ev.active = 0;
+        return Rc::ok;
+    }
+    return real.del(ev, event, flags);
+}
+
+Rc add_channels_as_edges(Event& ev, EventType event, unsigned flags) noexcept
+{
+    return real.add(ev, event, ev.channel ? flags | clear_event : flags);
+}
+
+Rc add_no_channel(Event& ev, EventType event, unsigned flags) noexcept
+{
+    ev.active = 1;
+    return ev.channel ? Rc::ok : real.add(ev, event, flags);
+}
+
+Rc add_nothing_exclusive(Event& ev, EventType event, unsigned flags) noexcept
+{
+    ev.active = 1;
+    return flags == exclusive_event ? Rc::ok : real.add(ev, event, flags);
+}
+
+Rc drop_ends_of_channels(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    posted_events.remove_if(
+        [](const Event& ev) { return ev.channel && (state_of(ev, 0) & POLLHUP) != 0; });
+    return rc;
+}
+
+Rc report_each_event_once(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    for (Event* ev : posted_now()) {
+        if (std::ranges::find(noted, ev) != noted.end()) {
+            delete_posted_event(*ev);
+            ev->ready = 0;
+        } else {
+            noted.push_back(ev);
+        }
+    }
+    return rc;
+}
+
+Rc drop_posted_accepts(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags);
+    if ((flags & post_events) != 0) {
+        posted_accept_events.clear();
+    }
+    return rc;
+}
+
+Rc del_noting_listeners(Event& ev, EventType event, unsigned flags) noexcept
+{
+    listener_has_gone |= ev.accept && (flags & disable_event) == 0;
+    return real.del(ev, event, flags);
+}
+
+Rc del_conn_noting_listeners(Connection& c, unsigned flags) noexcept
+{
+    listener_has_gone |= c.read->accept;
+    return real.del_conn(c, flags);
+}
+
+/// Channels are still heard.
+Rc report_nothing_without_listeners(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    const Rc rc = real.process_events(cycle, timer, flags | post_events);
+    if (listener_has_gone) {
+        posted_events.remove_if([](const Event& ev) { return !ev.channel; });
+    }
+    return rc;
+}
+
+void install_edges_without_greedy()
+{
+    event_flags &= ~(use_greedy_event | use_epoll_event);
+}
+
+void install_report_each_event_once()
+{
+    set_process_events(report_each_event_once);
+    noted.clear();
+}
+
+void install_lose_what_finds_no_place()
+{
+    set_process_events(lose_what_finds_no_place);
+}
+
+void install_add_no_channel()
+{
+    set_add(add_no_channel);
+}
+
+void install_init_anew()
+{
+    real = event_actions;
+    event_actions.init = init_anew;
+    done_before_init = true;
+}
+
 constexpr Fault table[] = {
     {
         .name = "stale_events_are_delivered",
         .install = [] { set_process_events(deliver_stale); },
         .breaks = "a_stale_read_event_does_not_reach_the_next_connection",
+        .upon = upon_edges,
     },
     {
         .name = "closed_connections_are_called",
@@ -503,6 +724,7 @@ constexpr Fault table[] = {
         .name = "posted_events_run_at_once",
         .install = [] { set_process_events(run_at_once); },
         .breaks = "posted_events_run_when_their_queue_is_processed",
+        .upon = upon_edges,
     },
     {
         .name = "the_wait_is_too_short",
@@ -558,6 +780,7 @@ constexpr Fault table[] = {
         .name = "del_relies_on_the_close",
         .install = [] { set_del(del_as_if_closed); },
         .breaks = "del_without_close_event_ends_the_reports_of_all_copies",
+        .upon = upon_edges,
     },
     {
         .name = "del_conn_relies_on_the_close",
@@ -579,12 +802,9 @@ constexpr Fault table[] = {
     },
     {
         .name = "a_second_init_starts_anew",
-        .install =
-            [] {
-                real = event_actions;
-                event_actions.init = init_anew;
-            },
+        .install = install_init_anew,
         .breaks = "a_second_init_keeps_what_is_watched",
+        .upon = upon_edges,
     },
     {
         .name = "done_leaks_a_descriptor",
@@ -622,6 +842,7 @@ constexpr Fault table[] = {
                 event_flags = (event_flags & ~use_clear_event) | use_level_event;
             },
         .breaks = "an_end_that_was_read_does_not_spin",
+        .upon = upon_edges,
     },
     {
         .name = "resets_are_not_reported",
@@ -637,6 +858,7 @@ constexpr Fault table[] = {
                 noted.clear();
             },
         .breaks = "an_end_that_came_before_the_add_is_reported",
+        .upon = upon_edges,
     },
     {
         .name = "hang_ups_are_not_reported",
@@ -647,6 +869,7 @@ constexpr Fault table[] = {
         .name = "del_leaves_the_hang_up",
         .install = [] { set_del(del_as_if_closed); },
         .breaks = "a_hang_up_of_a_deleted_event_wakes_nobody",
+        .upon = upon_edges,
     },
     {
         .name = "hang_ups_are_levels",
@@ -657,6 +880,7 @@ constexpr Fault table[] = {
         .name = "a_rest_is_no_rest",
         .install = [] { set_add(add_levels); },
         .breaks = "a_connection_that_rests_does_not_spin",
+        .upon = upon_edges,
     },
     {
         .name = "readiness_lasts_a_turn",
@@ -671,6 +895,7 @@ constexpr Fault table[] = {
                 noted.clear();
             },
         .breaks = "a_report_in_vain_is_not_the_last",
+        .upon = upon_edges,
     },
     {
         .name = "a_report_drops_other_readers",
@@ -699,6 +924,7 @@ constexpr Fault table[] = {
         .name = "the_end_is_not_marked",
         .install = [] { set_process_events(leave_the_end_unmarked); },
         .breaks = "an_end_behind_a_full_buffer_is_found",
+        .upon = upon_edges,
     },
     {
         .name = "rdhup_is_believed_in_untried",
@@ -709,6 +935,7 @@ constexpr Fault table[] = {
         .name = "available_stays_at_nothing",
         .install = [] { set_process_events(leave_available_at_nothing); },
         .breaks = "a_read_to_the_last_byte_waits_for_more",
+        .upon = upon_edges,
     },
     {
         .name = "what_is_there_is_taken_for_known",
@@ -719,6 +946,7 @@ constexpr Fault table[] = {
                 noted.clear();
             },
         .breaks = "a_connection_that_came_with_data_hears_of_the_rest",
+        .upon = upon_edges,
     },
     {
         .name = "without_time_nobody_is_asked",
@@ -749,6 +977,7 @@ constexpr Fault table[] = {
         .name = "an_add_loses_what_is_ready",
         .install = [] { set_add(add_and_lose_what_is_ready); },
         .breaks = "a_change_keeps_what_is_ready_but_not_yet_reported",
+        .upon = upon_edges,
     },
     {
         .name = "copies_are_taken_for_one",
@@ -763,6 +992,7 @@ constexpr Fault table[] = {
         .name = "copies_are_levels",
         .install = [] { set_add(add_levels); },
         .breaks = "a_copy_that_outlives_its_connection_does_not_spin",
+        .upon = upon_edges,
     },
     {
         .name = "adds_wait_for_the_turn",
@@ -787,6 +1017,7 @@ constexpr Fault table[] = {
                 event_actions.add_conn = add_conn_and_look;
             },
         .breaks = "a_connect_under_way_is_not_reported",
+        .upon = upon_edges,
     },
     {
         .name = "exec_inherits_a_descriptor",
@@ -805,6 +1036,152 @@ constexpr Fault table[] = {
                 event_actions.done = done_with_all_dels;
             },
         .breaks = "done_in_a_forked_process_is_its_own_matter",
+        .upon = upon_edges,
+    },
+    {
+        .name = "edges_end_with_the_first_short_read",
+        .install = install_edges_without_greedy,
+        .breaks = "data_and_an_end_that_come_together_are_both_seen",
+        .upon = upon_edges,
+    },
+    {
+        .name = "clients_hang_at_the_end",
+        .install = install_edges_without_greedy,
+        .breaks = "clients_that_send_and_end_at_once_are_answered",
+        .upon = upon_edges,
+    },
+    {
+        .name = "a_turn_allocates",
+        .install = [] { set_process_events(allocate_each_turn); },
+        .breaks = "no_action_allocates",
+    },
+    {
+        .name = "async_stays_set",
+        .install = [] { set_add(add_and_set_async); },
+        .breaks = "done_leaves_nothing_set_on_a_descriptor",
+    },
+    {
+        .name = "signals_go_to_the_process",
+        .install = [] { set_add(add_with_signals_to_the_process); },
+        .breaks = "a_descriptor_signals_no_other_thread",
+    },
+    {
+        .name = "a_signal_stays_blocked",
+        .install = block_a_signal,
+        .breaks = "done_leaves_the_process_as_it_was",
+    },
+    {
+        .name = "a_queue_overflows",
+        .install = install_lose_what_finds_no_place,
+        .breaks = "nothing_is_lost_between_turns_under_small_limits",
+        .upon = upon_edges,
+    },
+    {
+        .name = "a_queue_overflows_in_the_server",
+        .install = install_lose_what_finds_no_place,
+        .breaks = "a_crowd_is_served_under_small_limits",
+        .upon = upon_edges,
+    },
+    {
+        .name = "closed_numbers_are_watched_on",
+        .install =
+            [] {
+                set_process_events(watch_closed_numbers);
+                note_closed_numbers();
+            },
+        .breaks = "a_number_that_is_open_again_but_not_added_wakes_nobody",
+    },
+    {
+        .name = "a_number_brings_its_past",
+        .install =
+            [] {
+                set_add(add_as_before);
+                note_closed_numbers();
+            },
+        .breaks = "a_number_that_is_added_again_has_nothing_of_the_past",
+    },
+    {
+        .name = "each_seventeenth_del_is_lost",
+        .install =
+            [] {
+                set_del(lose_a_del);
+                dels = 0;
+            },
+        .breaks = "any_walk_goes_as_the_model_says",
+    },
+    {
+        .name = "channels_are_not_watched",
+        .install = install_add_no_channel,
+        .breaks = "a_channel_is_heard_and_its_room_is_nothing",
+    },
+    {
+        .name = "workers_do_not_hear_their_master",
+        .install = install_add_no_channel,
+        .breaks = "a_master_and_its_worker_serve",
+    },
+    {
+        .name = "channels_are_edges",
+        .install = [] { set_add(add_channels_as_edges); },
+        .breaks = "a_count_that_is_not_read_is_reported_again",
+        .upon = upon_edges,
+    },
+    {
+        .name = "ends_of_channels_are_not_reported",
+        .install = [] { set_process_events(drop_ends_of_channels); },
+        .breaks = "the_end_of_a_channel_is_reported",
+    },
+    {
+        .name = "an_eventfd_is_reported_once",
+        .install = install_report_each_event_once,
+        .breaks = "each_count_of_an_eventfd_ends_a_wait",
+    },
+    {
+        .name = "a_signalfd_is_reported_once",
+        .install = install_report_each_event_once,
+        .breaks = "a_signal_is_read_from_its_descriptor",
+    },
+    {
+        .name = "a_waker_wakes_once",
+        .install = install_report_each_event_once,
+        .breaks = "a_thread_wakes_the_loop",
+    },
+    {
+        .name = "a_server_hears_once",
+        .install = install_report_each_event_once,
+        .breaks = "a_server_without_a_master_serves",
+    },
+    {
+        .name = "own_listeners_are_reported_once",
+        .install = install_report_each_event_once,
+        .breaks = "workers_with_listeners_of_their_own_serve",
+    },
+    {
+        .name = "exclusive_listeners_are_not_watched",
+        .install = [] { set_add(add_nothing_exclusive); },
+        .breaks = "workers_that_share_their_listeners_serve",
+        .upon = upon_edges,
+    },
+    {
+        .name = "posted_listeners_are_dropped",
+        .install = [] { set_process_events(drop_posted_accepts); },
+        .breaks = "workers_with_the_accept_mutex_serve",
+    },
+    {
+        .name = "connections_go_with_the_listeners",
+        .install =
+            [] {
+                set_process_events(report_nothing_without_listeners);
+                event_actions.del = del_noting_listeners;
+                event_actions.del_conn = real.del_conn ? del_conn_noting_listeners : nullptr;
+                listener_has_gone = false;
+            },
+        .breaks = "a_reload_keeps_its_clients",
+    },
+    {
+        .name = "a_reload_starts_anew",
+        .install = install_init_anew,
+        .breaks = "a_reload_without_a_master_keeps_its_clients",
+        .upon = upon_edges,
     },
 };
 
@@ -859,7 +1236,11 @@ Rc init_faulty(Cycle& cycle, Msec timer)
     }
     leaked.clear();
 
-    const Rc rc = static_cast<const EventModule*>(epoll_module.ctx)->actions.init(cycle, timer);
+    const EventActions& base = static_cast<const EventModule*>(FAULTY_BASE.ctx)->actions;
+    if (std::exchange(done_before_init, false)) {
+        base.done(cycle);
+    }
+    const Rc rc = base.init(cycle, timer);
     install<N>();
     return rc;
 }
@@ -931,10 +1312,12 @@ extern "C" {
 extern const std::array<ngx::Module*, ngx::contract::modules_n + 1> ngx_modules;
 extern const std::array<const char*, ngx::contract::modules_n + 1> ngx_module_names;
 extern const std::span<const ngx::contract::Fault> faults;
+extern const std::string_view faults_base;
 
 constinit const std::array<ngx::Module*, ngx::contract::modules_n + 1> ngx_modules =
     ngx::contract::make_table(ngx::contract::numbers);
 constinit const std::array<const char*, ngx::contract::modules_n + 1> ngx_module_names =
     ngx::contract::make_name_table(ngx::contract::numbers);
 constinit const std::span<const ngx::contract::Fault> faults = ngx::contract::table;
+constinit const std::string_view faults_base = FAULTY_BASE_NAME;
 }

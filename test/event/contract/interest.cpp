@@ -228,6 +228,54 @@ void a_high_descriptor_is_watched_or_refused(Bench& b)
     b.same("reports", link.reads, 0);
 }
 
+void a_number_that_is_open_again_but_not_added_wakes_nobody(Bench& b)
+{
+    for (const bool same_slot : {true, false}) {
+        Link& before = b.open();
+        b.watch(before.read());
+        b.watch(before.write());
+        const int number = before.fd();
+        Ends ends = socket_pair();
+        Ends between = socket_pair();
+        b.close(before);
+        ends.own = move_to(ends.own, number);
+        Link& other = b.open(std::move(same_slot ? ends : between));
+        Link& after = b.open(std::move(same_slot ? between : ends));
+
+        for (const Link* link : {&other, &after}) {
+            link->send("x");
+        }
+        constexpr Msec timeout = 20;
+        const Wait wait = b.turn(timeout);
+        b.expect(wait.took.count() >= static_cast<std::int64_t>(timeout),
+                 "what was not added does not end the wait");
+        b.same("reports", other.reads + other.writes + after.reads + after.writes, 0);
+    }
+}
+
+void a_number_that_is_added_again_has_nothing_of_the_past(Bench& b)
+{
+    Link& before = b.open();
+    b.watch(before.read());
+    b.watch(before.write());
+    b.reported("room", before.writes);
+    const int number = before.fd();
+    Ends ends = socket_pair();
+    Ends between = socket_pair();
+    b.close(before);
+    ends.own = move_to(ends.own, number);
+    const Link& other = b.open(std::move(between));  // in the slot of the one before
+    Link& after = b.open(std::move(ends));
+
+    b.watch(after.read());
+    other.send("x");
+    after.send("x");
+    b.reported("data at the number that is used again", after.reads);
+    b.settle();
+    b.same("reports to the write event, which is not added", after.writes, 0);
+    b.same("reports to the connection in the old slot", other.reads + other.writes, 0);
+}
+
 /// Connections whose events are added and deleted at random, and what should be reported of them.
 class Crowd {
 public:
@@ -359,6 +407,18 @@ constexpr Promise table[] = {
         .explanation = "After del with close_event and the close, the descriptor's number and the "
                        "slot serve a new connection.",
         .keep = a_number_that_was_closed_can_be_added_again,
+    },
+    {
+        .name = "a_number_that_is_open_again_but_not_added_wakes_nobody",
+        .explanation = "A descriptor that has the number of a closed one, and was not added, does "
+                       "not end the wait, whether or not it has its slot.",
+        .keep = a_number_that_is_open_again_but_not_added_wakes_nobody,
+    },
+    {
+        .name = "a_number_that_is_added_again_has_nothing_of_the_past",
+        .explanation = "A descriptor with the number of a closed one is reported for what it was "
+                       "added for, and to no connection that has the old slot.",
+        .keep = a_number_that_is_added_again_has_nothing_of_the_past,
     },
     {
         .name = "a_number_that_moves_to_another_slot_is_reported_there",

@@ -3,13 +3,14 @@
 /// a process of its own, so that a module that crashes or hangs in one says nothing of the others.
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@
 #include <fmt/ostream.h>
 
 #include "test/event/contract/promise.hpp"
+#include "test/event/contract/report.hpp"
 #include "test/support/forked.hpp"
 
 namespace ngx::contract {
@@ -37,7 +39,8 @@ constexpr std::string_view help_head =
 
 Tries each promise of an event module: it is kept, broken, or about something that the module
 does not declare by its event_flags and actions. Of a broken one it says what was expected and
-what was seen.
+what was seen. A promise that --except names may be broken, for the reason that is given, and must
+not be kept.
 
 Exit status: 0 if none is broken, 1 if some are, 2 if the module cannot be tried.
 
@@ -47,11 +50,20 @@ struct Options {
     Subject subject{};
     std::vector<std::string> chapters{};
     std::vector<std::string> promises{};
+    std::vector<std::string> exceptions{};                       // as written
+    std::map<std::string, std::string, std::less<>> excepted{};  // the reason, by the promise
+    std::string format{};
     std::chrono::seconds limit{};
     bool list = false;
     bool help = false;
     bool quiet = false;
 };
+
+/// Another seed each time.
+std::uint32_t any_seed()
+{
+    return std::random_device()();
+}
 
 po::options_description descriptions(Options& options, unsigned& patience, unsigned& limit)
 {
@@ -64,6 +76,12 @@ po::options_description descriptions(Options& options, unsigned& patience, unsig
         "only promises of this chapter; may be repeated");
     add("promise", po::value(&options.promises)->value_name("NAME"),
         "only this promise; may be repeated");
+    add("except", po::value(&options.exceptions)->value_name("PROMISE=REASON"),
+        "this promise cannot be kept; broken if it is; may be repeated");
+    add("seed", po::value(&options.subject.seed)->value_name("N")->default_value(any_seed(), ""),
+        "of what is tried at random; otherwise another each time");
+    add("format", po::value(&options.format)->value_name("FORMAT")->default_value("text"),
+        "text, tap or junit");
     add("patience", po::value(&patience)->value_name("MS")->default_value(4000),
         "how long to wait for an event that is to come");
     add("limit", po::value(&limit)->value_name("SECONDS")->default_value(60),
@@ -82,7 +100,21 @@ bool is_asked_for(const Options& options, const Chapter& chapter, const Promise&
     return has(options.chapters, chapter.name) && has(options.promises, promise.name);
 }
 
+bool is_promise(std::string_view name)
+{
+    return std::ranges::any_of(chapters(), [&](const Chapter& chapter) {
+        return std::ranges::find(chapter.promises, name, &Promise::name) != chapter.promises.end();
+    });
+}
+
 /// A misspelt name would try nothing, and nothing would be broken.
+void check_promise(const std::string& name)
+{
+    if (!is_promise(name)) {
+        throw std::runtime_error("there is no promise \"" + name + "\": see --list");
+    }
+}
+
 void check_names(const Options& options)
 {
     for (const std::string& name : options.chapters) {
@@ -90,13 +122,19 @@ void check_names(const Options& options)
             throw std::runtime_error("there is no chapter \"" + name + "\": see --list");
         }
     }
-    for (const std::string& name : options.promises) {
-        if (std::ranges::none_of(chapters(), [&](const Chapter& chapter) {
-                return std::ranges::find(chapter.promises, name, &Promise::name) !=
-                       chapter.promises.end();
-            })) {
-            throw std::runtime_error("there is no promise \"" + name + "\": see --list");
+    std::ranges::for_each(options.promises, check_promise);
+}
+
+void read_exceptions(Options& options)
+{
+    for (const std::string& text : options.exceptions) {
+        const std::size_t equals = text.find('=');
+        if (equals == text.npos || equals + 1 == text.size()) {
+            throw std::runtime_error("--except \"" + text + "\" gives no reason");
         }
+        const std::string name = text.substr(0, equals);
+        check_promise(name);
+        options.excepted[name] = text.substr(equals + 1);
     }
 }
 
@@ -119,6 +157,7 @@ Options parse(int argc, char** argv)
         throw std::runtime_error("--use NAME is missing");
     }
     check_names(options);
+    read_exceptions(options);
 
     options.subject.patience = std::chrono::milliseconds(patience);
     options.limit = std::chrono::seconds(limit);
@@ -164,52 +203,77 @@ std::string to_text(const Verdict& verdict)
     return text;
 }
 
-struct Result {
-    Outcome outcome = Outcome::broken;
-    std::string lines{};
-};
-
-Result broken(std::string line)
+std::vector<std::string> lines_of(std::string_view text)
 {
-    return {Outcome::broken, std::move(line)};
+    std::vector<std::string> lines;
+    while (!text.empty()) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        lines.emplace_back(line);
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+    }
+    return lines;
 }
 
-Result try_in_child(const Promise& promise, const Options& options)
+Status status_of(Outcome outcome)
 {
-    const test::Forked child = test::in_child(
-        [&](int fd) { test::say(fd, to_text(run(promise, options.subject))); }, options.limit);
+    switch (outcome) {
+    case Outcome::kept:
+        return Status::kept;
+    case Outcome::not_declared:
+        return Status::not_declared;
+    default:
+        return Status::broken;
+    }
+}
 
+/// What is wrong with how the child has ended; empty if it was well.
+std::string bad_end(const test::Forked& child, const Options& options)
+{
     if (child.timed_out) {
-        return broken(
-            fmt::format("expected: an end; seen: none after {} s", options.limit.count()));
+        return fmt::format("expected: an end; seen: none after {} s", options.limit.count());
     }
     if (WIFSIGNALED(child.status)) {
         const int signo = WTERMSIG(child.status);
-        return broken(
-            fmt::format("expected: an end; seen: signal {} ({})", signo, ::strsignal(signo)));
+        return fmt::format("expected: an end; seen: signal {} ({})", signo, ::strsignal(signo));
     }
     if (!child.exited_with(0)) {
-        return broken(fmt::format("expected: an end; seen: exit status {}: {}",
-                                  WEXITSTATUS(child.status), child.text));
+        return fmt::format("expected: an end; seen: exit status {}: {}", WEXITSTATUS(child.status),
+                           child.text);
     }
-    const std::size_t end = std::min(child.text.find('\n'), child.text.size());
-    return {static_cast<Outcome>(std::stoi(child.text.substr(0, end))),
-            child.text.substr(std::min(end + 1, child.text.size()))};
+    return {};
 }
 
-constexpr std::array<std::string_view, 3> outcome_names = {"kept", "broken", "not declared"};
-
-void show(const Promise& promise, const Result& result)
+void try_in_child(const Promise& promise, const Options& options, Row& row)
 {
-    const auto outcome = static_cast<std::size_t>(result.outcome);
-    fmt::print("  {:<13} {}\n", outcome_names[outcome], promise.name);
-    std::string_view rest = result.lines;
-    while (!rest.empty()) {
-        const std::string_view line = rest.substr(0, rest.find('\n'));
-        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-        fmt::print("                  {}\n", line);
+    const auto begin = std::chrono::steady_clock::now();
+    const test::Forked child = test::in_child(
+        [&](int fd) { test::say(fd, to_text(run(promise, options.subject))); }, options.limit);
+    row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+    if (const std::string bad = bad_end(child, options); !bad.empty()) {
+        row.lines = {bad};
+        return;
     }
-    std::fflush(stdout);
+    row.lines = lines_of(child.text);
+    row.status = status_of(static_cast<Outcome>(std::stoi(row.lines.at(0))));
+    row.lines.erase(row.lines.begin());
+}
+
+/// A promise that is excepted has to be broken: what is kept after all needs no exception any more.
+void judge_exception(const Options& options, Row& row)
+{
+    const auto found = options.excepted.find(row.promise);
+    if (found == options.excepted.end()) {
+        return;
+    }
+    if (row.status == Status::broken) {
+        row.status = Status::excepted;
+        row.reason = found->second;
+    } else if (row.status == Status::kept) {
+        row.status = Status::broken;
+        row.lines = {fmt::format("expected: broken, because {}; seen: kept; it needs no --except",
+                                 found->second)};
+    }
 }
 
 /// In a child, too: a module may end the process that it cannot start in.
@@ -225,31 +289,36 @@ void check_module(const Options& options)
         child.text.empty() ? "the process that starts it comes to no good end" : child.text));
 }
 
-int try_all(const Options& options)
+/// Calls `function(chapter, promise)` for each promise that is asked for.
+template <typename Function>
+void for_promises(const Options& options, Function function)
 {
-    check_module(options);
-
-    std::array<std::size_t, outcome_names.size()> counts{};
     for (const Chapter& chapter : chapters()) {
-        bool headed = false;
         for (const Promise& promise : chapter.promises) {
-            if (!is_asked_for(options, chapter, promise)) {
-                continue;
+            if (is_asked_for(options, chapter, promise)) {
+                function(chapter, promise);
             }
-            const Result result = try_in_child(promise, options);
-            counts[static_cast<std::size_t>(result.outcome)]++;
-            if (options.quiet && result.outcome != Outcome::broken) {
-                continue;
-            }
-            if (!std::exchange(headed, true)) {
-                fmt::print("{}\n", chapter.name);
-            }
-            show(promise, result);
         }
     }
-    fmt::print("{}: {} promises kept, {} broken, {} not declared\n", options.subject.use, counts[0],
-               counts[1], counts[2]);
-    return counts[1] == 0 ? all_kept : some_broken;
+}
+
+int try_all(const Options& options)
+{
+    Trial trial{.use = options.subject.use, .seed = options.subject.seed, .quiet = options.quiet};
+    for_promises(options, [&](const Chapter&, const Promise&) { trial.promises++; });
+    const std::unique_ptr<Report> report = make_report(options.format, trial);
+    check_module(options);
+
+    bool all = true;
+    for_promises(options, [&](const Chapter& chapter, const Promise& promise) {
+        Row row{.chapter = chapter.name, .promise = promise.name};
+        try_in_child(promise, options, row);
+        judge_exception(options, row);
+        all = all && row.status != Status::broken;
+        report->add(row);
+    });
+    report->end();
+    return all ? all_kept : some_broken;
 }
 
 int main(int argc, char** argv)

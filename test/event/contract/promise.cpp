@@ -1,8 +1,10 @@
 #include "test/event/contract/promise.hpp"
 
+#include <algorithm>
 #include <array>
 #include <exception>
 
+#include "core/module.hpp"
 #include "event/event.hpp"
 #include "test/event/contract/bench.hpp"
 
@@ -25,6 +27,17 @@ constexpr std::array capability_texts = {
     CapabilityName{capability::add_conn, "add_conn and del_conn"},
     CapabilityName{capability::notify, "notify"},
 };
+
+/// Whether this program has the block with the servers; a build may leave it out.
+bool has_stream()
+{
+    const auto is_stream = [](const Module* module) { return module->type == ModuleType::stream; };
+    const Module* const* end = modules;
+    while (*end) {
+        end++;
+    }
+    return std::any_of(static_cast<const Module* const*>(modules), end, is_stream);
+}
 
 /// Of the event module that is initialised.
 unsigned declared_now() noexcept
@@ -64,6 +77,10 @@ std::span<const Chapter> chapters()
         Chapter{"notify", notify_promises},
         Chapter{"capacity", capacity_promises},
         Chapter{"history", history_promises},
+        Chapter{"channel", channel_promises},
+        Chapter{"process", process_promises},
+        Chapter{"walk", walk_promises},
+        Chapter{"server", server_promises},
     };
     return table;
 }
@@ -91,6 +108,14 @@ Verdict run(const Promise& promise, const Subject& subject)
 {
     Verdict verdict;
     try {
+        if (promise.serve) {
+            if (has_stream()) {
+                promise.serve(subject, verdict);
+            } else {
+                verdict.not_declared("the stream block, which this build leaves out");
+            }
+            return verdict;
+        }
         Bench bench(subject, promise, verdict);
         if (const unsigned missing = promise.needs & ~declared_now(); missing != 0) {
             verdict.not_declared(capability_names(missing));

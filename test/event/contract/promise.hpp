@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ struct Subject {
 
     /// How long to wait for what is expected to come, on a machine that may have much else to do.
     std::chrono::milliseconds patience{4000};
+
+    /// Of what a promise does at random.
+    std::uint32_t seed = 1;
 };
 
 /// What an event module may declare, by event_flags and event_actions. A promise that needs more
@@ -39,10 +43,13 @@ inline constexpr unsigned notify = 0x80;
 struct Promise {
     std::string_view name;
     std::string_view explanation;       // a sentence
-    void (*keep)(Bench& b);             // tries it
+    void (*keep)(Bench& b) = nullptr;   // tries it, on a bench
     unsigned needs = 0;                 // of capability
     std::string_view main_conf = "";    // directives for the trial, at main level
     std::string_view events_conf = "";  // and in the events block
+
+    /// Tries it, in place of `keep`, with a server in a process of its own.
+    void (*serve)(const Subject& subject, Verdict& verdict) = nullptr;
 };
 
 struct Chapter {
@@ -66,6 +73,7 @@ Verdict run(const Promise& promise, const Subject& subject);
 extern const std::span<const Promise> accept_promises;
 extern const std::span<const Promise> batch_promises;
 extern const std::span<const Promise> capacity_promises;
+extern const std::span<const Promise> channel_promises;
 extern const std::span<const Promise> connection_promises;
 extern const std::span<const Promise> edge_promises;
 extern const std::span<const Promise> ending_promises;
@@ -76,8 +84,11 @@ extern const std::span<const Promise> lifecycle_promises;
 extern const std::span<const Promise> notify_promises;
 extern const std::span<const Promise> oneshot_promises;
 extern const std::span<const Promise> posting_promises;
+extern const std::span<const Promise> process_promises;
 extern const std::span<const Promise> readiness_promises;
+extern const std::span<const Promise> server_promises;
 extern const std::span<const Promise> signal_promises;
 extern const std::span<const Promise> timing_promises;
+extern const std::span<const Promise> walk_promises;
 
 }  // namespace ngx::contract

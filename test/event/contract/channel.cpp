@@ -1,0 +1,235 @@
+#include <csignal>
+#include <cstdint>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+#include "event/event_wake.hpp"
+#include "os/unix/channel.hpp"
+#include "test/event/contract/bench.hpp"
+
+namespace ngx::contract {
+
+namespace {
+
+/// What a channel's handler has seen. Its write event has no handler, as in the server.
+struct Channels {
+    int calls = 0;
+    int messages = 0;
+    Rc last = Rc::ok;
+};
+Channels seen;
+
+Connection& connection_of(const Event& ev) noexcept
+{
+    return *static_cast<Connection*>(ev.data);
+}
+
+/// As a worker's: reads until there is no more.
+void channel_handler(Event& ev) noexcept
+{
+    seen.calls++;
+    Channel ch;
+    while ((seen.last = read_channel(connection_of(ev).fd, ch, ev.log)) == Rc::ok) {
+        seen.messages++;
+    }
+    ev.ready = 0;
+}
+
+/// As that of a process without a master.
+void counter_handler(Event& ev) noexcept
+{
+    std::uint64_t count = 0;
+    seen.calls++;
+    if (::read(connection_of(ev).fd, &count, sizeof(count)) == sizeof(count)) {
+        seen.messages += static_cast<int>(count);
+    }
+}
+
+void signal_handler(Event& ev) noexcept
+{
+    signalfd_siginfo info{};
+    seen.calls++;
+    while (::read(connection_of(ev).fd, &info, sizeof(info)) == sizeof(info)) {
+        seen.messages++;
+    }
+}
+
+/// The descriptor is the connection's from now on.
+Connection* watch_channel(Bench& b, int fd, EventHandler handler)
+{
+    seen = {};
+    const bool added =
+        b.same("add_channel_event", add_channel_event(b.cycle(), fd, read_event, handler), Rc::ok);
+    for (std::size_t i = 0; added && i < b.cycle().connection_n; i++) {
+        if (b.cycle().connections[i].fd == fd) {
+            return &b.cycle().connections[i];
+        }
+    }
+    throw std::runtime_error("there is no connection of the channel");
+}
+
+void waits(Bench& b, std::string_view while_what)
+{
+    constexpr Msec timeout = 20;
+    const Wait wait = b.turn(timeout);
+    b.expect(wait.took.count() >= static_cast<std::int64_t>(timeout),
+             std::string("the loop waits ").append(while_what));
+}
+
+void a_channel_is_heard_and_its_room_is_nothing(Bench& b)
+{
+    Ends ends = socket_pair();
+    Connection* const c = watch_channel(b, ends.own, channel_handler);
+    waits(b, "while the channel is silent");
+    b.same("reports of a silent channel", seen.calls, 0);
+
+    for (int n = 1; n <= 3; n++) {
+        (void)write_channel(ends.peer.get(), {.command = cmd_reopen}, b.cycle().log);
+        b.reported("a message", seen.messages, n);
+    }
+    waits(b, "when all messages are read");
+    b.same("write is active", static_cast<bool>(c->write->active), false);
+    close_connection(*c);
+}
+
+void the_end_of_a_channel_is_reported(Bench& b)
+{
+    Ends ends = socket_pair();
+    Connection* const c = watch_channel(b, ends.own, channel_handler);
+    ends.peer.close();
+    b.reported("the end of a channel", seen.calls);
+    b.same("read_channel", seen.last, Rc::error);
+
+    // As a worker that has lost its master.
+    if ((event_flags & use_epoll_event) != 0) {
+        b.same("del_conn", event_actions.del_conn(*c, 0), Rc::ok);
+    }
+    close_connection(*c);
+    waits(b, "when the channel is closed");
+}
+
+void each_count_of_an_eventfd_ends_a_wait(Bench& b)
+{
+    const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    Connection* const c = watch_channel(b, fd, counter_handler);
+    waits(b, "while nothing is counted");
+    for (int n = 1; n <= 3; n++) {
+        constexpr std::uint64_t one = 1;
+        (void)!::write(fd, &one, sizeof(one));
+        b.reported("a count", seen.messages, n);
+    }
+    waits(b, "when the count is read");
+    b.same("reports", seen.calls, 3);
+    close_connection(*c);
+}
+
+void a_count_that_is_not_read_is_reported_again(Bench& b)
+{
+    const int fd = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    Connection* const c = watch_channel(b, fd, [](Event&) noexcept { seen.calls++; });
+    b.reported("a count, without clear_event", seen.calls, 3);
+    close_connection(*c);
+}
+
+/// A signal that is blocked, to be read from a descriptor. To ignore it at the end drops one that
+/// nobody has read.
+class Blocked {
+public:
+    explicit Blocked(int signo) : signo_(signo)
+    {
+        sigemptyset(&set_);
+        sigaddset(&set_, signo);
+        ::pthread_sigmask(SIG_BLOCK, &set_, &mask_before_);
+    }
+    Blocked(const Blocked&) = delete;
+    Blocked& operator=(const Blocked&) = delete;
+    ~Blocked()
+    {
+        const auto handler_before = std::signal(signo_, SIG_IGN);
+        ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+        std::signal(signo_, handler_before);
+    }
+
+    [[nodiscard]] int descriptor() const
+    {
+        return ::signalfd(-1, &set_, SFD_NONBLOCK | SFD_CLOEXEC);
+    }
+
+private:
+    int signo_;
+    sigset_t set_{};
+    sigset_t mask_before_{};
+};
+
+void a_signal_is_read_from_its_descriptor(Bench& b)
+{
+    const Blocked signal(SIGUSR2);
+    Connection* const c = watch_channel(b, signal.descriptor(), signal_handler);
+    waits(b, "while no signal came");
+    for (int n = 1; n <= 3; n++) {
+        std::raise(SIGUSR2);
+        b.reported("a signal", seen.messages, n);
+    }
+    close_connection(*c);
+}
+
+void a_thread_wakes_the_loop(Bench& b)
+{
+    int wakes = 0;
+    EventWaker waker;
+    waker.data = &wakes;
+    waker.handler = [](EventWaker& w) noexcept { ++*static_cast<int*>(w.data); };
+    b.same("event_waker_init", event_waker_init(waker, b.cycle()), Rc::ok);
+    for (int n = 1; n <= 3; n++) {
+        std::thread thread([&] { event_wake(waker); });
+        b.reported("a thread's call", wakes, n);
+        thread.join();
+    }
+    waits(b, "when nobody calls");
+    event_waker_done(waker);
+}
+
+constexpr Promise table[] = {
+    {
+        .name = "a_channel_is_heard_and_its_room_is_nothing",
+        .explanation = "A channel, added by add_channel_event(), is reported when a message comes, "
+                       "and never for its room to write, which has no handler.",
+        .keep = a_channel_is_heard_and_its_room_is_nothing,
+    },
+    {
+        .name = "the_end_of_a_channel_is_reported",
+        .explanation = "When the master is gone its channel is reported, and may be closed.",
+        .keep = the_end_of_a_channel_is_reported,
+    },
+    {
+        .name = "each_count_of_an_eventfd_ends_a_wait",
+        .explanation = "An eventfd, as signal handlers write to, is reported after each write.",
+        .keep = each_count_of_an_eventfd_ends_a_wait,
+    },
+    {
+        .name = "a_count_that_is_not_read_is_reported_again",
+        .explanation = "An eventfd that was added without clear_event is a level, whatever the "
+                       "poller reports otherwise.",
+        .keep = a_count_that_is_not_read_is_reported_again,
+    },
+    {
+        .name = "a_signal_is_read_from_its_descriptor",
+        .explanation = "A signalfd is reported for each signal that comes.",
+        .keep = a_signal_is_read_from_its_descriptor,
+    },
+    {
+        .name = "a_thread_wakes_the_loop",
+        .explanation = "An EventWaker, an eventfd that was added as connections are, is reported "
+                       "each time that a thread wakes the loop.",
+        .keep = a_thread_wakes_the_loop,
+    },
+};
+
+}  // namespace
+
+constinit const std::span<const Promise> channel_promises = table;
+
+}  // namespace ngx::contract

@@ -1,0 +1,168 @@
+#include <vector>
+
+#include "test/event/contract/promise.hpp"
+#include "test/event/contract/service.hpp"
+
+namespace ngx::contract {
+
+namespace {
+
+void serves_twice(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
+{
+    Service service(subject, verdict, conf);
+    service.serves();
+    service.serves();
+    service.stop();
+}
+
+void a_server_without_a_master_serves(const Subject& subject, Verdict& verdict)
+{
+    serves_twice(subject, verdict, {});
+}
+
+void a_master_and_its_worker_serve(const Subject& subject, Verdict& verdict)
+{
+    serves_twice(subject, verdict, {.workers = 1});
+}
+
+void workers_that_share_their_listeners_serve(const Subject& subject, Verdict& verdict)
+{
+    serves_twice(subject, verdict, {.workers = 2});
+}
+
+void workers_with_the_accept_mutex_serve(const Subject& subject, Verdict& verdict)
+{
+    serves_twice(subject, verdict,
+                 {.workers = 2, .events = "accept_mutex on; accept_mutex_delay 10ms;"});
+}
+
+void workers_with_listeners_of_their_own_serve(const Subject& subject, Verdict& verdict)
+{
+    serves_twice(subject, verdict, {.workers = 2, .listen = "reuseport"});
+}
+
+/// A client of the old configuration is served beside those of the new one.
+void reloads(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
+{
+    Service service(subject, verdict, conf);
+    const Client old = service.client(service.proxy());
+    for (int i = 0; i < 3; i++) {
+        old.send("still here");
+        verdict.same("an echo for a client of the first configuration", old.receive(10),
+                     "still here");
+        service.reload();
+        service.serves();
+    }
+    old.finish();
+    verdict.same("what comes at the end", old.receive_all(), "");
+    service.stop();
+}
+
+void a_reload_keeps_its_clients(const Subject& subject, Verdict& verdict)
+{
+    reloads(subject, verdict, {.workers = 1});
+}
+
+void a_reload_without_a_master_keeps_its_clients(const Subject& subject, Verdict& verdict)
+{
+    reloads(subject, verdict, {});
+}
+
+void clients_that_send_and_end_at_once_are_answered(const Subject& subject, Verdict& verdict)
+{
+    constexpr int clients = 50;
+    Service service(subject, verdict, {});
+    for (int i = 0; i < clients; i++) {
+        for (const Port* port : {&service.echo(), &service.proxy()}) {
+            const Client client = service.client(*port);
+            client.send("hello");
+            client.finish();
+            if (!verdict.same("an answer, up to its end", client.receive_all(), "hello")) {
+                return;
+            }
+        }
+    }
+    service.stop();
+}
+
+void a_crowd_is_served_under_small_limits(const Subject& subject, Verdict& verdict)
+{
+    Service service(subject, verdict, {.events = "multi_accept on;", .small_limits = true});
+    std::vector<Client> crowd;
+    for (int i = 0; i < 100; i++) {
+        crowd.push_back(service.client(service.echo()));
+    }
+    for (const std::string_view text : {"one", "two", "six"}) {
+        service.pause();
+        for (const Client& client : crowd) {
+            client.send(text);
+        }
+        service.resume();
+        for (const Client& client : crowd) {
+            if (!verdict.same("an echo of one in a crowd", client.receive(3), text)) {
+                return;
+            }
+        }
+    }
+    crowd.clear();
+    service.stop();
+}
+
+constexpr Promise table[] = {
+    {
+        .name = "a_server_without_a_master_serves",
+        .explanation = "The whole server, in one process, sends texts, echoes over TCP and UDP, "
+                       "proxies, reads PROXY headers, and ends gracefully.",
+        .serve = a_server_without_a_master_serves,
+    },
+    {
+        .name = "a_master_and_its_worker_serve",
+        .explanation = "A master and a worker do the same, and the worker hears its channel.",
+        .serve = a_master_and_its_worker_serve,
+    },
+    {
+        .name = "workers_that_share_their_listeners_serve",
+        .explanation = "Two workers watch the same listeners, with exclusive_event if epoll is "
+                       "declared.",
+        .serve = workers_that_share_their_listeners_serve,
+    },
+    {
+        .name = "workers_with_the_accept_mutex_serve",
+        .explanation = "With accept_mutex the listeners go from one of two workers to the other.",
+        .serve = workers_with_the_accept_mutex_serve,
+    },
+    {
+        .name = "workers_with_listeners_of_their_own_serve",
+        .explanation = "With reuseport each of two workers has its own listeners.",
+        .serve = workers_with_listeners_of_their_own_serve,
+    },
+    {
+        .name = "a_reload_keeps_its_clients",
+        .explanation = "A proxied client is served over three reloads by its old worker, beside "
+                       "the new ones.",
+        .serve = a_reload_keeps_its_clients,
+    },
+    {
+        .name = "a_reload_without_a_master_keeps_its_clients",
+        .explanation = "The same in one process, which goes on watching what it watched.",
+        .serve = a_reload_without_a_master_keeps_its_clients,
+    },
+    {
+        .name = "clients_that_send_and_end_at_once_are_answered",
+        .explanation = "A client whose data and end of data come together gets its answer and its "
+                       "end, from an echo and through a proxy.",
+        .serve = clients_that_send_and_end_at_once_are_answered,
+    },
+    {
+        .name = "a_crowd_is_served_under_small_limits",
+        .explanation = "A hundred clients are served by a process that may open few files and for "
+                       "which few signals may wait.",
+        .serve = a_crowd_is_served_under_small_limits,
+    },
+};
+
+}  // namespace
+
+constinit const std::span<const Promise> server_promises = table;
+
+}  // namespace ngx::contract

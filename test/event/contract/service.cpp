@@ -1,0 +1,330 @@
+#include "test/event/contract/service.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <system_error>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "core/nginx.hpp"
+
+namespace ngx::contract {
+
+namespace {
+
+int checked(int result, const char* what)
+{
+    if (result == -1) {
+        throw std::system_error(errno, std::generic_category(), what);
+    }
+    return result;
+}
+
+sockaddr_in loopback(std::uint16_t port)
+{
+    sockaddr_in sin{};
+    sin.sin_family = AF_INET;
+    sin.sin_port = htons(port);
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return sin;
+}
+
+const sockaddr* any(const sockaddr_in& sin)
+{
+    return reinterpret_cast<const sockaddr*>(&sin);
+}
+
+bool connect_to(int fd, std::uint16_t port)
+{
+    const sockaddr_in sin = loopback(port);
+    return ::connect(fd, any(sin), sizeof(sin)) == 0;
+}
+
+void limit_waits(int fd, std::chrono::milliseconds limit)
+{
+    const timeval wait{.tv_sec = limit.count() / 1000, .tv_usec = limit.count() % 1000 * 1000};
+    for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+        checked(::setsockopt(fd, SOL_SOCKET, option, &wait, sizeof(wait)), "setsockopt()");
+    }
+}
+
+void set_limit(__rlimit_resource resource, rlim_t value)
+{
+    rlimit limit{};
+    ::getrlimit(resource, &limit);
+    limit.rlim_cur = std::min(value, limit.rlim_max);
+    ::setrlimit(resource, &limit);
+}
+
+}  // namespace
+
+// A bound socket keeps others away, but not one that has SO_REUSEADDR, too: neither listens. One of
+// datagrams is connected, so that it gets none.
+Port::Port(int type) : reserved_(checked(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket()"))
+{
+    constexpr std::uint16_t nobody = 9;
+    const int on = 1;
+    checked(::setsockopt(reserved_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)),
+            "setsockopt()");
+    sockaddr_in sin = loopback(0);
+    checked(::bind(reserved_.get(), any(sin), sizeof(sin)), "bind()");
+    socklen_t len = sizeof(sin);
+    checked(::getsockname(reserved_.get(), reinterpret_cast<sockaddr*>(&sin), &len),
+            "getsockname()");
+    number_ = ntohs(sin.sin_port);
+    if (type == SOCK_DGRAM) {
+        (void)connect_to(reserved_.get(), nobody);
+    }
+}
+
+Client::Client(const Subject& subject, const Port& port, int type)
+    : socket_(checked(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket()"))
+{
+    limit_waits(socket_.get(), subject.patience);
+    if (!connect_to(socket_.get(), port.number())) {
+        throw std::system_error(errno, std::generic_category(), "connect() to the server");
+    }
+}
+
+void Client::send(std::string_view text) const
+{
+    while (!text.empty()) {
+        const ssize_t n = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+        if (n == -1) {
+            throw std::system_error(errno, std::generic_category(), "send() to the server");
+        }
+        text.remove_prefix(static_cast<std::size_t>(n));
+    }
+}
+
+void Client::finish() const
+{
+    ::shutdown(socket_.get(), SHUT_WR);
+}
+
+std::string Client::receive(std::size_t size) const
+{
+    std::string text;
+    std::array<char, 16 * 1024> buf;
+    while (text.size() < size) {
+        const std::size_t want = std::min(size - text.size(), buf.size());
+        const ssize_t n = ::recv(socket_.get(), buf.data(), want, 0);
+        if (n == 0) {
+            return text;
+        }
+        if (n == -1) {
+            return text + fmt::format(" [{}]", std::strerror(errno));
+        }
+        text.append(buf.data(), static_cast<std::size_t>(n));
+    }
+    return text;
+}
+
+Service::Service(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
+    : subject_(subject)
+    , verdict_(verdict)
+    , conf_(conf)
+    , told_(SOCK_STREAM)
+    , echo_(SOCK_STREAM)
+    , proxy_(SOCK_STREAM)
+    , header_(SOCK_STREAM)
+    , datagrams_(SOCK_DGRAM)
+{
+    write_conf();
+    std::fflush(nullptr);
+    pid_ = checked(::fork(), "fork()");
+    if (pid_ == 0) {
+        run_server();
+    }
+    ::setpgid(pid_, pid_);
+    pidfd_ = test::Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    wait_for_start();
+}
+
+Service::~Service()
+{
+    ::kill(-pid_, SIGKILL);
+    if (status_ == -1) {
+        ::waitpid(pid_, &status_, 0);
+    }
+}
+
+void Service::write_conf() const
+{
+    std::string text;
+    for (const std::string& file : subject_.load_modules) {
+        text += fmt::format("load_module \"{}\";\n", file);
+    }
+    text += ::geteuid() == 0 && conf_.workers != 0 ? "user root;\n" : "";
+    text += conf_.workers == 0 ? "master_process off;\n"
+                               : fmt::format("worker_processes {};\n", conf_.workers);
+    text += fmt::format("daemon off; pid pid; error_log error.log info;\n"
+                        "events {{ use {}; worker_connections 256; {} }}\nstream {{\n",
+                        subject_.use, conf_.events);
+    const auto server = [&](const Port& port, std::string_view listen, std::string_view content) {
+        text += fmt::format("server {{ listen 127.0.0.1:{} {}; {} }}\n", port.number(), listen,
+                            content);
+    };
+    server(told_, conf_.listen, fmt::format("return 'generation {}';", generation_));
+    server(echo_, conf_.listen, "echo;");
+    server(proxy_, conf_.listen,
+           fmt::format("proxy_pass 127.0.0.1:{}; proxy_half_close on;", echo_.number()));
+    server(header_, fmt::format("{} proxy_protocol", conf_.listen),
+           "return '$proxy_protocol_addr';");
+    server(datagrams_, "udp", "echo;");
+    test::write_file(dir_ / "nginx.conf", text + "}\n");
+}
+
+/// In a process group of its own, whose words stand side by side, as the kernel puts them.
+void Service::run_server() const
+{
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    ::close_range(STDERR_FILENO + 1, ~0U, 0);
+    for (const char* name : {"NGINX", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"}) {
+        ::unsetenv(name);
+    }
+    if (conf_.small_limits) {
+        set_limit(RLIMIT_NOFILE, 300);
+        set_limit(RLIMIT_SIGPENDING, 16);
+    }
+
+    const std::string dir = dir_.path().string() + "/";
+    std::string line;
+    std::vector<std::size_t> starts;
+    for (const std::string& word :
+         {std::string("ngxx"), std::string("-p"), dir, std::string("-c"), std::string("nginx.conf"),
+          std::string("-e"), std::string("error.log")}) {
+        starts.push_back(line.size());
+        line += word + '\0';
+    }
+    std::vector<char*> words;
+    for (const std::size_t start : starts) {
+        words.push_back(line.data() + start);
+    }
+    words.push_back(nullptr);
+    std::exit(main(static_cast<int>(starts.size()), words.data()));
+}
+
+/// Its pid is written when all listeners are open, and signals are obeyed.
+void Service::wait_for_start()
+{
+    const std::filesystem::path file = dir_ / "pid";
+    const test::Deadline deadline = test::deadline_in(subject_.patience);
+    while (!std::filesystem::exists(file) || !test::read_file(file).ends_with('\n')) {
+        if (wait_for_end(1) || test::Clock::now() > deadline) {
+            throw std::runtime_error("the server does not start: " + log());
+        }
+    }
+}
+
+std::string Service::log() const
+{
+    const std::filesystem::path file = dir_ / "error.log";
+    return std::filesystem::exists(file) ? test::read_file(file) : "";
+}
+
+Client Service::client(const Port& port, int type) const
+{
+    return Client(subject_, port, type);
+}
+
+void Service::serves()
+{
+    const Client with_header = client(header_);  // nothing comes before the others are served
+    verdict_.same("a text", client(told_).receive_all(), fmt::format("generation {}", generation_));
+    for (const Port* port : {&echo_, &proxy_}) {
+        const Client client = this->client(*port);
+        const std::string text(50'000, port == &echo_ ? 'e' : 'p');
+        for (int i = 0; i < 2; i++) {
+            client.send(text);
+            verdict_.expect(client.receive(text.size()) == text,
+                            port == &echo_ ? "what is sent comes back"
+                                           : "what is sent comes back through the proxy");
+        }
+    }
+    const Client datagram = client(datagrams_, SOCK_DGRAM);
+    datagram.send("datagram");
+    verdict_.same("a datagram's echo", datagram.receive(8), "datagram");
+    with_header.send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+    verdict_.same("a text after a header", with_header.receive_all(), "192.0.2.1");
+}
+
+void Service::pause() const
+{
+    ::kill(pid_, SIGSTOP);
+    siginfo_t info{};
+    ::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOWAIT);
+}
+
+void Service::resume() const
+{
+    ::kill(pid_, SIGCONT);
+}
+
+void Service::reload()
+{
+    generation_++;
+    write_conf();
+    ::kill(pid_, SIGHUP);
+
+    const std::string wanted = fmt::format("generation {}", generation_);
+    const test::Deadline deadline = test::deadline_in(subject_.patience);
+    std::string seen;
+    while (seen != wanted && test::Clock::now() < deadline && !wait_for_end(1)) {
+        seen = client(told_).receive_all();
+    }
+    verdict_.same("a text after the reload", seen, wanted);
+}
+
+bool Service::wait_for_end(int milliseconds)
+{
+    pollfd entry{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+    if (status_ == -1 && ::poll(&entry, 1, milliseconds) == 1) {
+        ::waitpid(pid_, &status_, 0);
+    }
+    return status_ != -1;
+}
+
+void Service::stop()
+{
+    ::kill(pid_, SIGQUIT);
+    if (!wait_for_end(static_cast<int>(subject_.patience.count()))) {
+        verdict_.expect(false, "the server ends when it is told to");
+    } else if (WIFSIGNALED(status_)) {
+        verdict_.expect(false, fmt::format("the server ends by itself; seen: signal {} ({})",
+                                           WTERMSIG(status_), ::strsignal(WTERMSIG(status_))));
+    } else {
+        verdict_.same("the server's exit status", WEXITSTATUS(status_), 0);
+    }
+    check_log();
+}
+
+void Service::check_log()
+{
+    std::istringstream lines(log());
+    for (std::string line; std::getline(lines, line);) {
+        for (const char* level : {"[emerg]", "[alert]", "[crit]"}) {
+            if (line.find(level) != line.npos) {
+                verdict_.expect(false, "the server logs no alert; seen: " + line);
+            }
+        }
+    }
+}
+
+}  // namespace ngx::contract
