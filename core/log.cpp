@@ -19,6 +19,8 @@ namespace ngx {
 
 namespace {
 
+using std::string_view_literals::operator""sv;
+
 /// By level; there is no word for 0.
 constexpr std::array<std::string_view, 9> err_levels = {
     "", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
@@ -76,6 +78,40 @@ void write_stderr(std::string_view line) noexcept
 char* format_to(char* p, char* last, fmt::string_view format, fmt::format_args args)
 {
     return fmt::vformat_to_n(p, static_cast<std::size_t>(last - p), format, args).out;
+}
+
+/// Writes the control characters of [msg, end) as \xNN: only somebody else can have put them there.
+/// Returns the new end.
+///
+/// Differs from nginx: there a client can put escape sequences and line feeds into the log.
+char* escape_control(char* msg, const char* end, const char* last) noexcept
+{
+    const auto is_control = [](char ch) {
+        return static_cast<unsigned char>(ch) < 0x20 || ch == 0x7f;
+    };
+    if (std::none_of(static_cast<const char*>(msg), end, is_control)) {
+        return msg + (end - msg);
+    }
+    std::array<char, max_error_str> text;
+    const std::string_view raw(
+        text.data(),
+        static_cast<std::size_t>(std::copy_n(msg, end - msg, text.data()) - text.data()));
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    char* p = msg;
+    for (const char ch : raw) {
+        if (last - p < 4) {
+            break;
+        }
+        if (is_control(ch)) {
+            const auto code = static_cast<unsigned char>(ch);
+            p = std::ranges::copy("\\x"sv, p).out;
+            *p++ = digits[code >> 4];
+            *p++ = digits[code & 0xf];
+        } else {
+            *p++ = ch;
+        }
+    }
+    return p;
 }
 
 /// The numbers of the words `error_log` may have behind its file; 0 if it is none.
@@ -218,6 +254,7 @@ void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
     if (level != log_debug_level && log->handler) {
         p = log->handler(*log, p, static_cast<std::size_t>(last - p));
     }
+    p = escape_control(errstr.data() + (msg - errstr.data()), p, last);
     *p++ = '\n';
 
     const bool wrote_stderr =
