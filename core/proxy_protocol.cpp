@@ -364,6 +364,26 @@ char* v2_write_crc32c(const char* buf, char* p) noexcept
 
 }  // namespace
 
+bool proxy_protocol_incomplete(std::string_view buf) noexcept
+{
+    constexpr std::string_view v1_begin = "PROXY ";
+    if (signature.starts_with(buf) || v1_begin.starts_with(buf)) {
+        return true;
+    }
+    if (buf.starts_with(v1_begin)) {
+        return buf.size() < proxy_protocol_v1_max_header && buf.find('\n') == buf.npos;
+    }
+    if (!buf.starts_with(signature)) {
+        return false;
+    }
+    if (buf.size() < v2_header_size) {
+        return true;
+    }
+    const std::size_t size = v2_header_size + parse_uint16(buf, 14);
+    return byte_at(buf, 12) >> 4 == version_2 && size <= proxy_protocol_max_header &&
+           buf.size() < size;
+}
+
 std::optional<std::size_t> proxy_protocol_read(Connection& c, std::string_view buf) noexcept
 {
     if (buf.size() >= v2_header_size && buf.starts_with(signature)) {

@@ -33,6 +33,9 @@ struct ProxyProtocol {
     std::string_view tlvs{};  // of version 2, as they came
 };
 
+/// Whether `buf` is the beginning of a header whose rest may still come; the empty text is.
+bool proxy_protocol_incomplete(std::string_view buf) noexcept;
+
 /// Reads the header, of version 1 or 2, that `buf` begins with, and returns its length. What it
 /// says is left in `c.proxy_protocol`, which stays null when the header names no addresses. Empty,
 /// after a log line, when there is no header, or only a part of one.

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <sys/socket.h>
+#include <utility>
 
 #include "core/buf.hpp"
 #include "core/cycle.hpp"
@@ -112,8 +114,47 @@ void wait_for_header(StreamSession& s, Event& rev) noexcept
     }
 }
 
-/// Reads the header: looks at what has come, then takes exactly the header from the socket. It has
-/// to come in one piece.
+using HeaderBuffer = std::array<char, proxy_protocol_max_header>;
+
+/// Brings back the beginning of a header, which was taken earlier. Returns its size.
+std::size_t restore_header(Connection& c, HeaderBuffer& buf) noexcept
+{
+    const Buf* const b = std::exchange(c.buffer, nullptr);
+    return b ? static_cast<std::size_t>(std::copy(b->pos, b->last, buf.data()) - buf.data()) : 0;
+}
+
+void keep_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
+{
+    if (had != 0) {
+        c.buffer = create_temp_buf(*c.pool, had);
+        c.buffer->last = std::copy_n(buf.data(), had, c.buffer->last);
+    }
+}
+
+/// Looks at what has come. What can only be the beginning of a header is taken, so that a poller of
+/// levels does not report it again, and `had` counts it. Returns what recv() has said last: of how
+/// many bytes, which are still to be taken, the header or what is none consists.
+ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
+{
+    for (;;) {
+        char* const p = buf.data() + had;
+        const ssize_t n = ::recv(c.fd, p, buf.size() - had, MSG_PEEK);
+        log_debug(log_debug_stream, c.log, 0, "recv(): {}", n);
+        if (n <= 0 || !proxy_protocol_incomplete({buf.data(), had + static_cast<std::size_t>(n)})) {
+            return n;
+        }
+        if (c.recv(c, p, static_cast<std::size_t>(n)) != n) {
+            return -1;
+        }
+        had += static_cast<std::size_t>(n);
+    }
+}
+
+/// Reads the header: looks at what has come, then takes exactly the header from the socket.
+///
+/// Differs from nginx: the header may come in pieces, for as long as proxy_protocol_timeout lasts.
+/// There it is broken if it does not come at once. What has come is copied and parsed again with
+/// each piece.
 ///
 /// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
 ///
@@ -132,10 +173,11 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
         return;
     }
 
-    std::array<char, proxy_protocol_max_header> buf;
-    const ssize_t n = ::recv(c.fd, buf.data(), buf.size(), MSG_PEEK);
-    log_debug(log_debug_stream, c.log, 0, "recv(): {}", n);
+    HeaderBuffer buf;
+    std::size_t had = restore_header(c, buf);
+    const ssize_t n = peek_header(c, buf, had);
     if (n == -1 && errno == EAGAIN) {
+        keep_header(c, buf, had);
         rev.ready = 0;
         wait_for_header(s, rev);
         return;
@@ -149,12 +191,12 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
         del_timer(rev);
     }
 
-    const auto size = proxy_protocol_read(c, {buf.data(), static_cast<std::size_t>(n)});
+    const auto size = proxy_protocol_read(c, {buf.data(), had + static_cast<std::size_t>(n)});
     if (!size) {
         stream_finalize_session(s, StreamStatus::bad_request);
         return;
     }
-    if (c.recv(c, buf.data(), *size) != static_cast<ssize_t>(*size)) {
+    if (c.recv(c, buf.data(), *size - had) != static_cast<ssize_t>(*size - had)) {
         stream_finalize_session(s, StreamStatus::internal_server_error);
         return;
     }

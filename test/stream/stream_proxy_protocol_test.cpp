@@ -131,6 +131,66 @@ BOOST_AUTO_TEST_CASE(what_comes_behind_the_header_is_the_contents)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_header_may_come_in_pieces)
+{
+    for (const std::string& header : {v1, v2}) {
+        for (std::size_t i = 1; i < header.size(); i++) {
+            const Waiting waiting(told);
+            const Event& rev = *waiting.c.read;
+            waiting.client.send(header.substr(0, i));
+            waiting.server.turn_until([&] { return waiting.c.buffer != nullptr; });
+            BOOST_TEST(rev.timer_set());
+            BOOST_TEST(waiting.server.serve([&] {
+                waiting.client.send(header.substr(i));
+                return waiting.client.receive_all();
+            }) == (header == v1 ? "[192.0.2.1] [80] [198.51.100.2] [443] []"
+                                : "[192.0.2.1] [80] [198.51.100.2] [443] [h2]"));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_header_may_come_byte_by_byte_and_what_follows_is_the_contents)
+{
+    const Server server(echo);
+    const std::string echoed = server.serve([&] {
+        const Client client = server.connect();
+        for (const char ch : v1 + "hello") {
+            client.send({&ch, 1});
+        }
+        return client.receive(5);
+    });
+    BOOST_TEST(echoed == "hello");
+}
+
+BOOST_AUTO_TEST_CASE(the_rest_of_a_header_is_not_waited_for_without_end)
+{
+    Waiting waiting;
+    const Msec key = waiting.c.read->timer_key;
+    waiting.client.send("PROXY TCP4");
+    waiting.server.turn_until([&] { return waiting.c.buffer != nullptr; });
+    BOOST_TEST(waiting.c.read->timer_key == key);
+    Server::pass(30'000);
+    BOOST_TEST(waiting.server.connections().empty());
+
+    // The end comes with the beginning.
+    const Client client = waiting.server.connect();
+    client.send("PROXY TCP4");
+    client.end();
+    waiting.server.accept();
+    waiting.server.finish();
+    BOOST_TEST(contains(waiting.server.log(), "broken header: \"PROXY TCP4\""));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_client_says_cannot_control_a_terminal)
+{
+    const Server server(echo);
+    const Client client = server.connect();
+    client.send("PROX\x1b[2J\x07\x7f\n");
+    server.accept();
+    server.finish();
+    BOOST_TEST(contains(server.log(), "broken header: \"PROX\\x1B[2J\\x07\\x7F\" while "));
+}
+
 BOOST_AUTO_TEST_CASE(the_longest_header_is_read)
 {
     const Server server(echo);
@@ -155,12 +215,13 @@ BOOST_AUTO_TEST_CASE(a_header_that_is_longer_still_is_refused)
                         "header is too large while reading PROXY protocol, client: "));
 }
 
-BOOST_AUTO_TEST_CASE(a_header_that_comes_in_pieces_is_broken)
+BOOST_AUTO_TEST_CASE(a_header_whose_rest_does_not_come_is_broken)
 {
     for (const std::string& header : {v1, v2}) {
         for (std::size_t n = 1; n < header.size(); n++) {
             const Waiting waiting;
             waiting.client.send(header.substr(0, n));
+            waiting.client.end();
             waiting.server.finish();
             BOOST_TEST((Waiting::status() == StreamStatus::bad_request));
         }
