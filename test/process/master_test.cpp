@@ -97,7 +97,8 @@ BOOST_AUTO_TEST_CASE(a_worker_has_nothing_of_what_the_master_waits_by)
     Server server(site.with("hello"));
     server.settle();  // the master has done with the start
     for (const pid_t worker : server.workers()) {
-        BOOST_TEST(pipes_of(worker) == pipes_of(server.pid()), boost::test_tools::per_element());
+        wait_until("a worker has the pipes of the master alone",
+                   [&] { return pipes_of(worker) == pipes_of(server.pid()); });
     }
 
     // A reload and a rotation at once: what is still to be reopened is the master's.
