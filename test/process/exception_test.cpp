@@ -215,7 +215,8 @@ BOOST_AUTO_TEST_CASE(a_binary_that_cannot_be_changed_for_want_of_memory_serves_o
         BOOST_TEST_REQUIRE(ask(lack.port) == "hello");
         return lines(no_memory) == failed;
     }).report("upgrade");
-    wait_until("the new one has the pid file", [&] { return daemon.old_pid() == pid; });
+    wait_until("the new one has the pid file",
+               [&] { return daemon.pid() != -1 && daemon.pid() != pid; });
 }
 
 BOOST_AUTO_TEST_CASE(a_test_for_which_memory_runs_out_says_how_much_was_wanted,
