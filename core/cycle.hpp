@@ -151,8 +151,8 @@ Cycle* create_cycle(Log* log);
 
 /// Reads the configuration into a new cycle, opens its files and sockets, calls init_module of
 /// every module, and closes what only the old cycle used. Null after an error, which has been
-/// logged; the old cycle is then as it was, whatever has thrown. In a process without a master the old cycle lives on
-/// until its last connection is closed; otherwise it is gone.
+/// logged; the old cycle is then as it was, whatever has thrown. In a process without a master the
+/// old cycle lives on until its last connection is closed; otherwise it is gone.
 ///
 /// nginx: ngx_init_cycle()
 Cycle* init_cycle(Cycle* old_cycle) noexcept;

@@ -17,8 +17,8 @@ struct Time {
     int gmtoff;  // minutes east of Greenwich
 };
 
-/// A pointer to a value of the cache. The loop publishes the next value while threads of a pool read
-/// the last one, which stays whole while 63 others are made.
+/// A pointer to a value of the cache. The loop publishes the next value while threads of a pool
+/// read the last one, which stays whole while 63 others are made.
 template <typename T>
 class Cached {
 public:

@@ -23,7 +23,8 @@ extern PostedQueue posted_events;
 inline void post_event(Event& ev, PostedQueue& queue) noexcept
 {
     if (ev.posted()) {
-        log_debug(log_debug_core, ev.log, 0, "update posted event {}", static_cast<const void*>(&ev));
+        log_debug(log_debug_core, ev.log, 0, "update posted event {}",
+                  static_cast<const void*>(&ev));
         return;
     }
     queue.push_back(ev);

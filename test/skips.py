@@ -1,4 +1,4 @@
-"""unittest.main() for meson: what is skipped is said, and a suite of which nothing ran is skipped."""
+"""unittest.main() for meson: says what is skipped, and skips a suite of which nothing ran."""
 
 from __future__ import annotations
 

@@ -3,10 +3,11 @@
 
 usage: announce.py PID [CONF]
 
-Prints what NOTIFY_SOCKET has to be in the environment of the server, whose first process is PID, and
-goes on in the background: when the server reports that it serves, one line about that goes to
-descriptor 3, and until it has ended somebody is there to be notified. With CONF, which is the default
-configuration, its ports must be free, or status 1 says which is not; and the line has what to try.
+Prints what NOTIFY_SOCKET has to be in the environment of the server, whose first process is PID,
+and goes on in the background: when the server reports that it serves, one line about that goes to
+descriptor 3, and until it has ended somebody is there to be notified. With CONF, which is the
+default configuration, its ports must be free, or status 1 says which is not; and the line has
+what to try.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ ssize_t read_failed(const File& file, Err err) noexcept
 }  // namespace
 
 /// Differs from nginx: there a log that is a FIFO stops the process, in open() until it has a
-/// reader, in write() while the reader sleeps. Here such a log cannot be opened, and lines that find
-/// no room are lost.
+/// reader, in write() while the reader sleeps. Here such a log cannot be opened, and lines that
+/// find no room are lost.
 int open_append(const char* name) noexcept
 {
     return open_file(name, O_WRONLY | O_APPEND | O_NONBLOCK, O_CREAT, 0644);
@@ -67,7 +67,7 @@ void thread_read_handler(void* data, Log* log) noexcept
 
 }  // namespace
 
-ssize_t thread_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool) noexcept
+ssize_t thread_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool)
 {
     log_debug(log_debug_core, file.log, 0, "thread read: {}, {}, {}, {}", file.fd, fmt::ptr(buf),
               size, offset);

@@ -23,9 +23,9 @@ int systemd_listen_fds(Log* log);
 /// NOTIFY_SOCKET=..., for the environment of a new binary, or null.
 const char* systemd_variable() noexcept;
 
-/// Sends assignments such as READY=1, one a line, at most 64 bytes. It does not wait: a message that
-/// finds no room is kept for systemd_notify_unsent(), unless a later one makes it out of date. Other
-/// failures are logged and have no consequence.
+/// Sends assignments such as READY=1, one a line, at most 64 bytes. It does not wait: a message
+/// that finds no room is kept for systemd_notify_unsent(), unless a later one makes it out of date.
+/// Other failures are logged and have no consequence.
 void systemd_notify(std::string_view text, Log* log) noexcept;
 
 /// Whether a message has found no room.

@@ -153,7 +153,8 @@ class Samples(unittest.TestCase):
         shares = [path.parent for path in self.installed.root.rglob("ngxx/new-module")]
         self.assertEqual(len(shares), 1)
         share = shares[0].parent
-        for name in ("doc/ngxx/docs/directives.md", "doc/ngxx/docs/lessons/README.md", "ngxx/gdb/ngxx.py",
+        for name in ("doc/ngxx/docs/directives.md", "doc/ngxx/docs/lessons/README.md",
+                     "ngxx/gdb/ngxx.py",
                      "doc/ngxx/CHANGELOG.md", "man/man8/ngxx.8",
                      "bash-completion/completions/ngxx-inspect"):
             self.assertTrue((share / name).is_file(), name)

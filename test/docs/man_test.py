@@ -1,5 +1,6 @@
-"""Tests of the man pages and of tools/man, which writes them. PAGES in the environment is their folder
-in the build; the arguments are PAGE COMMAND..., one page after the other, with -- between."""
+"""Tests of the man pages and of tools/man, which writes them. PAGES in the environment is their
+folder in the build; the arguments are PAGE COMMAND..., one page after the other, with --
+between."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Tests of bash's completion of the commands, tools/completion/ngxx, sourced by a bash that has nothing
-else. NGXX, INSPECT and CONTRACT in the environment are programs; the last one may be empty."""
+"""Tests of bash's completion of the commands, tools/completion/ngxx, sourced by a bash that has
+nothing else. NGXX, INSPECT and CONTRACT in the environment are programs; the last one may be
+empty."""
 
 from __future__ import annotations
 

@@ -14,6 +14,12 @@ namespace ngx::contract {
 
 namespace {
 
+#ifdef CONTRACT_SANITIZED
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
 thread_local bool counting = false;
 thread_local std::size_t counted = 0;
 
@@ -37,11 +43,7 @@ std::size_t Allocations::count() const noexcept
 
 bool Allocations::are_counted() noexcept
 {
-#ifdef CONTRACT_SANITIZED
-    return false;
-#else
-    return true;
-#endif
+    return !sanitized;
 }
 
 }  // namespace ngx::contract

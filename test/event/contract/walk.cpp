@@ -10,8 +10,8 @@
 #include "test/event/contract/bench.hpp"
 
 /// \file
-/// A walk at random over all that may be done to a poller, against a model of what it has to report.
-/// Its steps are written down, so that a finding can be read as a story.
+/// A walk at random over all that may be done to a poller, against a model of what it has to
+/// report. Its steps are written down, so that a finding can be read as a story.
 namespace ngx::contract {
 
 namespace {

@@ -7,8 +7,8 @@
 
 /// \file
 /// Two modules in a file, built twice with another SAY_VERSION: `say TEXT;` at the main level is
-/// said in the log with the version when the module's hooks are called, but for `say "throw HOOK";`, and `$say_version` in a
-/// stream is the version.
+/// said in the log with the version when the module's hooks are called, but for `say "throw
+/// HOOK";`, and `$say_version` in a stream is the version.
 
 namespace ngx {
 
