@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_refuses_at_once_is_declined)
 {
     for (const std::string_view poller : pollers) {
         for (const int err :
-             {ECONNREFUSED, ECONNRESET, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, EAGAIN}) {
+             {ECONNREFUSED, ECONNRESET, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH}) {
             Peer peer(poller);
             const FakeCall call(Call::connect, {.err = err});
             peer.is_given_up(
@@ -163,12 +163,22 @@ BOOST_AUTO_TEST_CASE(a_peer_that_refuses_at_once_is_declined)
 
 BOOST_AUTO_TEST_CASE(what_is_not_the_peers_fault_is_critical)
 {
-    for (const int err : {EADDRNOTAVAIL, EACCES, EPERM, ENOENT, EINTR, EAFNOSUPPORT, EALREADY}) {
+    for (const int err : {EACCES, EPERM, ENOENT, EINTR, EAFNOSUPPORT, EALREADY}) {
         Peer peer("epoll");
         const FakeCall call(Call::connect, {.err = err});
         peer.is_given_up(
             event_connect_peer(peer.pc), Rc::declined,
             fmt::format("[crit] {0}#{0}: connect() to the peer failed ({1}: ", log_pid, err));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_shortage_of_this_machine_ends_the_try)
+{
+    for (const int err : {EADDRNOTAVAIL, ENOBUFS, ENOMEM, EAGAIN}) {
+        Peer peer("epoll");
+        const FakeCall call(Call::connect, {.err = err});
+        peer.is_given_up(event_connect_peer(peer.pc), Rc::abort,
+                         fmt::format("{0}#{0}: connect() to the peer failed ({1}: ", log_pid, err));
     }
 }
 

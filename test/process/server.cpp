@@ -151,6 +151,8 @@ void Server::settle()
     const std::size_t before = count(log(), done);
     signal(SIGUSR1);
     wait_for_log(done, before + 1);
+    // The line comes before the logs are opened: until the process waits again, it has one more.
+    wait_until("the server waits", [&] { return is_asleep(pid()); });
 }
 
 void Server::reload(const ServerConf& conf)
@@ -292,6 +294,12 @@ void wait_for_end(pid_t pid)
     if (::poll(&entry, 1, static_cast<int>(left.count())) != 1) {
         fail(fmt::format("the process {} has not ended", pid));
     }
+}
+
+bool is_asleep(pid_t pid)
+{
+    const std::string stat = read_file(fmt::format("/proc/{}/stat", pid));
+    return stat.find(") S ") != std::string::npos;
 }
 
 std::size_t descriptors_of(pid_t pid)

@@ -46,6 +46,9 @@ std::vector<pid_t> workers_of(pid_t master);
 /// Waits until a process, which need not be our child, has ended.
 void wait_for_end(pid_t pid);
 
+/// Whether a process waits in a system call.
+bool is_asleep(pid_t pid);
+
 /// How many descriptors a process has open.
 std::size_t descriptors_of(pid_t pid);
 

@@ -101,7 +101,8 @@ BOOST_AUTO_TEST_CASE(a_graceful_shutdown_waits_for_the_timers_of_connections)
         });
         static Timer later(cycle, [](Event&) noexcept {});
         later.ev.cancelable = 1;
-        add_timer(connection.ev, 20);
+        time_update();
+        add_timer(connection.ev, 500);
         add_timer(later.ev, 3'600'000);
         ::raise(SIGQUIT);
     });
@@ -146,7 +147,8 @@ BOOST_AUTO_TEST_CASE(a_reload_of_a_bad_configuration_goes_on_with_the_old_one)
     const auto [child, log] = serve([](Cycle& cycle) {
         write_file(cycle.conf_file, "nonsense;");
         static Timer timer(*ngx_cycle, [](Event&) noexcept { ::raise(SIGTERM); });
-        add_timer(timer.ev, 20);
+        time_update();
+        add_timer(timer.ev, 500);
         ::raise(SIGHUP);
     });
     BOOST_TEST(child.exited_with(0));
