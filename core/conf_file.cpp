@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/conf_hint.hpp"
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/exception.hpp"
@@ -428,7 +429,7 @@ Rc conf_handler(Conf& cf, Token last)
     if (found) {
         conf_log_error(log_emerg, cf, 0, "\"{}\" directive is not allowed here", name);
     } else {
-        conf_log_error(log_emerg, cf, 0, "unknown directive \"{}\"", name);
+        conf_log_error(log_emerg, cf, 0, "unknown directive \"{}\"{}", name, conf_hint(cf, name));
     }
     return Rc::error;
 }

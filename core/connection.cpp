@@ -92,16 +92,10 @@ void share_unix_socket(const Listening& ls, Log* log) noexcept
     }
 }
 
-/// Whether the address is the file of a unix socket on which nobody listens, left behind by a
-/// server that was killed.
-bool is_stale_unix_socket(const Listening& ls) noexcept
+/// Whether a socket of this type that would connect is refused.
+bool refuses(const Listening& ls, int type) noexcept
 {
-    struct stat info {};
-    if (ls.sockaddr.any.sa_family != AF_UNIX || ::lstat(ls.sockaddr.un.sun_path, &info) == -1 ||
-        !S_ISSOCK(info.st_mode)) {
-        return false;
-    }
-    const int s = ::socket(AF_UNIX, ls.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int s = ::socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s == invalid_socket) {
         return false;
     }
@@ -110,8 +104,22 @@ bool is_stale_unix_socket(const Listening& ls) noexcept
     return refused;
 }
 
+/// Whether the address is the file of a unix socket that is gone, left behind by a server that was
+/// killed. A socket that does not listen, or not yet, refuses its own type, too; but to another
+/// type each that lives has another answer, EPROTOTYPE. So two types are tried.
+bool is_stale_unix_socket(const Listening& ls) noexcept
+{
+    struct stat info {};
+    if (ls.sockaddr.any.sa_family != AF_UNIX || ::lstat(ls.sockaddr.un.sun_path, &info) == -1 ||
+        !S_ISSOCK(info.st_mode)) {
+        return false;
+    }
+    return refuses(ls, SOCK_DGRAM) && refuses(ls, SOCK_SEQPACKET);
+}
+
 /// Differs from nginx: the file of a unix socket whose server is gone is removed, with a warning;
-/// there it has to be removed by hand before the server starts again.
+/// with nginx it has to be removed by hand before the server starts again. It costs the socket of
+/// another machine whose files this one sees, for the kernel of this one does not know it.
 int bind_socket(int s, const Listening& ls, Log* log) noexcept
 {
     const int rc = ::bind(s, &ls.sockaddr.any, ls.socklen);
@@ -368,6 +376,10 @@ Rc inherit_address(Cycle& cycle, Listening& ls)
     if (::getsockname(ls.fd, &ls.sockaddr.any, &ls.socklen) == -1) {
         log_error(log_crit, cycle.log, errno, "getsockname() of the inherited socket #{} failed",
                   ls.fd);
+        // Differs from nginx: what is no socket is not closed. It may be a log of this process.
+        if (errno == ENOTSOCK) {
+            ls.fd = invalid_socket;
+        }
         return Rc::declined;
     }
     ls.socklen = std::min<socklen_t>(ls.socklen, sizeof(ls.sockaddr));
@@ -686,7 +698,7 @@ void close_idle_connections(Cycle& cycle) noexcept
     }
 }
 
-Rc connection_local_sockaddr(Connection& c, char* text, std::size_t* len, bool port) noexcept
+Rc connection_local_sockaddr(Connection& c, char* text, std::size_t* len, bool port)
 {
     if (c.local_socklen == 0 || inet_wildcard(c.local_sockaddr)) {
         SockaddrUnion sa{};

@@ -11,15 +11,17 @@
 
 namespace ngx {
 
-/// Room for any address that a socket of ours may have.
+/// Room for any address that a socket of ours may have. The largest stands first: only the first is
+/// sure to be zero in a SockaddrUnion{}.
 ///
 /// nginx: ngx_sockaddr_t
 union SockaddrUnion {
-    sockaddr any;
-    sockaddr_in in;
-    sockaddr_in6 in6;
     sockaddr_un un;
+    sockaddr_in6 in6;
+    sockaddr_in in;
+    sockaddr any;
 };
+static_assert(sizeof(sockaddr_un) > sizeof(sockaddr_in6));
 
 /// "unix:" and the longest path.
 inline constexpr std::size_t sockaddr_strlen = 5 + sizeof(sockaddr_un::sun_path);

@@ -1,7 +1,10 @@
 #include "core/module_signature.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,25 +15,13 @@ constinit const ModuleSignature module_signature = make_module_signature();
 
 namespace {
 
-/// A regular file in memory, to be read. Empty if that cannot be.
+constexpr std::size_t max_module_size = 256 << 20;
+
+/// A file in memory, to be read, unless fault() says why it is none; err() is the error of a call
+/// that has failed.
 class MappedFile {
 public:
-    explicit MappedFile(const char* path) noexcept
-    {
-        // A FIFO is not waited for.
-        const int fd = ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        if (fd == invalid_file) {
-            return;
-        }
-        struct stat info {};
-        if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
-            const auto size = static_cast<std::size_t>(info.st_size);
-            void* const addr = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-            bytes_ = addr != MAP_FAILED ? std::string_view(static_cast<char*>(addr), size)
-                                        : std::string_view();
-        }
-        ::close(fd);
-    }
+    explicit MappedFile(const char* path) noexcept : fault_(map(path)) {}
     MappedFile(const MappedFile&) = delete;
     MappedFile& operator=(const MappedFile&) = delete;
     ~MappedFile()
@@ -41,10 +32,107 @@ public:
     }
 
     std::string_view bytes() const noexcept { return bytes_; }
+    const char* fault() const noexcept { return fault_; }
+    Err err() const noexcept { return err_; }
 
 private:
+    /// Null, or why the file is not to be read.
+    const char* map(const char* path) noexcept
+    {
+        struct stat info {};
+        if (::stat(path, &info) == -1) {
+            return failed();
+        }
+        if (!S_ISREG(info.st_mode)) {
+            return "is not a regular file";
+        }
+        const int fd = ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd == invalid_file) {
+            return failed();
+        }
+        const char* const fault = map_file(fd);
+        ::close(fd);
+        return fault;
+    }
+
+    const char* map_file(int fd) noexcept
+    {
+        struct stat info {};
+        if (::fstat(fd, &info) == -1) {
+            return failed();
+        }
+        const auto size = static_cast<std::size_t>(info.st_size);
+        if (size == 0) {
+            return "is empty";
+        }
+        if (size > max_module_size) {
+            return "is larger than 256 MiB";
+        }
+        void* const addr = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (addr == MAP_FAILED) {
+            return failed();
+        }
+        bytes_ = {static_cast<char*>(addr), size};
+        return nullptr;
+    }
+
+    const char* failed() noexcept
+    {
+        err_ = errno;
+        return nullptr;
+    }
+
     std::string_view bytes_{};
+    Err err_ = 0;
+    const char* fault_;
 };
+
+/// Copies an object out of a file. False if the file ends before.
+template <typename T>
+bool read_at(std::string_view bytes, std::size_t offset, T& object) noexcept
+{
+    if (offset > bytes.size() || sizeof(T) > bytes.size() - offset) {
+        return false;
+    }
+    std::memcpy(&object, bytes.data() + offset, sizeof(T));
+    return true;
+}
+
+/// Whether all that the loader maps of a file is there. It would die of a page that is not.
+bool is_whole(std::string_view bytes, const ElfW(Ehdr) & header) noexcept
+{
+    for (std::size_t n = 0; n < header.e_phnum; n++) {
+        ElfW(Phdr) segment;
+        if (!read_at(bytes, header.e_phoff + n * sizeof(segment), segment)) {
+            return false;
+        }
+        if (segment.p_offset > bytes.size() || segment.p_filesz > bytes.size() - segment.p_offset) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// What tells that the bytes are not those of a module; null if there is nothing.
+const char* find_fault(std::string_view bytes) noexcept
+{
+    constexpr unsigned char word_size = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+
+    ElfW(Ehdr) header;
+    if (!bytes.starts_with(ELFMAG) || !read_at(bytes, 0, header) ||
+        header.e_ident[EI_CLASS] != word_size || header.e_type != ET_DYN) {
+        return "is not a shared object";
+    }
+    if (!is_whole(bytes, header)) {
+        return "is cut off";
+    }
+    if (bytes.find(module_signature_mark) == std::string_view::npos) {
+        return bytes.find("ngx_module_names") != std::string_view::npos
+                   ? "is a module of nginx, not of ngxx"
+                   : "has no signature of ngxx";
+    }
+    return nullptr;
+}
 
 /// A line of a signature, "NAME=VALUE".
 struct Part {
@@ -88,15 +176,32 @@ std::string difference(std::string_view signature, std::string_view own)
 
 }  // namespace
 
-std::string read_module_signature(const char* path)
+std::string_view find_module_signature(std::string_view bytes) noexcept
 {
-    const MappedFile file(path);
-    const std::size_t start = file.bytes().find(module_signature_mark);
+    const std::size_t start = bytes.find(module_signature_mark);
     if (start == std::string_view::npos) {
         return {};
     }
-    const std::string_view found = file.bytes().substr(start, sizeof(ModuleSignature::text));
-    return std::string(found.substr(0, found.find('\0')));
+    const std::string_view found = bytes.substr(start, sizeof(ModuleSignature::text));
+    return found.substr(0, found.find('\0'));
+}
+
+Rc check_module_file(Conf& cf, const std::string& file)
+{
+    const MappedFile mapped(file.c_str());
+    if (mapped.err() != 0) {
+        // The words are the loader's, which nginx leaves it to.
+        conf_log_error(log_emerg, cf, 0,
+                       "dlopen() \"{0}\" failed ({0}: cannot open shared object file: {1})", file,
+                       strerror(mapped.err()));
+        return Rc::error;
+    }
+    const char* const fault = mapped.fault() ? mapped.fault() : find_fault(mapped.bytes());
+    if (fault) {
+        conf_log_error(log_emerg, cf, 0, "module \"{}\" {}", file, fault);
+        return Rc::error;
+    }
+    return check_module_signature(cf, file, find_module_signature(mapped.bytes()));
 }
 
 Rc check_module_signature(Conf& cf, std::string_view file, std::string_view signature)

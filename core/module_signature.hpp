@@ -122,9 +122,13 @@ consteval ModuleSignature make_module_signature()
     return w.signature();
 }
 
-/// The signature in the bytes of a file, from its mark to its end. Empty if there is none, or if
-/// the file cannot be read.
-std::string read_module_signature(const char* path);
+/// The signature in the bytes of a file, from its mark to its end. Empty if there is none.
+std::string_view find_module_signature(std::string_view bytes) noexcept;
+
+/// Whether a file may be loaded here. error after a line that says why not: it is no regular file,
+/// no shared object, not whole, a module of nginx, not a module at all, or of another build. Runs
+/// nothing of the file, and does not wait for it.
+Rc check_module_file(Conf& cf, const std::string& file);
 
 /// Whether a module of this signature may run here. If not, each part that differs is logged, with
 /// both values, as of the module `file`.

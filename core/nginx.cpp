@@ -14,6 +14,7 @@
 #include <optional>
 #include <pwd.h>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -142,6 +143,20 @@ Rc take_option(Options& options, char option, const std::string& value)
     return Rc::ok;
 }
 
+/// Takes the words that begin as no option does: "-" has no letter, so that it says nothing, and
+/// that of "--" is none. An option without a key is an argument.
+std::vector<po::option> take_dashes(std::vector<std::string>& words)
+{
+    po::option option;
+    if (words.front().starts_with("--")) {
+        option.value = {"-"};
+    } else if (words.front() != "-") {
+        return {};
+    }
+    words.erase(words.begin());
+    return {option};
+}
+
 /// Says what is wrong with the command line. Single letters may stand together, as in -qt.
 ///
 /// nginx: ngx_get_options()
@@ -151,9 +166,15 @@ Rc get_options(int argc, char** words, Options& options)
     constexpr int style =
         allow_short | allow_dash_for_short | allow_sticky | short_allow_next | short_allow_adjacent;
     try {
-        const auto parsed =
-            po::command_line_parser(argc, words).options(option_descriptions()).style(style).run();
+        const auto parsed = po::command_line_parser(argc, words)
+                                .options(option_descriptions())
+                                .style(style)
+                                .extra_style_parser(take_dashes)
+                                .run();
         for (const po::option& option : parsed.options) {
+            if (option.string_key.empty() && option.value.empty()) {
+                continue;
+            }
             if (option.position_key != -1) {
                 log_stderr(0, "invalid option: \"{}\"", option.value.front());
                 return Rc::error;
@@ -518,8 +539,8 @@ const T* find_symbol(Conf& cf, void* handle, const char* name)
     return static_cast<const T*>(symbol);
 }
 
-/// Differs from nginx: a file that was built otherwise than the server is refused before anything
-/// of it is loaded, for its start alone could do harm; and what differs is said.
+/// Differs from nginx: a file that was not built as the server is refused before anything of it is
+/// loaded, for its start alone could do harm; and what differs is said.
 ///
 /// nginx: ngx_load_module()
 const char* load_module(Conf& cf, const Command&, void*)
@@ -529,11 +550,9 @@ const char* load_module(Conf& cf, const Command&, void*)
     }
     const std::string file(conf_full_name(*cf.cycle, cf.args[1], false));
 
-    const std::string signature = read_module_signature(file.c_str());
-    if (!signature.empty() && check_module_signature(cf, file, signature) != Rc::ok) {
+    if (check_module_file(cf, file) != Rc::ok) {
         return conf_error;
     }
-
     void* const handle = dlopen(file);
     if (!handle) {
         conf_log_error(log_emerg, cf, 0, "dlopen() \"{}\" failed ({})", file, dlerror());
@@ -597,20 +616,35 @@ void parse_inherited(Cycle& cycle, std::string_view text)
     }
 }
 
-/// Sockets from systemd are as whoever wrote the unit wanted them, perhaps blocking.
+/// A socket from systemd is as the unit wants it, perhaps blocking.
+void add_activated_socket(Cycle& cycle, int fd)
+{
+    if (nonblocking(fd) == -1) {
+        log_error(log_alert, cycle.log, errno, "ioctl(FIONBIO) of the socket #{} failed", fd);
+    }
+    add_inherited(cycle, fd);
+    cycle.listening.back().activated = 1;
+}
+
+/// Takes those that are there and are sockets. Descriptors of this process's own, such as its
+/// log's, may follow on them if the number is too large.
 void add_activated(Cycle& cycle)
 {
     const int n = systemd_listen_fds(cycle.log);
-    for (int i = 0; i < n; i++) {
-        const int fd = systemd_first_fd + i;
-        if (nonblocking(fd) == -1) {
-            log_error(log_alert, cycle.log, errno, "ioctl(FIONBIO) of the socket #{} failed", fd);
+    int found = 0;
+    struct stat info {};
+    for (int i = 0; i < n && ::fstat(systemd_first_fd + i, &info) == 0; i++) {
+        if (S_ISSOCK(info.st_mode)) {
+            add_activated_socket(cycle, systemd_first_fd + i);
+            found++;
         }
-        add_inherited(cycle, fd);
-        cycle.listening.back().activated = 1;
     }
-    if (n > 0) {
-        log_error(log_notice, cycle.log, 0, "using {} sockets from systemd", n);
+    if (found < n) {
+        log_error(log_emerg, cycle.log, 0, "{} of {} descriptors from systemd are sockets", found,
+                  n);
+    }
+    if (found > 0) {
+        log_error(log_notice, cycle.log, 0, "using {} sockets from systemd", found);
     }
 }
 

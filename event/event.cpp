@@ -655,6 +655,19 @@ std::string refused_method(const Cycle& cycle, const EventConf& ecf)
                        ecf.name, old_ecf.name);
 }
 
+/// The methods that `use` may name: "epoll, poll, select".
+std::string method_names(const Cycle& cycle)
+{
+    std::string names;
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type == ModuleType::event && module != &event_core_module) {
+            names += names.empty() ? "" : ", ";
+            names += event_ctx(*module).name;
+        }
+    }
+    return names;
+}
+
 /// nginx: ngx_event_use()
 const char* event_use(Conf& cf, const Command&, void* conf)
 {
@@ -677,7 +690,8 @@ const char* event_use(Conf& cf, const Command&, void* conf)
         return conf_ok;
     }
 
-    conf_log_error(log_emerg, cf, 0, "invalid event type \"{}\"", cf.args[1]);
+    conf_log_error(log_emerg, cf, 0, "invalid event type \"{}\" (there are {})", cf.args[1],
+                   method_names(*cf.cycle));
     return conf_error;
 }
 
@@ -757,7 +771,8 @@ std::string show_debug_connection(const void* conf)
 {
     std::string text;
     for (const Cidr& cidr : static_cast<const EventConf*>(conf)->debug_connection) {
-        text += (text.empty() ? "" : " ") + show_network(cidr);
+        text += text.empty() ? "" : " ";
+        text += show_network(cidr);
     }
     return text;
 }

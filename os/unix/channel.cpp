@@ -12,10 +12,11 @@ namespace ngx {
 
 namespace {
 
-/// The room for one descriptor beside a message.
+/// The room for one descriptor beside a message. The larger stands first, so that Control{} is
+/// zero.
 union Control {
-    cmsghdr header;
     char space[CMSG_SPACE(sizeof(int))];
+    cmsghdr header;
 };
 
 /// Takes the descriptor out of what came beside an open_channel.
@@ -115,8 +116,8 @@ Rc add_channel_event(Cycle& cycle, int fd, EventType event, EventHandler handler
     Event& ev = event == read_event ? *c->read : *c->write;
     ev.handler = handler;
 
-    // Differs from nginx: there a poller other than epoll watches the channel by add_conn, and calls
-    // the handler of the other event, which is null, as soon as it finds room in the channel.
+    // Differs from nginx: there a poller other than epoll watches the channel by add_conn, and
+    // calls the handler of the other event, which is null, as soon as it finds room in the channel.
     if (event_actions.add(ev, event, 0) == Rc::error) {
         free_connection(*c);
         c->fd = invalid_socket;

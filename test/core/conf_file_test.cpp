@@ -356,8 +356,41 @@ BOOST_FIXTURE_TEST_CASE(a_directive_is_looked_up_by_its_whole_name, Directives)
     for (const std::string name : {"word", "wordss", "Words", "", "words\\"}) {
         BOOST_TEST(!parse("\n'" + name + "';"));
     }
-    BOOST_TEST(!parse("\nwordss a;"));
-    BOOST_TEST(said() == "[emerg] unknown directive \"wordss\" in nginx.conf:2\n");
+    BOOST_TEST(!parse("\nbogus a;"));
+    BOOST_TEST(said() == "[emerg] unknown directive \"bogus\" in nginx.conf:2\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_name_that_is_nearly_right_is_told_with_the_right_one, Directives)
+{
+    const auto hint = [this](const std::string& name) {
+        BOOST_TEST(!parse("'" + name + "' a;"));
+        const std::string line = said();
+        const std::string start = "[emerg] unknown directive \"" + name + "\"";
+        BOOST_TEST_REQUIRE(line.starts_with(start), line);
+        return line.substr(start.size(), line.find(" in nginx.conf:1\n") - start.size());
+    };
+    for (const std::string name : {"wordss", "word", "Words", "wrds", "worbs"}) {
+        BOOST_TEST(hint(name) == " (did you mean words?)", name);
+    }
+    BOOST_TEST(hint("anser") == " (did you mean answer?)");
+    BOOST_TEST(hint("includes") == " (did you mean include?)");
+    for (const std::string name : {"", "bogus", "swords", "w", "wdrs", "inne"}) {
+        BOOST_TEST(hint(name) == "", name);
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_directive_of_nginxs_is_told_as_such, Directives)
+{
+    const Table cases = {
+        {"http {}", "\"http\" (nginx has it, ngxx has not)"},
+        {"mail {}", "\"mail\" (nginx has it, ngxx has not)"},
+        {"ssl_certificate a;", "\"ssl_certificate\" (nginx has it, ngxx has not)"},
+        {"htp {}", "\"htp\" (did you mean http? nginx has it, ngxx has not)"},
+    };
+    for (const auto& [conf, message] : cases) {
+        BOOST_TEST(!parse(conf));
+        BOOST_TEST(said() == "[emerg] unknown directive " + message + " in nginx.conf:1\n");
+    }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_directive_of_another_level_is_not_allowed_here, Directives)
@@ -366,8 +399,8 @@ BOOST_FIXTURE_TEST_CASE(a_directive_of_another_level_is_not_allowed_here, Direct
     BOOST_TEST(said() == "[emerg] \"words\" directive is not allowed here in nginx.conf:2\n");
     BOOST_TEST(!parse("inner a;"));
     BOOST_TEST(said() == "[emerg] \"inner\" directive is not allowed here in nginx.conf:1\n");
-    BOOST_TEST(!parse("block {\n wordss a;\n}"));
-    BOOST_TEST(said() == "[emerg] unknown directive \"wordss\" in nginx.conf:2\n");
+    BOOST_TEST(!parse("block {\n bogus a;\n}"));
+    BOOST_TEST(said() == "[emerg] unknown directive \"bogus\" in nginx.conf:2\n");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_directive_ends_with_a_semicolon_and_a_block_opens, Directives)

@@ -504,8 +504,9 @@ BOOST_FIXTURE_TEST_CASE(the_file_of_a_socket_from_systemd_stays, Listeners)
 
 BOOST_FIXTURE_TEST_CASE(a_unix_socket_that_was_left_behind_is_removed_with_a_warning, Listeners)
 {
-    for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
-        const std::string path = leave_behind(type);
+    for (const int left : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
+        const int type = left == SOCK_DGRAM ? SOCK_DGRAM : SOCK_STREAM;
+        const std::string path = leave_behind(left);
         Listening& ls = add("unix:" + path);
         ls.type = type;
         BOOST_TEST_REQUIRE(open());
@@ -520,25 +521,99 @@ BOOST_FIXTURE_TEST_CASE(a_unix_socket_that_was_left_behind_is_removed_with_a_war
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(what_somebody_listens_on_or_is_no_socket_is_not_removed, Listeners)
-{
-    const std::string in_use = dir / "socket";
-    const std::string file = dir / "file";
-    const Fd other(bound("unix:" + in_use));
-    BOOST_TEST(::listen(other.get(), 1) == 0);
-    write_file(file, "text");
+/// A file at the address of a listener, and what holds it there.
+struct InTheWay {
+    std::string path;
+    Fd holder{};
+    Fd other{};
+};
 
-    for (const std::string& path : {in_use, file}) {
-        add("unix:" + path);
-        add("192.0.2.1:1");  // an address that no host has, so that it is not tried again
-        BOOST_TEST(!open());
-        BOOST_TEST(messages(log.text).starts_with("[emerg] bind() to unix:" + path +
-                                                  " failed (98: Address already in use)\n"));
-        BOOST_TEST(::access(path.c_str(), F_OK) == 0);
-        cycle->listening.clear();
+/// Every kind of file that may be in the way of a unix socket without being left behind by one.
+struct FilesInTheWay : Listeners {
+    std::string path(std::string_view name) const { return dir / name; }
+
+    InTheWay socket(std::string_view name, int type, int backlog = 0)
+    {
+        InTheWay way{path(name), Fd(bound("unix:" + path(name), type))};
+        BOOST_TEST((backlog == 0 || ::listen(way.holder.get(), backlog) == 0));
+        return way;
     }
-    BOOST_TEST(read_file(file) == "text");
-    const Addr addr = address("unix:" + in_use);
+
+    InTheWay connected(std::string_view name, int type, const InTheWay& to)
+    {
+        InTheWay way = socket(name, type);
+        const Addr addr = address("unix:" + to.path);
+        BOOST_TEST(::connect(way.holder.get(), &addr.sockaddr.any, addr.socklen) == 0);
+        return way;
+    }
+
+    /// A listener whose queue has no room.
+    InTheWay full(std::string_view name)
+    {
+        InTheWay way = socket(name, SOCK_STREAM);
+        BOOST_TEST(::listen(way.holder.get(), 0) == 0);
+        way.other = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const Addr addr = address("unix:" + way.path);
+        BOOST_TEST(::connect(way.other.get(), &addr.sockaddr.any, addr.socklen) == 0);
+        return way;
+    }
+
+    std::vector<InTheWay> all()
+    {
+        std::vector<InTheWay> ways;
+        write_file(path("file"), "text");
+        ::mkfifo(path("fifo").c_str(), 0600);
+        ::mkdir(path("directory").c_str(), 0700);
+        ::symlink("file", path("link").c_str());
+        ::symlink("nothing", path("dangling").c_str());
+        ::symlink(leave_behind().c_str(), path("link_to_stale").c_str());
+        for (const char* name :
+             {"file", "fifo", "directory", "link", "dangling", "link_to_stale"}) {
+            ways.push_back({path(name)});
+        }
+        ways.push_back(socket("stream", SOCK_STREAM, 1));
+        ways.push_back(socket("seqpacket", SOCK_SEQPACKET, 1));
+        ways.push_back(socket("datagram", SOCK_DGRAM));
+        ways.push_back(full("full"));
+        ways.push_back(socket("stream_bound", SOCK_STREAM));
+        ways.push_back(socket("seqpacket_bound", SOCK_SEQPACKET));
+        ways.push_back(connected("stream_client", SOCK_STREAM, ways[6]));
+        ways.push_back(connected("seqpacket_client", SOCK_SEQPACKET, ways[7]));
+        ways.push_back(connected("datagram_client", SOCK_DGRAM, ways[8]));
+        return ways;
+    }
+};
+
+BOOST_FIXTURE_TEST_CASE(what_is_no_socket_or_one_that_lives_is_not_removed, FilesInTheWay)
+{
+    for (const InTheWay& way : all()) {
+        for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+            struct stat before {};
+            struct stat after {};
+            BOOST_TEST(::lstat(way.path.c_str(), &before) == 0);
+            log.text.clear();
+            add("unix:" + way.path).type = type;
+            add("192.0.2.1:1");  // an address that no host has, so that it is not tried again
+            BOOST_TEST(!open());
+            BOOST_TEST(messages(log.text).starts_with("[emerg] bind() to unix:" + way.path +
+                                                      " failed (98: Address already in use)\n"),
+                       log.text);
+            BOOST_TEST(::lstat(way.path.c_str(), &after) == 0, way.path);
+            BOOST_TEST(before.st_ino == after.st_ino, way.path);
+            cycle->listening.clear();
+        }
+    }
+    BOOST_TEST(read_file(dir / "file") == "text");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_socket_that_was_bound_in_time_may_listen_later, FilesInTheWay)
+{
+    const InTheWay early = socket("early", SOCK_STREAM);
+    add("unix:" + early.path);
+    add("192.0.2.1:1");
+    BOOST_TEST(!open());
+    BOOST_TEST(::listen(early.holder.get(), 1) == 0);
+    const Addr addr = address("unix:" + early.path);
     const Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     BOOST_TEST(::connect(client.get(), &addr.sockaddr.any, addr.socklen) == 0);
 }
@@ -643,6 +718,9 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_socket_to_listen_on_is_ignored, Listeners)
                fmt::format("[crit] getsockname() of the inherited socket #{} failed (88: Socket "
                            "operation on non-socket)\n",
                            file));
+    BOOST_TEST(cycle->listening.front().fd == invalid_socket);
+    close_listening_sockets(*cycle);
+    BOOST_TEST(is_open(file), "it may be a log of this process");
     cycle->listening.clear();
     log.text.clear();
     ::close(file);

@@ -1,6 +1,9 @@
 #include "core/inet.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -116,6 +119,19 @@ struct Urls {
 };
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE(sockaddr_union)
+
+BOOST_AUTO_TEST_CASE(an_empty_address_is_zero_throughout_whatever_was_in_its_place)
+{
+    alignas(SockaddrUnion) std::array<unsigned char, sizeof(SockaddrUnion)> place;
+    place.fill(0xff);
+    ::new (place.data()) SockaddrUnion{};
+    BOOST_TEST(std::count(place.begin(), place.begin() + sizeof(sockaddr_un), 0) ==
+               static_cast<std::ptrdiff_t>(sizeof(sockaddr_un)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(inet)
 

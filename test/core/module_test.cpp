@@ -1,9 +1,12 @@
 #include "core/module.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <link.h>
 #include <list>
 #include <string>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -11,6 +14,7 @@
 
 #include "core/conf_file.hpp"
 #include "core/module_signature.hpp"
+#include "core/string.hpp"
 #include "test/core/fixture.hpp"
 
 namespace ngx::test {
@@ -222,24 +226,86 @@ BOOST_AUTO_TEST_CASE(a_module_of_another_build_is_not_added)
 
 BOOST_AUTO_TEST_CASE(a_signature_is_found_in_the_bytes_of_a_file)
 {
+    const std::string mark(module_signature_mark);
+    BOOST_TEST(find_module_signature("") == "");
+    BOOST_TEST(find_module_signature("nothing") == "");
+    const std::string inside = "xx" + mark + "a=b\n" + std::string(1, '\0') + "xx";
+    BOOST_TEST(find_module_signature(inside) == mark + "a=b\n");
+    BOOST_TEST(find_module_signature(mark) == mark);
+    const std::string endless = mark + std::string(4096, 'x');
+    BOOST_TEST(find_module_signature(endless).size() == sizeof(ModuleSignature::text));
+}
+
+/// The bytes of a shared object with one segment, which is `content` and `more` bytes.
+std::string shared_object(std::string_view content, std::size_t more = 0)
+{
+    struct {
+        ElfW(Ehdr) header{};
+        ElfW(Phdr) segment{};
+    } object;
+    std::memcpy(object.header.e_ident, ELFMAG, SELFMAG);
+    object.header.e_ident[EI_CLASS] = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+    object.header.e_type = ET_DYN;
+    object.header.e_phoff = sizeof(object.header);
+    object.header.e_phnum = 1;
+    object.segment.p_type = PT_LOAD;
+    object.segment.p_filesz = sizeof(object) + content.size() + more;
+    return std::string(reinterpret_cast<const char*>(&object), sizeof(object)).append(content);
+}
+
+/// What is said of a file that is to be loaded; nothing if it may be.
+std::string fault_of(const std::string& path)
+{
+    Configured conf;
+    const Rc rc = check_module_file(conf.cf, path);
+    const std::string said = messages(conf.owner.log.text);
+    BOOST_TEST((rc == Rc::ok) == said.empty());
+    const std::string start = "[emerg] module \"" + path + "\" ";
+    return said.starts_with(start) ? said.substr(start.size()) : said;
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_is_no_module_of_this_server_is_refused_with_the_reason)
+{
     const TempDir dir;
     const std::string path = dir / "file";
-    const auto read = [&](std::string_view bytes) {
+    const auto fault = [&](std::string_view bytes) {
         write_file(path, bytes);
-        return read_module_signature(path.c_str());
+        return fault_of(path);
     };
-    const std::string mark(module_signature_mark);
-    BOOST_TEST(read("") == "");
-    BOOST_TEST(read("nothing") == "");
-    BOOST_TEST(read("xx" + mark + "a=b\n" + std::string(1, '\0') + "xx") == mark + "a=b\n");
-    BOOST_TEST(read(mark) == mark);
-    BOOST_TEST(read(mark + std::string(4096, 'x')).size() == sizeof(ModuleSignature::text));
+    const std::string signature = module_signature.text.data();
 
-    BOOST_TEST(read_module_signature("/nowhere/file") == "");
-    BOOST_TEST(read_module_signature(dir.path().c_str()) == "");
+    BOOST_TEST(fault(shared_object(signature)) == "");
+    BOOST_TEST(fault("") == "is empty\n");
+    BOOST_TEST(fault("text") == "is not a shared object\n");
+    BOOST_TEST(fault(std::string("\x7f") + "ELF") == "is not a shared object\n");
+    BOOST_TEST(fault(shared_object("").replace(EI_CLASS, 1, 1, '\7')) ==
+               "is not a shared object\n");
+    BOOST_TEST(fault(shared_object(signature).substr(0, sizeof(ElfW(Ehdr)))) == "is cut off\n");
+    BOOST_TEST(fault(shared_object(signature, 1)) == "is cut off\n");
+    BOOST_TEST(fault(shared_object("ngx_modules")) == "has no signature of ngxx\n");
+    BOOST_TEST(fault(shared_object("ngx_module_names")) == "is a module of nginx, not of ngxx\n");
+    BOOST_TEST(fault(shared_object(std::string(module_signature_mark) + "version=0\n")) ==
+               fmt::format("version 0 instead of {}\n", server_version));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_would_be_read_for_ever_is_refused_at_once)
+{
+    const TempDir dir;
+    const std::string irregular = "is not a regular file\n";
+    BOOST_TEST(fault_of(dir.path()) == irregular);
+    BOOST_TEST(fault_of("/dev/zero") == irregular);
     const std::string fifo = dir / "fifo";
     BOOST_TEST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
-    BOOST_TEST(read_module_signature(fifo.c_str()) == "");
+    BOOST_TEST(fault_of(fifo) == irregular);
+
+    const std::string sparse = dir / "sparse";
+    write_file(sparse, shared_object(module_signature.text.data()));
+    BOOST_TEST_REQUIRE(::truncate(sparse.c_str(), std::int64_t{20} << 30) == 0);
+    BOOST_TEST(fault_of(sparse) == "is larger than 256 MiB\n");
+
+    BOOST_TEST(fault_of("/nowhere/file") ==
+               "[emerg] dlopen() \"/nowhere/file\" failed (/nowhere/file: cannot open shared "
+               "object file: No such file or directory)\n");
 }
 
 BOOST_AUTO_TEST_CASE(init_stops_at_the_first_module_that_fails)

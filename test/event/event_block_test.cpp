@@ -141,10 +141,12 @@ BOOST_AUTO_TEST_CASE(a_bad_value_is_refused)
 BOOST_AUTO_TEST_CASE(a_method_that_is_not_there_is_refused_by_name)
 {
     for (const std::string method :
-         {"kqueue", "eventport", "/dev/poll", "rtsig", "aio", "epol", "event_core_", "Fake"}) {
+         {"kqueue", "eventport", "/dev/poll", "devpoll", "aio", "epol", "event_core_", "Fake"}) {
         const std::string conf = "events { use " + method + "; }";
-        check_refused({{conf, "invalid event type \"" + method + "\""}});
+        check_refused({{conf, "invalid event type \"" + method + "\""}}, " (there are ");
     }
+    const std::string log = refusal("events { use iouring; }");
+    BOOST_TEST(contains(log, ", fake) in "), log);
 }
 
 BOOST_AUTO_TEST_CASE(the_old_name_of_worker_connections_is_unknown)

@@ -6,6 +6,8 @@
 #include <sstream>
 #include <tuple>
 
+#include <fmt/format.h>
+
 namespace ngx::test::oracle {
 
 namespace {
@@ -19,8 +21,27 @@ std::string replace_all(std::string text, const std::string& from, const std::st
     return text;
 }
 
-Message read_message(const std::string& line)
+/// ngxx says more of a name that it does not know: which is meant, or which there are.
+std::string without_hint(const std::string& text)
 {
+    static const std::regex hint(R"( \((did you mean|nginx has it|there are)[^()]*\))");
+    return std::regex_replace(text, hint, "");
+}
+
+/// As ngxx writes control characters, which nginx writes as they are.
+std::string escaped(const std::string& text)
+{
+    std::string result;
+    for (const char ch : text) {
+        const auto code = static_cast<unsigned char>(ch);
+        result += code < 0x20 || code == 0x7f ? fmt::format("\\x{:02X}", code) : std::string{ch};
+    }
+    return result;
+}
+
+Message read_message(const std::string& full_line)
+{
+    const std::string line = escaped(without_hint(full_line));
     static const std::regex log_line(R"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] \d+#\d+: ([^]*))");
     static const std::regex own_line(R"((?:nginx|ngxx): (?:\[(\w+)\] )?([^]*))");
 
@@ -74,7 +95,11 @@ Outcome read_outcome(const RunResult& result, const std::filesystem::path& dir)
     Outcome outcome{result.status, {}, replace_all(result.out, dir, "DIR")};
     std::istringstream lines(replace_all(result.err, dir, "DIR"));
     for (std::string line; std::getline(lines, line);) {
-        if (Message message = read_message(line); message.severity != "debug") {
+        Message message = read_message(line);
+        const bool goes_on = message.severity.empty() && !message.text.starts_with("NAME: ");
+        if (goes_on && !outcome.messages.empty()) {
+            outcome.messages.back().text += escaped("\n") + message.text;
+        } else if (message.severity != "debug") {
             outcome.messages.push_back(std::move(message));
         }
     }

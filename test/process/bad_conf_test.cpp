@@ -12,8 +12,8 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A configuration that is to be refused. METHOD stands for the event method, and a text that
-/// begins with a bar has an events block in its first line.
+/// A configuration that is to be refused. METHOD stands for the event method, METHODS in a message
+/// for all that there are, and a text that begins with a bar has an events block in its first line.
 struct BadConf {
     std::string text;
     std::string message;
@@ -33,7 +33,11 @@ struct BadConf {
 
     [[nodiscard]] std::string whole_message(const std::string& path) const
     {
-        return line == 0 ? message : fmt::format("{} in {}:{}", message, path, line);
+        std::string result = message;
+        if (const std::size_t at = result.find("METHODS"); at != result.npos) {
+            result.replace(at, 7, fmt::format("{}", fmt::join(setup().methods, ", ")));
+        }
+        return line == 0 ? result : fmt::format("{} in {}:{}", result, path, line);
     }
 };
 
@@ -55,6 +59,10 @@ const std::vector<BadConf> syntax = {
 
 const std::vector<BadConf> directives = {
     {"bogus on;\n", "unknown directive \"bogus\""},
+    {"http {\n}\n", "unknown directive \"http\" (nginx has it, ngxx has not)"},
+    {"htpp {\n}\n", "unknown directive \"htpp\" (did you mean http? nginx has it, ngxx has not)"},
+    {"worker_proceses 2;\n",
+     "unknown directive \"worker_proceses\" (did you mean worker_processes?)"},
     {"|\nstream {\n  daemon off;\n}\n", "\"daemon\" directive is not allowed here", 3},
     {"use METHOD;\n", "\"use\" directive is not allowed here"},
     {"daemon;\n", "invalid number of arguments in \"daemon\" directive"},
@@ -79,12 +87,12 @@ const std::vector<BadConf> directives = {
 const std::vector<BadConf> events = {
     {"daemon off;\n", "no \"events\" section in configuration", 0},
     {"|\nevents { }\n", "\"events\" directive is duplicate", 2},
-    {"events { use kqueue; }\n", "invalid event type \"kqueue\""},
-    {"events { use eventport; }\n", "invalid event type \"eventport\""},
-    {"events { use /dev/poll; }\n", "invalid event type \"/dev/poll\""},
-    {"events { use rtsig; }\n", "invalid event type \"rtsig\""},
-    {"events { use aio; }\n", "invalid event type \"aio\""},
-    {"events { use epol; }\n", "invalid event type \"epol\""},
+    {"events { use kqueue; }\n", "invalid event type \"kqueue\" (there are METHODS)"},
+    {"events { use eventport; }\n", "invalid event type \"eventport\" (there are METHODS)"},
+    {"events { use /dev/poll; }\n", "invalid event type \"/dev/poll\" (there are METHODS)"},
+    {"events { use devpoll; }\n", "invalid event type \"devpoll\" (there are METHODS)"},
+    {"events { use aio; }\n", "invalid event type \"aio\" (there are METHODS)"},
+    {"events { use epol; }\n", "invalid event type \"epol\" (there are METHODS)"},
     {"events { use METHOD;\n  use poll; }\n", "\"use\" directive is duplicate", 2},
     {"events { worker_connections many; }\n", "invalid number \"many\""},
     {"events {\n worker_connections 8;\n worker_connections 8;\n}\n",
@@ -104,6 +112,9 @@ const std::vector<BadConf> stream = {
      "invalid port in \"127.0.0.1:99999\" of the \"listen\" directive", 2},
     {"|\nstream { server { listen 127.0.0.1:1 shiny; echo; } }\n", "invalid parameter \"shiny\"",
      2},
+    {"|\nstream { map $a $b { } }\n", "unknown directive \"map\" (nginx has it, ngxx has not)", 2},
+    {"|\nstream { server { lsten 127.0.0.1:1; } }\n",
+     "unknown directive \"lsten\" (did you mean listen?)", 2},
     {"|\nstream { server { listen 127.0.0.1:1 backlog=0; echo; } }\n",
      "invalid backlog \"backlog=0\"", 2},
     {"|\nstream { server { listen 127.0.0.1:1 udp backlog=9; echo; } }\n",

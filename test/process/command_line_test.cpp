@@ -129,11 +129,26 @@ BOOST_AUTO_TEST_CASE(unknown_options_and_missing_values_are_told)
         {{"-p"}, "option \"-p\" requires directory name"},
         {{"-g"}, "option \"-g\" requires parameter"},
         {{"-s", "nonsense"}, "invalid option: \"-s nonsense\""},
+        {{"--"}, "invalid option: \"-\""},
+        {{"--version"}, "invalid option: \"-\""},
+        {{"-t", "--"}, "invalid option: \"-\""},
+        {{"-t-"}, "invalid option: \"-\""},
+        {{"-", "word"}, "invalid option: \"word\""},
     };
     for (const auto& [arguments, message] : cases) {
         const RunResult result = run_server(arguments);
         BOOST_TEST(result.status.exited_with(1), message);
         BOOST_TEST(result.err == "ngxx: " + message + "\n");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_dash_alone_is_an_argument_that_says_nothing)
+{
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"-", "-v"}, {"-v", "-"}}) {
+        const RunResult result = run_server(arguments);
+        BOOST_TEST(result.status.exited_with(0));
+        BOOST_TEST(result.err.starts_with("ngxx version: "));
     }
 }
 

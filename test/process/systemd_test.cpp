@@ -9,6 +9,8 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "test/process/client.hpp"
 #include "test/process/server.hpp"
@@ -71,6 +73,18 @@ int listening_socket(std::uint16_t port)
         fail("no socket to hand over");
     }
     return s;
+}
+
+/// Starts a server that gets two sockets and is told of so many. The shell puts them where systemd
+/// would, and says that they are for this process.
+std::vector<std::string> with_sockets(const TempDir& dir, int given, int other,
+                                      std::string_view number)
+{
+    return {"sh", "-c",
+            fmt::format("exec 8<&{0} 9<&{1}; exec 3<&8 4<&9 8<&- 9<&- {0}<&- {1}<&-\n"
+                        "LISTEN_FDS={2} LISTEN_PID=$$ exec \"$0\" -p \"$1\" -c nginx.conf",
+                        given, other, number),
+            setup().binary, dir.path()};
 }
 
 }  // namespace
@@ -137,12 +151,7 @@ BOOST_AUTO_TEST_CASE(a_socket_that_is_handed_over_is_used_where_a_listen_matches
     const TempDir dir;
     const ServerConf conf{.stream = server_block(port, "return hello;"), .workers = 2};
     write_file(dir / "nginx.conf", conf.text());
-    // The shell puts the two where systemd would, and says that they are for this process.
-    Child server({"sh", "-c",
-                  fmt::format("exec 8<&{} 9<&{}; exec 3<&8 4<&9 8<&- 9<&- {}<&- {}<&-\n"
-                              "LISTEN_FDS=2 LISTEN_PID=$$ exec \"$0\" -p \"$1\" -c nginx.conf",
-                              given, other, given, other),
-                  setup().binary, dir.path()});
+    Child server(with_sockets(dir, given, other, "2"));
     ::close(given);
     ::close(other);
     wait_for_text(dir / "error.log", "start worker process ", patience(), 2, &server);
@@ -156,6 +165,34 @@ BOOST_AUTO_TEST_CASE(a_socket_that_is_handed_over_is_used_where_a_listen_matches
                    .starts_with("socket:"));
     server.signal(SIGTERM);
     BOOST_TEST(server.wait(patience()).exited_with(0));
+}
+
+BOOST_AUTO_TEST_CASE(a_number_that_says_too_much_is_told_in_one_line_and_takes_no_other_descriptor)
+{
+    for (const char* const number : {"3", "8", "100", "1000000", "2147483644"}) {
+        const Port port;
+        const Port unused;
+        const TempDir dir;
+        const ServerConf conf{.stream = server_block(port, "return hello;"), .workers = 1};
+        write_file(dir / "nginx.conf", conf.text());
+        const int given = listening_socket(port);
+        const int other = listening_socket(unused);
+        Child server(with_sockets(dir, given, other, number));
+        ::close(given);
+        ::close(other);
+        wait_for_text(dir / "error.log", "start worker process ", patience(), 1, &server);
+        BOOST_TEST(ask(port) == "hello");
+        server.signal(SIGTERM);
+        BOOST_TEST(server.wait(patience()).exited_with(0));
+
+        const std::string log = server.err() + read_file(dir / "error.log");
+        BOOST_TEST(count(log, "using 2 sockets from systemd\n") >= 1U, log);
+        BOOST_TEST(count(read_file(dir / "error.log"), "[emerg]") <= 1U, log);
+        BOOST_TEST(
+            count(log, fmt::format("2 of {} descriptors from systemd are sockets\n", number)) >= 1U,
+            log);
+        BOOST_TEST(count(log, "[alert]") == 0U, log);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(sockets_for_another_process_are_not_touched)

@@ -593,7 +593,7 @@ BOOST_AUTO_TEST_CASE(the_directives_are_checked)
     refused("proxy_upload_rate fast;", "\"proxy_upload_rate\" directive invalid value in ");
     refused("proxy_upload_rate $nothing;", "unknown \"nothing\" variable");
     refused("proxy_protocol v3;", "invalid value \"v3\" in ");
-    refused("proxy_ssl on;", "unknown directive \"proxy_ssl\" in ");
+    refused("proxy_ssl on;", "unknown directive \"proxy_ssl\" (nginx has it, ");
     BOOST_TEST(contains(refusal("server { listen unix:DIR/a; proxy_pass unix:; }"),
                         "no path in the unix domain socket in upstream \"unix:\" in "));
     BOOST_TEST(contains(refusal("server { listen unix:DIR/a; proxy_pass 127.0.0.1; }"),

@@ -78,7 +78,8 @@ BOOST_AUTO_TEST_CASE(a_second_method_is_warned_of)
 
 BOOST_AUTO_TEST_CASE(unknown_directives_are_refused)
 {
-    refused("upstream u { zone u 64k; server 127.0.0.1:1; }", "unknown directive \"zone\" in ");
+    refused("upstream u { zone u 64k; server 127.0.0.1:1; }",
+            "unknown directive \"zone\" (nginx has it, ");
     refused("upstream u { hash $remote_addr; server 127.0.0.1:1; }", "unknown directive \"hash\"");
     refused("upstream u { listen 1; }", "\"listen\" directive is not allowed here in ");
     refused("least_conn;", "\"least_conn\" directive is not allowed here in ");

@@ -1,0 +1,171 @@
+#include "core/conf_hint.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/conf_file.hpp"
+#include "core/cycle.hpp"
+#include "core/module.hpp"
+#include "core/string.hpp"
+
+namespace ngx {
+
+namespace {
+
+/// Directives of nginx that ngxx does not have: those of its core and stream modules, and the
+/// common ones of HTTP. An entry that ends in * stands for every name that begins like it.
+constexpr std::array<std::string_view, 77> absent = {
+    "access_log",
+    "add_header",
+    "alias",
+    "auth_basic",
+    "charset",
+    "client_max_body_size",
+    "default_type",
+    "error_page",
+    "etag",
+    "expires",
+    "fastcgi_*",
+    "geo",
+    "geoip_city",
+    "geoip_country",
+    "geoip_org",
+    "google_perftools_profiles",
+    "grpc_*",
+    "gzip",
+    "gzip_*",
+    "hash",
+    "health_check",
+    "http",
+    "http2",
+    "http3",
+    "if",
+    "index",
+    "ip_hash",
+    "js_*",
+    "keepalive",
+    "keepalive_timeout",
+    "keyval",
+    "least_time",
+    "limit_conn",
+    "limit_conn_*",
+    "limit_rate",
+    "limit_req",
+    "limit_req_*",
+    "location",
+    "log_format",
+    "log_not_found",
+    "mail",
+    "map",
+    "map_hash_*",
+    "match",
+    "mgmt",
+    "open_log_file_cache",
+    "pass",
+    "pcre_jit",
+    "proxy_cache",
+    "proxy_cache_*",
+    "proxy_http_version",
+    "proxy_set_header",
+    "proxy_ssl",
+    "proxy_ssl_*",
+    "quic_bpf",
+    "random",
+    "resolver",
+    "resolver_timeout",
+    "rewrite",
+    "root",
+    "server_name",
+    "server_names_hash_*",
+    "server_tokens",
+    "set",
+    "set_real_ip_from",
+    "split_clients",
+    "ssl",
+    "ssl_*",
+    "state",
+    "status_zone",
+    "sticky",
+    "tcp_nopush",
+    "try_files",
+    "types",
+    "uwsgi_*",
+    "variables_hash_*",
+    "zone",
+};
+
+bool is_absent(std::string_view name) noexcept
+{
+    return std::ranges::any_of(absent, [name](std::string_view entry) {
+        return entry.ends_with('*') ? name.starts_with(entry.substr(0, entry.size() - 1))
+                                    : name == entry;
+    });
+}
+
+/// How many letters have to be put in, taken out or changed to make one word of the other; their
+/// case does not matter.
+std::size_t distance(std::string_view a, std::string_view b)
+{
+    std::vector<std::size_t> row(b.size() + 1);  // from the letters of a so far to each start of b
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < a.size(); i++) {
+        std::size_t before = std::exchange(row[0], i + 1);
+        for (std::size_t j = 0; j < b.size(); j++) {
+            const std::size_t changed = before + (ngx::tolower(a[i]) != ngx::tolower(b[j]));
+            before = row[j + 1];
+            row[j + 1] = std::min({changed, before + 1, row[j] + 1});
+        }
+    }
+    return row.back();
+}
+
+/// Whether the one may be meant where the other was typed. The first letter is seldom wrong.
+bool is_near(std::string_view typed, std::string_view name)
+{
+    const std::size_t allowed = typed.size() < 5 ? 1 : 2;
+    return !typed.empty() && !name.empty() && ngx::tolower(typed[0]) == ngx::tolower(name[0]) &&
+           distance(typed, name) <= allowed;
+}
+
+/// The nearest directive of those that may stand where the parser is; empty if none is near.
+std::string_view nearest(const Conf& cf, std::string_view typed)
+{
+    std::string_view found;
+    for (const Module* module : modules_of(*cf.cycle)) {
+        if (module->type != ModuleType::conf && module->type != cf.module_type) {
+            continue;
+        }
+        for (const Command& cmd : module->commands) {
+            if ((cmd.type & cf.cmd_type) != 0 && is_near(typed, cmd.name) &&
+                (found.empty() || distance(typed, cmd.name) < distance(typed, found))) {
+                found = cmd.name;
+            }
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+std::string conf_hint(const Conf& cf, std::string_view name)
+{
+    if (is_absent(name)) {
+        return fmt::format(" (nginx has it, {} has not)", server_name);
+    }
+    if (const std::string_view near = nearest(cf, name); !near.empty()) {
+        return fmt::format(" (did you mean {}?)", near);
+    }
+    const auto near = std::ranges::find_if(
+        absent, [name](std::string_view entry) { return is_near(name, entry); });
+    if (near != absent.end()) {
+        return fmt::format(" (did you mean {}? nginx has it, {} has not)", *near, server_name);
+    }
+    return {};
+}
+
+}  // namespace ngx
