@@ -107,7 +107,7 @@ struct Connection {
     ssize_t (*recv)(Connection& c, char* buf, std::size_t size) noexcept = nullptr;
     ssize_t (*send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
     ssize_t (*recv_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
-    Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
+    Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) = nullptr;
 
     Listening* listening = nullptr;
 
@@ -245,7 +245,7 @@ void close_idle_connections(Cycle& cycle) noexcept;
 /// `text` (sockaddr_strlen bytes) unless that is null, and its length to `len`.
 ///
 /// nginx: ngx_connection_local_sockaddr()
-Rc connection_local_sockaddr(Connection& c, char* text, std::size_t* len, bool port) noexcept;
+Rc connection_local_sockaddr(Connection& c, char* text, std::size_t* len, bool port);
 
 /// Sets TCP_NODELAY, once.
 ///

@@ -135,8 +135,7 @@ void set_directio(const File& file, bool on) noexcept
 }
 
 /// Reads as `ctx` says: the number of bytes, io_again while it is under way, or io_error.
-ssize_t read_piece(OutputChainCtx& ctx, File& file, char* buf, std::size_t size,
-                   off_t offset) noexcept
+ssize_t read_piece(OutputChainCtx& ctx, File& file, char* buf, std::size_t size, off_t offset)
 {
     if (ctx.aio_handler) {
         const ssize_t n = file_aio_read(file, buf, size, offset, *ctx.pool);
@@ -154,7 +153,7 @@ ssize_t read_piece(OutputChainCtx& ctx, File& file, char* buf, std::size_t size,
 /// Reads the next piece of the file into ctx.buf. ok, again, or an error.
 ///
 /// nginx: ngx_output_chain_copy_buf()
-Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src) noexcept
+Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src)
 {
     Buf& dst = *ctx.buf;
     File& file = *src.file;
@@ -199,7 +198,7 @@ Chain& shift(OutputChainCtx& ctx) noexcept
 
 /// Moves to `out` what can be sent, reading files as far as there are buffers. ok when it can go no
 /// further before `out` is sent, again when a read is under way, or an error.
-Rc output_chain_fill(OutputChainCtx& ctx, Chain*& out) noexcept
+Rc output_chain_fill(OutputChainCtx& ctx, Chain*& out)
 {
     Chain** last = &out;
     while (ctx.in) {
@@ -236,7 +235,7 @@ Rc output_chain_fill(OutputChainCtx& ctx, Chain*& out) noexcept
 
 }  // namespace
 
-Rc output_chain(OutputChainCtx& ctx, Chain* in) noexcept
+Rc output_chain(OutputChainCtx& ctx, Chain* in)
 {
     // The short way, for one buffer that needs no copy, and for what the filter has left.
     if (!ctx.in && !ctx.busy && !ctx.aio &&
@@ -274,7 +273,7 @@ bool is_sending_in_thread(const Connection& c) noexcept
 
 }  // namespace
 
-Rc chain_writer(void* data, Chain* in) noexcept
+Rc chain_writer(void* data, Chain* in)
 {
     auto& ctx = *static_cast<ChainWriterCtx*>(data);
     Connection& c = *ctx.connection;

@@ -34,7 +34,7 @@ struct OutputChainCtx {
     /// file's thread_ctx.
     Rc (*thread_handler)(ThreadTask& task, File& file) noexcept = nullptr;
 
-    Rc (*output_filter)(void* data, Chain* in) noexcept = nullptr;
+    Rc (*output_filter)(void* data, Chain* in) = nullptr;
     void* filter_ctx = nullptr;
 };
 
@@ -49,12 +49,12 @@ struct ChainWriterCtx {
 /// for the socket or for `aio`; or an error, which has been logged.
 ///
 /// nginx: ngx_output_chain()
-Rc output_chain(OutputChainCtx& ctx, Chain* in) noexcept;
+Rc output_chain(OutputChainCtx& ctx, Chain* in);
 
 /// An output filter that writes to the connection of a ChainWriterCtx. Above the limit the write
 /// event is posted for the next turn.
 ///
 /// nginx: ngx_chain_writer()
-Rc chain_writer(void* data, Chain* in) noexcept;
+Rc chain_writer(void* data, Chain* in);
 
 }  // namespace ngx

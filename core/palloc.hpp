@@ -34,6 +34,10 @@ public:
 
     /// Uninitialised memory. The qualified call keeps the virtual table out of the loop's path.
     ///
+    /// Differs from nginx: every function that allocates throws std::bad_alloc when memory runs
+    /// out, where nginx returns null. The owner of the connection or session catches it, and closes
+    /// that one.
+    ///
     /// nginx: ngx_palloc()
     void* palloc(std::size_t size, std::size_t align = alignof(std::max_align_t))
     {
@@ -54,11 +58,17 @@ public:
     template <typename T, typename... Args>
     T* create(Args&&... args)
     {
-        T* object = ::new (palloc(sizeof(T), alignof(T))) T{std::forward<Args>(args)...};
-        if constexpr (!std::is_trivially_destructible_v<T>) {
-            cleanup_add([](void* data) { static_cast<T*>(data)->~T(); }, object);
+        void* const memory = palloc(sizeof(T), alignof(T));
+        if constexpr (std::is_trivially_destructible_v<T>) {
+            return ::new (memory) T{std::forward<Args>(args)...};
+        } else {
+            void* const link = palloc(sizeof(CleanupLink), alignof(CleanupLink));
+            T* object = ::new (memory) T{std::forward<Args>(args)...};
+            // Nothing can fail between the object and its clean-up.
+            cleanups_ = ::new (link)
+                CleanupLink{[](void* data) { static_cast<T*>(data)->~T(); }, object, cleanups_};
+            return object;
         }
-        return object;
     }
 
     /// A copy with a zero byte behind it.
@@ -66,7 +76,8 @@ public:
     /// nginx: ngx_pstrdup()
     std::string_view pstrdup(std::string_view text);
 
-    /// Has `handler` called with `data` when the pool goes.
+    /// Has `handler` called with `data` when the pool goes. May throw, hence is called before what
+    /// is to be cleaned up is there.
     ///
     /// nginx: ngx_pool_cleanup_add()
     void cleanup_add(Cleanup handler, void* data);
@@ -88,8 +99,8 @@ private:
 /// that a server that has seen its peak allocates nothing when it accepts.
 inline constexpr std::size_t connection_pool_size = 1024;
 
-/// A pool whose first block has `size` bytes, the pool itself included. Never null: out of
-/// memory throws std::bad_alloc.
+/// A pool whose first block has `size` bytes, the pool itself included. Never null: throws
+/// std::bad_alloc.
 ///
 /// nginx: ngx_create_pool()
 Pool* create_pool(std::size_t size, Log* log);

@@ -119,7 +119,7 @@ bool read_v1_addrs(std::string_view& rest, ProxyProtocol& pp) noexcept
            take(rest, "\n");
 }
 
-std::optional<std::size_t> v1_read(Connection& c, std::string_view buf) noexcept
+std::optional<std::size_t> v1_read(Connection& c, std::string_view buf)
 {
     std::string_view rest = buf;
     const bool is_proxy = take(rest, "PROXY ");
@@ -146,7 +146,7 @@ std::optional<std::size_t> v1_read(Connection& c, std::string_view buf) noexcept
 }
 
 /// An address of a header of version 2, in the connection's memory.
-std::string_view addr_text(Pool& pool, std::string_view bytes) noexcept
+std::string_view addr_text(Pool& pool, std::string_view bytes)
 {
     SockaddrUnion sa{};
     socklen_t socklen = sizeof(sa.in);
@@ -165,7 +165,7 @@ std::string_view addr_text(Pool& pool, std::string_view bytes) noexcept
 
 /// Two addresses of `size` bytes each, two ports, and what else there is. False when that is more
 /// than `body` has.
-bool read_v2_addrs(Connection& c, std::string_view body, std::size_t size) noexcept
+bool read_v2_addrs(Connection& c, std::string_view body, std::size_t size)
 {
     const std::size_t ports = 2 * size;
     const std::size_t tlvs = ports + 2 * sizeof(in_port_t);
@@ -187,7 +187,7 @@ bool read_v2_addrs(Connection& c, std::string_view body, std::size_t size) noexc
 
 /// What is not understood, local connections among it, is passed over: false is only for what is
 /// broken.
-bool read_v2_body(Connection& c, std::string_view header, std::string_view body) noexcept
+bool read_v2_body(Connection& c, std::string_view header, std::string_view body)
 {
     if (const unsigned command = byte_at(header, 12) & 0x0f; command != command_proxy) {
         log_debug(log_debug_core, c.log, 0, "PROXY protocol v2 unsupported command {}", command);
@@ -215,7 +215,7 @@ bool read_v2_body(Connection& c, std::string_view header, std::string_view body)
 /// connection ends without a word.
 ///
 /// nginx: ngx_proxy_protocol_v2_read()
-std::optional<std::size_t> v2_read(Connection& c, std::string_view buf) noexcept
+std::optional<std::size_t> v2_read(Connection& c, std::string_view buf)
 {
     const std::string_view header = buf.substr(0, v2_header_size);
     const std::string_view rest = buf.substr(v2_header_size);
@@ -272,7 +272,7 @@ std::optional<unsigned> tlv_type(std::span<const TlvEntry> entries, std::string_
 }
 
 /// The result of the check of a client's certificate, from the head of what is said about TLS.
-std::string_view verify_text(Pool& pool, std::string_view ssl) noexcept
+std::string_view verify_text(Pool& pool, std::string_view ssl)
 {
     const std::uint32_t verify = std::uint32_t{parse_uint16(ssl, 1)} << 16 | parse_uint16(ssl, 3);
     return pool.pstrdup(fmt::format_int(verify).str());
@@ -384,7 +384,7 @@ bool proxy_protocol_incomplete(std::string_view buf) noexcept
            buf.size() < size;
 }
 
-std::optional<std::size_t> proxy_protocol_read(Connection& c, std::string_view buf) noexcept
+std::optional<std::size_t> proxy_protocol_read(Connection& c, std::string_view buf)
 {
     if (buf.size() >= v2_header_size && buf.starts_with(signature)) {
         return v2_read(c, buf);
@@ -392,7 +392,7 @@ std::optional<std::size_t> proxy_protocol_read(Connection& c, std::string_view b
     return v1_read(c, buf);
 }
 
-char* proxy_protocol_write(Connection& c, char* buf, char* last) noexcept
+char* proxy_protocol_write(Connection& c, char* buf, char* last)
 {
     if (static_cast<std::size_t>(last - buf) < proxy_protocol_v1_max_header) {
         log_error(log_alert, c.log, 0, "too small buffer for PROXY protocol");
@@ -416,7 +416,7 @@ char* proxy_protocol_write(Connection& c, char* buf, char* last) noexcept
                     inet_get_port(c.local_sockaddr));
 }
 
-char* proxy_protocol_v2_write(Connection& c, char* buf, char* last) noexcept
+char* proxy_protocol_v2_write(Connection& c, char* buf, char* last)
 {
     if (static_cast<std::size_t>(last - buf) < proxy_protocol_v2_max_header) {
         log_error(log_alert, c.log, 0, "too small buffer for PROXY protocol v2");
@@ -428,7 +428,7 @@ char* proxy_protocol_v2_write(Connection& c, char* buf, char* last) noexcept
     return v2_write_crc32c(buf, v2_write_header(c, buf));
 }
 
-Rc proxy_protocol_get_tlv(Connection& c, std::string_view name, std::string_view& value) noexcept
+Rc proxy_protocol_get_tlv(Connection& c, std::string_view name, std::string_view& value)
 {
     if (!c.proxy_protocol) {
         return Rc::declined;

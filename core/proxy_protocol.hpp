@@ -41,24 +41,24 @@ bool proxy_protocol_incomplete(std::string_view buf) noexcept;
 /// after a log line, when there is no header, or only a part of one.
 ///
 /// nginx: ngx_proxy_protocol_read()
-std::optional<std::size_t> proxy_protocol_read(Connection& c, std::string_view buf) noexcept;
+std::optional<std::size_t> proxy_protocol_read(Connection& c, std::string_view buf);
 
 /// Writes a header of version 1 about the connection; returns its end. Null, after a log line,
 /// when [buf, last) has not room for the longest, or the local address cannot be had.
 ///
 /// nginx: ngx_proxy_protocol_write()
-char* proxy_protocol_write(Connection& c, char* buf, char* last) noexcept;
+char* proxy_protocol_write(Connection& c, char* buf, char* last);
 
 /// The same with version 2: proxy_protocol_v2_max_header bytes will do.
 ///
 /// nginx: ngx_proxy_protocol_v2_write()
-char* proxy_protocol_v2_write(Connection& c, char* buf, char* last) noexcept;
+char* proxy_protocol_v2_write(Connection& c, char* buf, char* last);
 
 /// Finds what version 2 says besides addresses: "alpn", "authority", "ssl_cn", ..., or a number,
 /// "0xea". Declined when it says nothing of it, error, after a log line, when what it says is
 /// broken.
 ///
 /// nginx: ngx_proxy_protocol_get_tlv()
-Rc proxy_protocol_get_tlv(Connection& c, std::string_view name, std::string_view& value) noexcept;
+Rc proxy_protocol_get_tlv(Connection& c, std::string_view name, std::string_view& value);
 
 }  // namespace ngx

@@ -4,6 +4,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/palloc.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
@@ -71,7 +72,9 @@ void close_accepted_connection(Connection& c) noexcept
     if (::close(fd) == -1) {
         log_error(log_alert, c.log, errno, "close() failed");
     }
-    destroy_pool(c.pool);
+    if (c.pool) {
+        destroy_pool(c.pool);
+    }
     stat_active->fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -169,7 +172,7 @@ void init_accepted_events(Connection& c, const Event& ev) noexcept
     c.write->log = c.log;
 }
 
-void set_addr_text(Connection& c) noexcept
+void set_addr_text(Connection& c)
 {
     std::array<char, sockaddr_strlen> text;
     const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), false);
@@ -191,8 +194,8 @@ void log_accepted(Connection& c, const EventConf& ecf) noexcept
 /// Only a poller that is not epoll watches the connection from the start, and both of its events.
 /// epoll is asked only when a read has found nothing: most connections bring their data.
 ///
-/// Differs from nginx: there an event for which the connection's owner sets no handler has none, and
-/// the process ends by SIGSEGV when the event is reported.
+/// Differs from nginx: there an event for which the connection's owner sets no handler has none,
+/// and the process ends by SIGSEGV when the event is reported.
 Rc watch_accepted(Connection& c) noexcept
 {
     if (!event_actions.add_conn || (event_flags & use_epoll_event) != 0) {
@@ -204,10 +207,26 @@ Rc watch_accepted(Connection& c) noexcept
     return event_actions.add_conn(c);
 }
 
+/// Gives the connection all that it has before its owner gets it. An error has been logged.
+Rc prepare_accepted(Connection& c, const Event& ev, Listening& ls, const SockaddrUnion& sa,
+                    socklen_t socklen) noexcept
+{
+    return no_throw(c.log, [&] {
+        if (init_accepted(c, ls, sa, socklen) != Rc::ok) {
+            return Rc::error;
+        }
+        if (ls.addr_ntop) {
+            set_addr_text(c);
+        }
+        init_accepted_events(c, ev);
+        return Rc::ok;
+    });
+}
+
 /// Makes a connection of the socket and hands it to the listener's owner. False when there is no
-/// slot for it.
+/// slot or no memory for it.
 bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, const SockaddrUnion& sa,
-                     socklen_t socklen)
+                     socklen_t socklen) noexcept
 {
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
     accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
@@ -221,20 +240,16 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
         return false;
     }
 
-    if (init_accepted(*c, ls, sa, socklen) != Rc::ok) {
+    if (prepare_accepted(*c, ev, ls, sa, socklen) != Rc::ok) {
         close_accepted_connection(*c);
         return false;
     }
-    init_accepted_events(*c, ev);
 
     c->number =
         static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
     c->start_time = current_msec;
     stat_handled->fetch_add(1, std::memory_order_relaxed);
 
-    if (ls.addr_ntop) {
-        set_addr_text(*c);
-    }
     log_accepted(*c, ecf);
 
     if (watch_accepted(*c) == Rc::error) {

@@ -199,7 +199,7 @@ Rc connect_peer(PeerConnection& pc, Connection& c) noexcept
 
 }  // namespace
 
-Rc event_connect_peer(PeerConnection& pc) noexcept
+Rc event_connect_peer(PeerConnection& pc)
 {
     if (const Rc rc = pc.get(pc, pc.data); rc != Rc::ok) {
         return rc;

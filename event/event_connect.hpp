@@ -20,7 +20,7 @@ inline constexpr unsigned peer_failed = 4;
 
 /// Chooses where to connect: fills in `sockaddr`, `socklen` and `name`. busy: there is nowhere to
 /// go; done: `connection` is one that is connected already.
-using EventGetPeer = Rc (*)(PeerConnection& pc, void* data) noexcept;
+using EventGetPeer = Rc (*)(PeerConnection& pc, void* data);
 /// Is told that the peer chosen last is not used any more, and how that went.
 using EventFreePeer = void (*)(PeerConnection& pc, void* data, unsigned state) noexcept;
 /// Is told of what happens on the connection; `type` is the consumer's.
@@ -60,11 +60,12 @@ struct PeerConnection {
 /// Begins to connect to the peer that `get` chooses, without waiting. ok: connected, the write
 /// event is ready; again: the write event will tell; declined: refused at once; abort: this machine
 /// has no port or memory left for it; busy, done: as `get` said; error: there was no socket or no
-/// slot, or it could not be set up. Error, abort and declined have been logged. With ok and again `connection` is the new one, with `log` for its own, its
-/// events watched and without handlers: the caller sets both before it returns to the loop.
+/// slot, or it could not be set up. Error, abort and declined have been logged. With ok and again
+/// `connection` is the new one, with `log` for its own, its events watched and without handlers:
+/// the caller sets both before it returns to the loop.
 ///
 /// nginx: ngx_event_connect_peer()
-Rc event_connect_peer(PeerConnection& pc) noexcept;
+Rc event_connect_peer(PeerConnection& pc);
 
 /// A `get` for when there is nothing to choose: `sockaddr` is set already.
 ///

@@ -8,6 +8,7 @@
 
 #include "core/buf.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
@@ -190,7 +191,7 @@ ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
 }
 
 /// nginx: ngx_insert_udp_connection()
-void insert_udp_connection(Connection& c) noexcept
+void insert_udp_connection(Connection& c)
 {
     c.udp = c.pool->create<UdpConnection>();
     c.udp->connection = &c;
@@ -206,7 +207,7 @@ sockaddr* copy_address(Pool& pool, const SockaddrUnion& sa, socklen_t socklen)
 }
 
 /// Gives the connection its pool, and in it its addresses, its log and its first datagram.
-void init_udp_connection(Connection& c, Listening& ls, const Datagram& d) noexcept
+void init_udp_connection(Connection& c, Listening& ls, const Datagram& d)
 {
     c.shared = 1;
     c.type = SOCK_DGRAM;
@@ -255,8 +256,32 @@ void log_received(Connection& c, const EventConf& ecf, std::size_t size) noexcep
     }
 }
 
+/// The descriptor is the listener's, which stays.
+///
+/// nginx: ngx_close_accepted_udp_connection()
+void close_accepted_udp_connection(Connection& c) noexcept
+{
+    free_connection(c);
+    c.fd = invalid_socket;
+    if (c.pool) {
+        destroy_pool(c.pool);
+    }
+    stat_active->fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// Gives the connection all that it has before its owner gets it, and the next datagrams of its
+/// client. Error when there is no memory, after a log line.
+Rc prepare_udp_connection(Connection& c, Listening& ls, const Datagram& d) noexcept
+{
+    return no_throw(c.log, [&] {
+        init_udp_connection(c, ls, d);
+        insert_udp_connection(c);
+        return Rc::ok;
+    });
+}
+
 /// Makes a connection of a datagram and hands it to the listener's owner. False when there is no
-/// slot for it: the datagram is lost.
+/// slot or no memory for it: the datagram is lost.
 bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Datagram& d) noexcept
 {
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
@@ -267,7 +292,10 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
     if (!c) {
         return false;
     }
-    init_udp_connection(*c, ls, d);
+    if (prepare_udp_connection(*c, ls, d) != Rc::ok) {
+        close_accepted_udp_connection(*c);
+        return false;
+    }
 
     c->number =
         static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
@@ -275,7 +303,6 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
     stat_handled->fetch_add(1, std::memory_order_relaxed);
 
     log_received(*c, ecf, d.size);
-    insert_udp_connection(*c);
 
     c->log->data = nullptr;
     c->log->handler = nullptr;

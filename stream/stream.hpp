@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <ctime>
 #include <deque>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,10 +42,10 @@ enum class StreamStatus : unsigned {
 };
 
 /// The content of a server: what happens on each of its connections. It owns the session from
-/// then on and ends it with stream_finalize_session().
+/// then on and ends it with stream_finalize_session(). When it throws std::bad_alloc, that ends it.
 ///
 /// nginx: ngx_stream_content_handler_pt
-using StreamContentHandler = void (*)(StreamSession& s) noexcept;
+using StreamContentHandler = void (*)(StreamSession& s);
 
 /// The steps of a session, in order. Those before the content have the handlers that modules add to
 /// them; the log's are called when the session ends.
@@ -67,14 +68,14 @@ struct StreamPhaseRc {
 /// the client has sent so far.
 ///
 /// nginx: ngx_stream_handler_pt
-using StreamHandler = StreamPhaseRc (*)(StreamSession& s) noexcept;
+using StreamHandler = StreamPhaseRc (*)(StreamSession& s);
 
 /// A handler among those of all phases; `next` is the first of the next phase. The checker calls it
 /// and does what it answers: ok when that is all for now, again to go on with the session's next.
 ///
 /// nginx: ngx_stream_phase_handler_t
 struct StreamPhaseHandler {
-    Rc (*checker)(StreamSession& s, const StreamPhaseHandler& ph) noexcept = nullptr;
+    Rc (*checker)(StreamSession& s, const StreamPhaseHandler& ph) = nullptr;
     StreamHandler handler = nullptr;
     std::size_t next = 0;
 };
@@ -202,6 +203,11 @@ struct StreamCoreMainConf {
     std::vector<StreamPhaseHandler> phase_engine{};  // all but the log's, the content last
 };
 
+/// Ends the session: runs the log phase and closes the connection, whose memory goes with it.
+///
+/// nginx: ngx_stream_finalize_session()
+void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept;
+
 /// A connection that stream serves.
 ///
 /// nginx: ngx_stream_session_t
@@ -223,6 +229,10 @@ struct StreamSession {
     StreamUpstream* upstream = nullptr;
     LogHandler log_handler = nullptr;  // adds what the content has to say
     std::size_t phase_handler = 0;     // the next one of the engine
+
+    /// Ends the session when memory runs out; a content that has something beside the session's
+    /// pool sets its own.
+    void (*finalize)(StreamSession& s, StreamStatus rc) noexcept = stream_finalize_session;
 
     StreamStatus status = StreamStatus::none;
 };
@@ -324,21 +334,33 @@ void stream_core_run_phases(StreamSession& s) noexcept;
 /// The checker of every phase but preread and content.
 ///
 /// nginx: ngx_stream_core_generic_phase()
-Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept;
+Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
 /// Reads ahead until the handler has seen enough, for preread_timeout and preread_buffer_size.
 ///
 /// nginx: ngx_stream_core_preread_phase()
-Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept;
+Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
 /// Gives the session to the server's content.
 ///
 /// nginx: ngx_stream_core_content_phase()
-Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept;
+Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
-/// Ends the session: runs the log phase and closes the connection, whose memory goes with it.
-///
-/// nginx: ngx_stream_finalize_session()
-void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept;
+/// Logs the exception that is being handled, and ends the session by its `finalize`. Only within a
+/// catch.
+void stream_run_failed(StreamSession& s) noexcept;
+
+/// Runs a step of a session. An exception, such as of memory that ran out, ends this session with
+/// internal_server_error, and no other. The phases and the content run inside it; the handler of an
+/// event that may throw calls it itself.
+template <typename Step>
+void stream_run(StreamSession& s, const Step& step) noexcept
+{
+    try {
+        step();
+    } catch (...) {
+        stream_run_failed(s);
+    }
+}
 
 }  // namespace ngx

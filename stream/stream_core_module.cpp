@@ -59,7 +59,7 @@ std::size_t buf_room(const Buf& b) noexcept
 /// when it has come with data (deferred) and the poller has not heard of it yet.
 ///
 /// nginx: ngx_stream_preread_peek()
-StreamPhaseRc stream_preread_peek(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+StreamPhaseRc stream_preread_peek(StreamSession& s, const StreamPhaseHandler& ph)
 {
     Connection& c = *s.connection;
     Buf& b = *c.buffer;
@@ -98,7 +98,7 @@ StreamPhaseRc stream_preread_peek(StreamSession& s, const StreamPhaseHandler& ph
 /// Reads, and leaves to the content what it has read in `c.buffer`.
 ///
 /// nginx: ngx_stream_preread()
-StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph)
 {
     Connection& c = *s.connection;
     Buf& b = *c.buffer;
@@ -126,7 +126,7 @@ StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph) noe
 /// Asks the handler: first with what there is, then, once that was not enough, with each arrival.
 ///
 /// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
-StreamPhaseRc ask_preread(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+StreamPhaseRc ask_preread(StreamSession& s, const StreamPhaseHandler& ph)
 {
     Connection& c = *s.connection;
     if (c.read->timedout || c.close) {
@@ -149,21 +149,23 @@ StreamPhaseRc ask_preread(StreamSession& s, const StreamPhaseHandler& ph) noexce
 void stream_core_run_phases(StreamSession& s) noexcept
 {
     const auto& engine = stream_get_module_main_conf<StreamCoreMainConf>(s)->phase_engine;
-    for (;;) {
-        const StreamPhaseHandler& ph = engine[s.phase_handler];
-        if (ph.checker(s, ph) == Rc::ok) {
-            return;  // there may be no session any more
+    stream_run(s, [&] {
+        for (;;) {
+            const StreamPhaseHandler& ph = engine[s.phase_handler];
+            if (ph.checker(s, ph) == Rc::ok) {
+                return;  // there may be no session any more
+            }
         }
-    }
+    });
 }
 
-Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph)
 {
     log_debug(log_debug_stream, s.connection->log, 0, "generic phase: {}", s.phase_handler);
     return go_on(s, ph, ph.handler(s));
 }
 
-Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph) noexcept
+Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph)
 {
     Connection& c = *s.connection;
     Event& rev = *c.read;
@@ -188,7 +190,7 @@ Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph) noe
     return Rc::ok;
 }
 
-Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler&) noexcept
+Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler&)
 {
     Connection& c = *s.connection;
     const auto& cscf = *stream_get_module_srv_conf<StreamCoreSrvConf>(s);

@@ -97,7 +97,7 @@ bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
 }
 
 /// nginx has such a function for each direction of its proxy: ngx_stream_proxy_process()
-void echo_process(StreamSession& s) noexcept
+void echo_process(StreamSession& s)
 {
     Connection& c = *s.connection;
     const auto& escf = *stream_get_module_srv_conf<StreamEchoSrvConf>(s);
@@ -137,7 +137,7 @@ void echo_handler(Event& ev) noexcept
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }
-    echo_process(s);
+    stream_run(s, [&] { echo_process(s); });
 }
 
 /// Sends a datagram back. One that finds no room is lost, as datagrams are. False on an error.
@@ -191,7 +191,7 @@ void echo_datagram_handler(Event& ev) noexcept
     }
 }
 
-void echo_datagrams(StreamSession& s) noexcept
+void echo_datagrams(StreamSession& s)
 {
     Connection& c = *s.connection;
     c.read->handler = echo_datagram_handler;
@@ -204,7 +204,7 @@ void echo_datagrams(StreamSession& s) noexcept
     echo_datagram_handler(*c.read);
 }
 
-void stream_echo_handler(StreamSession& s) noexcept
+void stream_echo_handler(StreamSession& s)
 {
     Connection& c = *s.connection;
     c.log->action = "echoing data";

@@ -6,6 +6,7 @@
 
 #include "core/buf.hpp"
 #include "core/cycle.hpp"
+#include "core/exception.hpp"
 #include "core/palloc.hpp"
 #include "core/proxy_protocol.hpp"
 #include "core/string.hpp"
@@ -52,14 +53,19 @@ char* stream_log_error(Log& log, char* buf, std::size_t len)
 void stream_log_session(StreamSession& s) noexcept
 {
     const auto& cmcf = *stream_get_module_main_conf<StreamCoreMainConf>(s);
-    for (const StreamHandler handler : cmcf.phases[static_cast<std::size_t>(StreamPhase::log)]) {
-        handler(s);
+    try {
+        for (const StreamHandler handler :
+             cmcf.phases[static_cast<std::size_t>(StreamPhase::log)]) {
+            handler(s);
+        }
+    } catch (...) {
+        log_exception(s.connection->log);
     }
 }
 
 /// The address that the connection came to; null after an error. A socket that serves several
 /// addresses is a wildcard: only the connection knows which of them it was.
-const StreamPort::InAddr* find_addr(Connection& c) noexcept
+const StreamPort::InAddr* find_addr(Connection& c)
 {
     const auto& port = *static_cast<const StreamPort*>(c.listening->servers);
     if (port.addrs.size() == 1) {
@@ -92,6 +98,18 @@ StreamSession& create_session(Connection& c, const StreamCoreSrvConf& cscf)
     return s;
 }
 
+/// Null when the address cannot be had, or memory has run out.
+StreamSession* begin_session(Connection& c, const StreamPort::InAddr*& addr) noexcept
+{
+    try {
+        addr = find_addr(c);
+        return addr ? &create_session(c, *addr->default_server) : nullptr;
+    } catch (...) {
+        log_exception(c.log);
+        return nullptr;
+    }
+}
+
 void log_connected(const Connection& c) noexcept
 {
     if (c.log->log_level < log_info) {
@@ -117,18 +135,23 @@ void wait_for_header(StreamSession& s, Event& rev) noexcept
 using HeaderBuffer = std::array<char, proxy_protocol_max_header>;
 
 /// Brings back the beginning of a header, which was taken earlier. Returns its size.
-std::size_t restore_header(Connection& c, HeaderBuffer& buf) noexcept
+std::size_t restore_header(const Connection& c, HeaderBuffer& buf) noexcept
 {
-    const Buf* const b = std::exchange(c.buffer, nullptr);
+    const Buf* const b = c.buffer;
     return b ? static_cast<std::size_t>(std::copy(b->pos, b->last, buf.data()) - buf.data()) : 0;
 }
 
+/// Keeps the beginning of a header until more comes. The buffer has room for the longest header, so
+/// that a session has one, however small the pieces are.
 void keep_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
 {
-    if (had != 0) {
-        c.buffer = create_temp_buf(*c.pool, had);
-        c.buffer->last = std::copy_n(buf.data(), had, c.buffer->last);
+    if (had == 0) {
+        return;
     }
+    if (!c.buffer) {
+        c.buffer = create_temp_buf(*c.pool, buf.size());
+    }
+    c.buffer->last = std::copy_n(buf.data(), had, c.buffer->pos);
 }
 
 /// Looks at what has come. What can only be the beginning of a header is taken, so that a poller of
@@ -150,10 +173,29 @@ ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
     }
 }
 
+/// Understands the header, takes what is left of it off the socket, and goes on with the session.
+/// `had` bytes of it were taken before.
+void take_header(StreamSession& s, HeaderBuffer& buf, std::size_t had, std::size_t seen)
+{
+    Connection& c = *s.connection;
+    c.buffer = nullptr;
+    const auto size = proxy_protocol_read(c, {buf.data(), had + seen});
+    if (!size) {
+        stream_finalize_session(s, StreamStatus::bad_request);
+        return;
+    }
+    if (c.recv(c, buf.data(), *size - had) != static_cast<ssize_t>(*size - had)) {
+        stream_finalize_session(s, StreamStatus::internal_server_error);
+        return;
+    }
+    c.log->action = "initializing session";
+    stream_session_handler(*c.read);
+}
+
 /// Reads the header: looks at what has come, then takes exactly the header from the socket.
 ///
 /// Differs from nginx: the header may come in pieces, for as long as proxy_protocol_timeout lasts.
-/// There it is broken if it does not come at once. What has come is copied and parsed again with
+/// nginx calls it broken if it does not come at once. What has come is copied and parsed again with
 /// each piece.
 ///
 /// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
@@ -177,9 +219,11 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
     std::size_t had = restore_header(c, buf);
     const ssize_t n = peek_header(c, buf, had);
     if (n == -1 && errno == EAGAIN) {
-        keep_header(c, buf, had);
         rev.ready = 0;
-        wait_for_header(s, rev);
+        stream_run(s, [&] {
+            keep_header(c, buf, had);
+            wait_for_header(s, rev);
+        });
         return;
     }
     if (n == -1) {
@@ -191,32 +235,22 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
         del_timer(rev);
     }
 
-    const auto size = proxy_protocol_read(c, {buf.data(), had + static_cast<std::size_t>(n)});
-    if (!size) {
-        stream_finalize_session(s, StreamStatus::bad_request);
-        return;
-    }
-    if (c.recv(c, buf.data(), *size - had) != static_cast<ssize_t>(*size - had)) {
-        stream_finalize_session(s, StreamStatus::internal_server_error);
-        return;
-    }
-    c.log->action = "initializing session";
-    stream_session_handler(rev);
+    stream_run(s, [&] { take_header(s, buf, had, static_cast<std::size_t>(n)); });
 }
 
 }  // namespace
 
 void stream_init_connection(Connection& c) noexcept
 {
-    const StreamPort::InAddr* const addr = find_addr(c);
-    if (!addr) {
+    const StreamPort::InAddr* addr = nullptr;
+    StreamSession* const begun = begin_session(c, addr);
+    if (!begun) {
         stream_close_connection(c);
         return;
     }
-    const StreamCoreSrvConf& cscf = *addr->default_server;
-    StreamSession& s = create_session(c, cscf);
+    StreamSession& s = *begun;
 
-    set_connection_log(c, *cscf.error_log);
+    set_connection_log(c, *addr->default_server->error_log);
     log_connected(c);
     c.log->connection = c.number;
     c.log->handler = stream_log_error;
@@ -248,6 +282,12 @@ void stream_session_handler(Event& rev) noexcept
 {
     const Connection& c = *static_cast<Connection*>(rev.data);
     stream_core_run_phases(*static_cast<StreamSession*>(c.data));
+}
+
+void stream_run_failed(StreamSession& s) noexcept
+{
+    log_exception(s.connection->log);
+    s.finalize(s, StreamStatus::internal_server_error);
 }
 
 void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept

@@ -44,8 +44,8 @@ public:
         }
     }
 
-    /// Gives an empty `b` at least `size` bytes, and one behind `end`, by which receive() sees that a
-    /// datagram was larger.
+    /// Gives an empty `b` at least `size` bytes, and one behind `end`, by which receive() sees that
+    /// a datagram was larger.
     void take(Buf& b, std::size_t size)
     {
         if (size == block_size_ && free_) {
@@ -196,13 +196,13 @@ void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
     stream_finalize_session(s, rc);
 }
 
-void stream_proxy_connect(StreamSession& s) noexcept;
+void stream_proxy_connect(StreamSession& s);
 
 /// The upstream connection, if there is one, is given up: tries another peer, if that is allowed.
 /// `state` is what the choice is told of the one that was tried.
 ///
 /// nginx: ngx_stream_proxy_next_upstream()
-void stream_proxy_next_upstream(StreamSession& s, unsigned state = peer_failed) noexcept
+void stream_proxy_next_upstream(StreamSession& s, unsigned state = peer_failed)
 {
     log_debug(log_debug_stream, s.connection->log, 0, "stream proxy next upstream");
     StreamUpstream& u = *s.upstream;
@@ -443,7 +443,7 @@ ssize_t receive_again(StreamSession& s, StreamFlow& f, std::size_t size) noexcep
 
 /// Reads once, if the source is ready and there is room: ok; again when there was nothing; error
 /// when a datagram socket can be read no more.
-Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f) noexcept
+Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
 {
     Event& rev = *f.src->read;
     const bool datagrams = s.connection->type == SOCK_DGRAM;
@@ -653,7 +653,7 @@ Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamF
 /// more and the buffer is full.
 ///
 /// nginx: ngx_stream_proxy_process()
-void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write) noexcept
+void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write)
 {
     Connection& c = *s.connection;
     StreamProxySrvConf& pscf = srv_conf(s);
@@ -742,7 +742,7 @@ StreamSession& session_of(const Event& ev) noexcept
 }
 
 /// nginx: ngx_stream_proxy_process_connection()
-void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f) noexcept
+void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
 
@@ -786,7 +786,7 @@ void stream_proxy_downstream_handler(Event& ev) noexcept
     StreamUpstream& u = *s.upstream;
     StreamFlow& f = ev.write ? u.upstream : u.downstream;
     if (!nothing_to_move(ev, f)) {
-        stream_proxy_process_connection(s, ev, f);
+        stream_run(s, [&] { stream_proxy_process_connection(s, ev, f); });
     }
 }
 
@@ -797,11 +797,11 @@ void stream_proxy_upstream_handler(Event& ev) noexcept
     StreamUpstream& u = *s.upstream;
     StreamFlow& f = ev.write ? u.downstream : u.upstream;
     if (!nothing_to_move(ev, f)) {
-        stream_proxy_process_connection(s, ev, f);
+        stream_run(s, [&] { stream_proxy_process_connection(s, ev, f); });
     }
 }
 
-void log_connected(const StreamSession& s, Connection& pc) noexcept
+void log_connected(const StreamSession& s, Connection& pc)
 {
     const Connection& c = *s.connection;
     std::array<char, sockaddr_strlen> text;
@@ -851,7 +851,7 @@ Rc add_first_datagram(StreamSession& s)
 /// The upstream is connected: begins to move data.
 ///
 /// nginx: ngx_stream_proxy_init_upstream()
-void stream_proxy_init_upstream(StreamSession& s) noexcept
+void stream_proxy_init_upstream(StreamSession& s)
 {
     StreamUpstream& u = *s.upstream;
     Connection& pc = *u.peer.connection;
@@ -916,11 +916,13 @@ void stream_proxy_connect_handler(Event& ev) noexcept
         rc = stream_proxy_test_connect(c);
     }
 
-    if (rc == Rc::ok) {
-        stream_proxy_init_upstream(s);
-    } else {
-        stream_proxy_next_upstream(s);
-    }
+    stream_run(s, [&] {
+        if (rc == Rc::ok) {
+            stream_proxy_init_upstream(s);
+        } else {
+            stream_proxy_next_upstream(s);
+        }
+    });
 }
 
 /// Sees to it that the client's end is noticed while the upstream is being connected; what it says
@@ -934,7 +936,7 @@ void watch_client(StreamSession& s) noexcept
 }
 
 /// nginx: ngx_stream_proxy_connect()
-void stream_proxy_connect(StreamSession& s) noexcept
+void stream_proxy_connect(StreamSession& s)
 {
     Connection& c = *s.connection;
     StreamUpstream& u = *s.upstream;
@@ -1123,11 +1125,12 @@ StreamUpstream& create_upstream(StreamSession& s)
     };
     s.upstream = &u;
     s.log_handler = stream_proxy_log_error;
+    s.finalize = stream_proxy_finalize;
     return u;
 }
 
 /// nginx: ngx_stream_proxy_handler()
-void stream_proxy_handler(StreamSession& s) noexcept
+void stream_proxy_handler(StreamSession& s)
 {
     Connection& c = *s.connection;
     StreamProxySrvConf& pscf = srv_conf(s);

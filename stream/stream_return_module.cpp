@@ -77,7 +77,7 @@ void stream_return_read_handler(Event& rev) noexcept
 }
 
 /// nginx: ngx_stream_return_handler()
-void stream_return_handler(StreamSession& s) noexcept
+void stream_return_handler(StreamSession& s)
 {
     Connection& c = *s.connection;
     c.log->action = "returning text";

@@ -88,7 +88,7 @@ void finish(StreamSession& s, StreamStatus status) noexcept
 }
 
 /// Sends what can be sent now, then waits for the client or for the file.
-void send_more(StreamSession& s) noexcept
+void send_more(StreamSession& s)
 {
     Event& wev = *s.connection->write;
     auto& ctx = *stream_get_module_ctx<StreamSendFileCtx>(s);
@@ -126,7 +126,7 @@ void send_file_write_handler(Event& wev) noexcept
         finish(session_of(c), StreamStatus::ok);
         return;
     }
-    send_more(session_of(c));
+    stream_run(session_of(c), [&] { send_more(session_of(c)); });
 }
 
 /// Nothing is read; but the shutdown timer asks by the read handler.
@@ -158,7 +158,7 @@ void task_handler(Event& ev, StreamSession& s, const char* what) noexcept
         stream_finalize_session(s, ctx.finished);
         return;
     }
-    send_more(s);
+    stream_run(s, [&] { send_more(s); });
 }
 
 /// In nginx's http: ngx_http_copy_aio_event_handler()
@@ -201,18 +201,25 @@ Rc thread_handler(ThreadTask& task, File& file) noexcept
     return Rc::ok;
 }
 
+void close_session_file(void* data) noexcept
+{
+    if (const int fd = static_cast<File*>(data)->fd; fd != invalid_file) {
+        (void)close_file(fd);
+    }
+}
+
 /// Opens the file of the session; its descriptor is closed with the connection's pool. False after
 /// a log line.
-bool open_session_file(Connection& c, const StreamSendFileSrvConf& conf, File& file) noexcept
+bool open_session_file(Connection& c, const StreamSendFileSrvConf& conf, File& file)
 {
     file.name = conf.path;
     file.log = c.log;
+    c.pool->cleanup_add(close_session_file, &file);
     file.fd = open_file(file.name.data(), O_RDONLY | O_NONBLOCK);  // a FIFO would wait for writers
     if (file.fd == invalid_file) {
         log_error(log_err, c.log, errno, "open() \"{}\" failed", file.name);
         return false;
     }
-    c.pool->cleanup_add([](void* data) { (void)close_file(static_cast<File*>(data)->fd); }, &file);
 
     if (fd_info(file.fd, &file.info) == -1) {
         log_error(log_crit, c.log, errno, "fstat() \"{}\" failed", file.name);
@@ -233,8 +240,7 @@ bool open_session_file(Connection& c, const StreamSendFileSrvConf& conf, File& f
 }
 
 /// How the configuration wants the file to go.
-void init_output(StreamSession& s, const StreamSendFileSrvConf& conf,
-                 StreamSendFileCtx& ctx) noexcept
+void init_output(StreamSession& s, const StreamSendFileSrvConf& conf, StreamSendFileCtx& ctx)
 {
     Connection& c = *s.connection;
     c.sendfile = *conf.sendfile && (io.flags & io_sendfile) != 0;
@@ -253,7 +259,7 @@ void init_output(StreamSession& s, const StreamSendFileSrvConf& conf,
     output.filter_ctx = &ctx.writer;
 }
 
-void stream_send_file_handler(StreamSession& s) noexcept
+void stream_send_file_handler(StreamSession& s)
 {
     Connection& c = *s.connection;
     c.log->action = "sending a file";
@@ -275,6 +281,7 @@ void stream_send_file_handler(StreamSession& s) noexcept
     }
 
     stream_set_ctx(s, &ctx);
+    s.finalize = finish;
     init_output(s, conf, ctx);
     ctx.buf.file = &ctx.file;
     ctx.buf.in_file = 1;

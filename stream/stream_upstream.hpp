@@ -49,7 +49,7 @@ struct StreamUpstreamMainConf {
 /// nginx: ngx_stream_upstream_peer_t
 struct StreamUpstreamPeer {
     Rc (*init_upstream)(Conf& cf, StreamUpstreamSrvConf& us) = nullptr;
-    Rc (*init)(StreamSession& s, StreamUpstreamSrvConf& us) noexcept = nullptr;
+    Rc (*init)(StreamSession& s, StreamUpstreamSrvConf& us) = nullptr;
     void* data = nullptr;
 };
 

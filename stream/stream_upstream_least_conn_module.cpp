@@ -73,7 +73,7 @@ Rc stream_upstream_get_least_conn_peer(PeerConnection& pc, void* data) noexcept
 }
 
 /// nginx: ngx_stream_upstream_init_least_conn_peer()
-Rc stream_upstream_init_least_conn_peer(StreamSession& s, StreamUpstreamSrvConf& us) noexcept
+Rc stream_upstream_init_least_conn_peer(StreamSession& s, StreamUpstreamSrvConf& us)
 {
     if (stream_upstream_init_round_robin_peer(s, us) != Rc::ok) {
         return Rc::error;

@@ -181,15 +181,14 @@ Rc stream_upstream_init_round_robin(Conf& cf, StreamUpstreamSrvConf& us)
     return us.servers.empty() ? init_implicit(cf, us) : init_explicit(cf, us);
 }
 
-Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf& us) noexcept
+Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf& us)
 {
     init_peer(s, *static_cast<StreamUpstreamRrPeers*>(us.peer.data));
     s.upstream->peer.notify = stream_upstream_notify_round_robin_peer;
     return Rc::ok;
 }
 
-Rc stream_upstream_create_round_robin_peer(StreamSession& s,
-                                           const StreamUpstreamResolved& ur) noexcept
+Rc stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstreamResolved& ur)
 {
     auto* peers = s.connection->pool->create<StreamUpstreamRrPeers>();
     peers->peer.push_back({
@@ -277,8 +276,7 @@ void stream_upstream_use_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
     pc.name = peer.name;
 }
 
-Rc stream_upstream_try_backup(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
-                              EventGetPeer get) noexcept
+Rc stream_upstream_try_backup(PeerConnection& pc, StreamUpstreamRrPeerData& rrp, EventGetPeer get)
 {
     StreamUpstreamRrPeers& peers = *rrp.peers;
     if (peers.next) {

@@ -69,13 +69,12 @@ struct StreamUpstreamRrPeerData {
 Rc stream_upstream_init_round_robin(Conf& cf, StreamUpstreamSrvConf& us);
 
 /// nginx: ngx_stream_upstream_init_round_robin_peer()
-Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf& us) noexcept;
+Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf& us);
 
 /// A single peer, of an address that is known for this session only.
 ///
 /// nginx: ngx_stream_upstream_create_round_robin_peer()
-Rc stream_upstream_create_round_robin_peer(StreamSession& s,
-                                           const StreamUpstreamResolved& ur) noexcept;
+Rc stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstreamResolved& ur);
 
 /// nginx: ngx_stream_upstream_get_round_robin_peer()
 Rc stream_upstream_get_round_robin_peer(PeerConnection& pc, void* data) noexcept;
@@ -97,7 +96,6 @@ void stream_upstream_use_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
                               std::int64_t total) noexcept;
 
 /// No peer is left: asks `get` for one of the backups. busy if there is none either.
-Rc stream_upstream_try_backup(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
-                              EventGetPeer get) noexcept;
+Rc stream_upstream_try_backup(PeerConnection& pc, StreamUpstreamRrPeerData& rrp, EventGetPeer get);
 
 }  // namespace ngx

@@ -51,7 +51,7 @@ ssize_t read_file(File& file, char* buf, std::size_t size, off_t offset) noexcep
 /// same call answers as read_file() does. Until then `buf` is the thread's.
 ///
 /// nginx: ngx_thread_read()
-ssize_t thread_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool) noexcept;
+ssize_t thread_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool);
 
 /// Gives the file what an asynchronous read needs.
 ///
@@ -63,7 +63,7 @@ void file_aio_init(File& file, Pool& pool);
 /// answers at once, as read_file().
 ///
 /// nginx: ngx_file_aio_read()
-ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool) noexcept;
+ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool);
 
 /// Lets reads go past the page cache; where they begin, their size and their memory must then be
 /// aligned to the device's blocks. -1 and errno if the file system cannot.

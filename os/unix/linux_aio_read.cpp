@@ -79,7 +79,7 @@ void file_aio_init(File& file, Pool& pool)
     file.aio = &aio;
 }
 
-ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool) noexcept
+ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool)
 {
     if (!file_aio) {
         return read_file(file, buf, size, offset);

@@ -104,7 +104,7 @@ ssize_t linux_sendfile_result(Connection& c, const LinuxSendfileCtx& ctx) noexce
 }
 
 /// nginx: ngx_linux_sendfile_thread()
-ssize_t linux_sendfile_thread(Connection& c, const Buf& file, std::size_t size) noexcept
+ssize_t linux_sendfile_thread(Connection& c, const Buf& file, std::size_t size)
 {
     log_debug(log_debug_core, c.log, 0, "linux sendfile thread: {}, {}, {}", file.file->fd, size,
               file.file_pos);
@@ -129,7 +129,7 @@ ssize_t linux_sendfile_thread(Connection& c, const Buf& file, std::size_t size) 
 /// Sends once from a file: the number of bytes, io_again, io_done, or io_error after a log line.
 ///
 /// nginx: ngx_linux_sendfile()
-ssize_t linux_sendfile(Connection& c, const Buf& file, std::size_t size) noexcept
+ssize_t linux_sendfile(Connection& c, const Buf& file, std::size_t size)
 {
     if (file.file->thread_handler) {
         return linux_sendfile_thread(c, file, size);
@@ -165,7 +165,7 @@ struct Sent {
 };
 
 /// Sends the pieces of a file that lie side by side from `cl` on.
-Sent send_file(Connection& c, Chain* cl, std::size_t limit) noexcept
+Sent send_file(Connection& c, Chain* cl, std::size_t limit)
 {
     const Buf& file = *cl->buf;
     const auto size = static_cast<std::size_t>(chain_coalesce_file(cl, static_cast<off_t>(limit)));
@@ -180,7 +180,7 @@ Sent send_file(Connection& c, Chain* cl, std::size_t limit) noexcept
 
 // Differs from nginx: a writev() that sends a part tells that the socket is full, as in
 // writev_chain(). Only sendfile() stops early without a reason, and is called until EAGAIN.
-Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit) noexcept
+Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit)
 {
     Event& wev = *c.write;
     if (!wev.ready) {

@@ -20,7 +20,7 @@ struct OsIo {
     ssize_t (*send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
     ssize_t (*udp_send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
     Chain* (*udp_send_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
-    Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
+    Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) = nullptr;
     unsigned flags = 0;  // io_sendfile
 };
 
@@ -78,7 +78,7 @@ Chain* writev_chain(Connection& c, Chain* in, off_t limit) noexcept;
 /// sent by one of them. At most 2 GB go in one call.
 ///
 /// nginx: ngx_linux_sendfile_chain()
-Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit) noexcept;
+Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit);
 
 /// Takes the next datagram, cut to `size` bytes: its length, which may be 0, io_again, or io_error
 /// after a log line.
