@@ -1,0 +1,475 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <poll.h>
+#include <span>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <vector>
+
+#include "core/conf_slot.hpp"
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_dispatch.hpp"
+#include "event/event_timer.hpp"
+
+namespace ngx {
+
+extern Module rtsig_module;
+
+/// The event method that nginx had before epoll: the kernel queues a real-time signal for each
+/// change of a descriptor (F_SETSIG, O_ASYNC). The queue is short, and by the time a signal is read
+/// the descriptor may have changed again, or belong to another connection.
+///
+/// Differs from nginx: nginx (until 1.9) took one signal with each sigtimedwait() and trusted it,
+/// and called poll() only after an overflow of the queue. Here a signal is a hint: one poll() looks
+/// at all descriptors that the signals of a turn name. A stale signal does no harm, and after an
+/// overflow poll() looks at every descriptor. It costs up to two system calls a turn more than a
+/// sigtimedwait(). Descriptors that have no signals (an eventfd), or whose state is to be reported
+/// (a listener), are in the poll() that is the wait.
+namespace {
+
+/// nginx 1.8: ngx_rtsig_conf_t
+struct RtsigConf {
+    static constexpr Module* module = &rtsig_module;
+
+    std::optional<std::int64_t> signo{};
+};
+
+constexpr std::size_t no_level = static_cast<std::size_t>(-1);
+
+/// The state of one descriptor.
+struct Watch {
+    std::size_t level = no_level;  // its entry in `levels`
+    bool async = false;            // the kernel sends signals for it
+    bool hinted = false;           // it is in `hints`
+};
+
+struct {
+    int signal_fd = -1;
+    int signo = 0;
+    sigset_t old_mask{};
+    pid_t owner = 0;  // the loop's thread
+
+    std::vector<Watch> watches{};  // by descriptor
+    std::vector<pollfd> levels{};  // what the wait looks at; the first is signal_fd
+    std::vector<pollfd> hints{};   // what is looked at once, after the wait
+    std::array<signalfd_siginfo, 64> signals{};
+} state;
+
+extern const EventModule rtsig_module_ctx;
+
+short poll_events(EventType event) noexcept
+{
+    return event == read_event ? POLLIN : POLLOUT;
+}
+
+Watch& watch_of(int fd) noexcept
+{
+    return state.watches[static_cast<std::size_t>(fd)];
+}
+
+/// Has poll() look at the descriptor after the next wait.
+void add_hint(int fd) noexcept
+{
+    Watch& watch = watch_of(fd);
+    if (!watch.hinted) {
+        watch.hinted = true;
+        state.hints.push_back({.fd = fd, .events = POLLIN | POLLOUT, .revents = 0});
+    }
+}
+
+/// The kernel sends SIGIO when its queue is full.
+sigset_t signal_set() noexcept
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, state.signo);
+    sigaddset(&set, SIGIO);
+    return set;
+}
+
+Rc open_signal_queue(Cycle& cycle)
+{
+    state.signo = static_cast<int>(*event_get_conf<RtsigConf>(cycle.conf_ctx)->signo);
+    state.owner = ::gettid();
+
+    const sigset_t set = signal_set();
+    if (const Err err = ::pthread_sigmask(SIG_BLOCK, &set, &state.old_mask); err != 0) {
+        log_error(log_emerg, cycle.log, err, "pthread_sigmask() failed");
+        return Rc::error;
+    }
+    state.signal_fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (state.signal_fd == -1) {
+        log_error(log_emerg, cycle.log, errno, "signalfd() failed");
+        (void)::pthread_sigmask(SIG_SETMASK, &state.old_mask, nullptr);
+        return Rc::error;
+    }
+    state.levels.push_back({.fd = state.signal_fd, .events = POLLIN, .revents = 0});
+    return Rc::ok;
+}
+
+/// nginx 1.8: ngx_rtsig_init()
+Rc rtsig_init(Cycle& cycle, Msec)
+{
+    if (state.signal_fd == -1) {
+        if (open_signal_queue(cycle) != Rc::ok) {
+            return Rc::error;
+        }
+    } else if (state.signo != *event_get_conf<RtsigConf>(cycle.conf_ctx)->signo) {
+        log_error(log_warn, cycle.log, 0,
+                  "without a master process \"rtsig_signo\" stays {} until the server is started "
+                  "again",
+                  state.signo);
+    }
+    // Room for all, so that the loop allocates nothing; a reload adds to what is still open.
+    rlimit rlmt{};
+    if (::getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
+        log_error(log_emerg, cycle.log, errno, "getrlimit(RLIMIT_NOFILE) failed");
+        return Rc::error;
+    }
+    state.watches.resize(std::max<std::size_t>(state.watches.size(), rlmt.rlim_cur));
+    const auto open =
+        static_cast<std::size_t>(std::ranges::count(state.watches, true, &Watch::async));
+    state.levels.reserve(state.levels.size() + open + cycle.connection_n);
+    state.hints.reserve(state.levels.capacity());
+
+    io = os_io;
+    event_actions = rtsig_module_ctx.actions;
+    event_flags = use_clear_event | use_greedy_event | use_fd_event;
+    return Rc::ok;
+}
+
+bool set_async(int fd, bool on) noexcept
+{
+    const int flags = ::fcntl(fd, F_GETFL);
+    return flags != -1 && ::fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) != -1;
+}
+
+/// Leaves the descriptor as it was before watch_changes().
+bool unwatch_changes(int fd) noexcept
+{
+    const bool ok = set_async(fd, false);
+    return ::fcntl(fd, F_SETOWN, 0) != -1 && ::fcntl(fd, F_SETSIG, 0) != -1 && ok;
+}
+
+/// Reads all queued signals. Returns whether some were lost.
+bool take_signals(Log* log) noexcept
+{
+    bool overflow = false;
+    const std::size_t size = sizeof(state.signals);
+    ssize_t n = 0;
+    do {
+        n = ::read(state.signal_fd, state.signals.data(), size);
+        if (n == -1 && errno != EAGAIN) {
+            log_error(log_alert, log, errno, "read() signalfd {} failed", state.signal_fd);
+        }
+        for (ssize_t i = 0; i < n / static_cast<ssize_t>(sizeof(signalfd_siginfo)); i++) {
+            const signalfd_siginfo& si = state.signals[static_cast<std::size_t>(i)];
+            log_debug(log_debug_event, log, 0, "rtsig signo:{} fd:{} band:{:X}", si.ssi_signo,
+                      si.ssi_fd, si.ssi_band);
+            if (si.ssi_signo == SIGIO) {
+                overflow = true;
+            } else if (static_cast<std::size_t>(si.ssi_fd) < state.watches.size() &&
+                       watch_of(si.ssi_fd).async) {
+                add_hint(si.ssi_fd);
+            }
+        }
+    } while (n == static_cast<ssize_t>(size));
+    return overflow;
+}
+
+/// Signals that are still queued are read first: unblocked, they would end the process.
+///
+/// nginx 1.8: ngx_rtsig_done()
+void rtsig_done(Cycle& cycle)
+{
+    for (std::size_t fd = 0; fd < state.watches.size(); fd++) {
+        if (state.watches[fd].async) {
+            (void)unwatch_changes(static_cast<int>(fd));
+        }
+    }
+    (void)take_signals(cycle.log);
+    if (::close(state.signal_fd) == -1) {
+        log_error(log_alert, cycle.log, errno, "close() signalfd failed");
+    }
+    (void)::pthread_sigmask(SIG_SETMASK, &state.old_mask, nullptr);
+    state = {};
+}
+
+/// Has the kernel send signals for the descriptor. False if this kind of file has none: the kernel
+/// reports no error then, but leaves O_ASYNC off.
+bool watch_changes(const Connection& c, Log* log) noexcept
+{
+    const f_owner_ex owner{.type = F_OWNER_TID, .pid = state.owner};
+    if (::fcntl(c.fd, F_SETSIG, state.signo) == -1 || ::fcntl(c.fd, F_SETOWN_EX, &owner) == -1 ||
+        !set_async(c.fd, true)) {
+        log_error(log_alert, log, errno, "fcntl() of fd:{} for signals failed", c.fd);
+        return false;
+    }
+    watch_of(c.fd).async = (::fcntl(c.fd, F_GETFL) & O_ASYNC) != 0;
+    if (!watch_of(c.fd).async) {
+        (void)unwatch_changes(c.fd);
+    }
+    return watch_of(c.fd).async;
+}
+
+/// Adds the descriptor to the poll() that is the wait.
+void watch_level(int fd, EventType event) noexcept
+{
+    Watch& watch = watch_of(fd);
+    if (watch.level == no_level) {
+        watch.level = state.levels.size();
+        state.levels.push_back({.fd = fd, .events = 0, .revents = 0});
+    }
+    short& events = state.levels[watch.level].events;
+    events = static_cast<short>(events | poll_events(event));
+}
+
+/// Removes it; the last entry takes the place of one that is removed.
+void unwatch_level(int fd, EventType event) noexcept
+{
+    Watch& watch = watch_of(fd);
+    pollfd& entry = state.levels[watch.level];
+    entry.events = static_cast<short>(entry.events & ~poll_events(event));
+    if (entry.events == 0) {
+        entry = state.levels.back();
+        watch_of(entry.fd).level = watch.level;
+        watch.level = no_level;
+        state.levels.pop_back();
+    }
+}
+
+/// What has come before the add is not signalled: the next turn looks at the descriptor.
+Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(ev.data);
+    log_debug(log_debug_event, ev.log, 0, "rtsig add event: fd:{} ev:{}", c.fd, poll_events(event));
+
+    ev.active = 1;
+    if ((flags & clear_event) != 0 && (watch_of(c.fd).async || watch_changes(c, ev.log))) {
+        add_hint(c.fd);
+        return Rc::ok;
+    }
+    watch_level(c.fd, event);
+    return Rc::ok;
+}
+
+Rc rtsig_del_event(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(ev.data);
+    log_debug(log_debug_event, ev.log, 0, "rtsig del event: fd:{} ev:{}", c.fd, poll_events(event));
+
+    ev.active = 0;
+    Watch& watch = watch_of(c.fd);
+    if (watch.level != no_level) {
+        unwatch_level(c.fd, event);
+    }
+    const Event* const other = event == read_event ? c.write : c.read;
+    if (watch.async && !(other && other->active)) {
+        watch.async = false;
+        if ((flags & close_event) == 0 && !unwatch_changes(c.fd)) {
+            log_error(log_alert, ev.log, errno, "fcntl() of fd:{} failed", c.fd);
+            return Rc::error;
+        }
+    }
+    return Rc::ok;
+}
+
+/// nginx 1.8: ngx_rtsig_add_connection()
+Rc rtsig_add_connection(Connection& c) noexcept
+{
+    (void)rtsig_add_event(*c.read, read_event, clear_event);
+    return rtsig_add_event(*c.write, write_event, clear_event);
+}
+
+/// nginx 1.8: ngx_rtsig_del_connection()
+Rc rtsig_del_connection(Connection& c, unsigned flags) noexcept
+{
+    (void)rtsig_del_event(*c.read, read_event, flags);
+    return rtsig_del_event(*c.write, write_event, flags);
+}
+
+/// Posts the events of one descriptor that are active and ready. Returns whether there were any.
+bool dispatch(const pollfd& entry, Log* log) noexcept
+{
+    int revents = entry.revents;
+    log_debug(log_debug_event, log, 0, "rtsig: fd:{} ev:{:04X} rev:{:04X}", entry.fd, entry.events,
+              revents);
+    const Connection* const c = ngx_cycle->files[entry.fd];
+    if (revents == 0 || !c || c->fd == -1) {
+        return false;
+    }
+
+    // Whichever handler is active will meet the error in its own call.
+    if ((revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
+        revents |= entry.events;
+    }
+    const bool readable = (revents & POLLIN) != 0 && c->read->active;
+    const bool writable = (revents & POLLOUT) != 0 && c->write->active;
+    if (readable) {
+        c->read->available = -1;
+        post_ready_event(*c->read);
+    }
+    if (writable) {
+        post_ready_event(*c->write);
+    }
+    return readable || writable;
+}
+
+/// The kernel signals room in a socket only if a send has failed since O_ASYNC was set. The wait
+/// looks at a socket that was full before, until it has room.
+void watch_room(const pollfd& entry) noexcept
+{
+    const Connection* const c = ngx_cycle->files[entry.fd];
+    if (c && c->write->active && (entry.revents & (POLLOUT | POLLERR | POLLHUP)) == 0) {
+        watch_level(entry.fd, write_event);
+    }
+}
+
+/// Signals were lost: poll() looks at every descriptor.
+///
+/// Differs from nginx: there this is an alert. It is no fault, for nothing is lost by it.
+///
+/// nginx 1.8: ngx_rtsig_process_overflow()
+void rtsig_process_overflow(Log* log) noexcept
+{
+    log_error(log_info, log, 0, "rt signal queue overflowed");
+    for (std::size_t fd = 0; fd < state.watches.size(); fd++) {
+        if (state.watches[fd].async) {
+            add_hint(static_cast<int>(fd));
+        }
+    }
+}
+
+/// Posts what is ready of the descriptors that have changed. Returns whether anything was.
+bool dispatch_hints(Log* log) noexcept
+{
+    if (state.hints.empty()) {
+        return false;
+    }
+    int events = 0;
+    do {
+        events = ::poll(state.hints.data(), state.hints.size(), 0);
+    } while (events == -1 && errno == EINTR);
+    if (events == -1) {
+        log_error(log_alert, log, errno, "poll() failed");
+        return false;
+    }
+    bool found = false;
+    for (const pollfd& entry : state.hints) {
+        watch_of(entry.fd).hinted = false;
+        if (watch_of(entry.fd).async) {
+            found = dispatch(entry, log) || found;
+            watch_room(entry);
+        }
+    }
+    state.hints.clear();
+    return found;
+}
+
+/// Dispatches what the wait has found. The loop runs backwards: an entry that is removed is
+/// replaced by the last one, which was seen already.
+bool dispatch_levels(Log* log) noexcept
+{
+    bool found = false;
+    for (std::size_t i = state.levels.size() - 1; i > 0; i--) {
+        const pollfd entry = state.levels[i];
+        if (entry.revents == 0) {
+            continue;
+        }
+        found = dispatch(entry, log) || found;
+        if (watch_of(entry.fd).async) {
+            unwatch_level(entry.fd, write_event);
+        }
+    }
+    if (state.levels.front().revents != 0 && take_signals(log)) {
+        rtsig_process_overflow(log);
+    }
+    return dispatch_hints(log) || found;
+}
+
+/// A signal may be about a change that no event waits for: the wait then goes on for the rest of
+/// the time. Handlers run only after all tables were seen, so that these do not change under the
+/// loop.
+///
+/// nginx 1.8: ngx_rtsig_process_events()
+Rc rtsig_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    log_debug(log_debug_event, cycle.log, 0, "rtsig timer: {}", timer);
+
+    const Msec start = monotonic_time();
+    Msec left = dispatch_hints(cycle.log) ? 0 : timer;
+    for (;;) {
+        const int events = ::poll(state.levels.data(), state.levels.size(), wait_timeout(left));
+        const Rc rc = after_wait(cycle, events, left, flags, "poll");
+        if (events <= 0 || dispatch_levels(cycle.log) || left == 0) {
+            return rc;
+        }
+        if (timer != timer_infinite) {
+            left = timer - std::min(timer, monotonic_time() - start);
+        }
+    }
+}
+
+/// nginx 1.8: ngx_rtsig_create_conf()
+void* rtsig_create_conf(Cycle& cycle)
+{
+    return cycle.pool->create<RtsigConf>();
+}
+
+/// nginx 1.8: ngx_rtsig_init_conf()
+const char* rtsig_init_conf(Cycle& cycle, void* conf)
+{
+    auto& rtscf = *static_cast<RtsigConf*>(conf);
+    conf_init_value(rtscf.signo, SIGRTMIN + 10);
+    if (*rtscf.signo < SIGRTMIN || *rtscf.signo > SIGRTMAX) {
+        log_error(log_emerg, cycle.log, 0, "\"rtsig_signo\" must be between {} and {}", SIGRTMIN,
+                  SIGRTMAX);
+        return conf_error;
+    }
+    return conf_ok;
+}
+
+constexpr Command rtsig_commands[] = {
+    {
+        .name = "rtsig_signo",
+        .type = event_conf | conf_take1,
+        .set = conf_set_num_slot<&RtsigConf::signo>,
+        .show = conf_show_slot<&RtsigConf::signo>,
+    },
+};
+
+constexpr EventModule rtsig_module_ctx = {
+    .name = "rtsig",
+    .create_conf = rtsig_create_conf,
+    .init_conf = rtsig_init_conf,
+    .actions =
+        {
+            .add = rtsig_add_event,
+            .del = rtsig_del_event,
+            .enable = rtsig_add_event,
+            .disable = rtsig_del_event,
+            .add_conn = rtsig_add_connection,
+            .del_conn = rtsig_del_connection,
+            .notify = nullptr,
+            .process_events = rtsig_process_events,
+            .init = rtsig_init,
+            .done = rtsig_done,
+        },
+};
+
+}  // namespace
+
+constinit Module rtsig_module = {
+    .ctx = &rtsig_module_ctx,
+    .commands = rtsig_commands,
+    .type = ModuleType::event,
+};
+
+}  // namespace ngx
