@@ -59,12 +59,13 @@ std::string status_field(pid_t pid, std::string_view name)
     return status.substr(at, status.find('\n', at) - at);
 }
 
-/// The pipes that a process has open.
+/// The pipes that a process has open. It may close a descriptor while they are read.
 std::set<std::string> pipes_of(pid_t pid)
 {
     std::set<std::string> pipes;
     for (const auto& fd : std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid))) {
-        const std::string is = std::filesystem::read_symlink(fd.path());
+        std::error_code gone;
+        const std::string is = std::filesystem::read_symlink(fd.path(), gone);
         if (is.starts_with("pipe:")) {
             pipes.insert(is);
         }

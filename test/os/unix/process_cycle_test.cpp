@@ -17,6 +17,7 @@
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/nginx.hpp"
+#include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
 #include "test/event/listen_module.hpp"
