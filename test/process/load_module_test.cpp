@@ -7,6 +7,7 @@
 
 #include "core/module_signature.hpp"
 #include "test/process/client.hpp"
+#include "test/process/precondition.hpp"
 #include "test/process/server.hpp"
 
 namespace ngx::test::process {
@@ -215,12 +216,13 @@ BOOST_AUTO_TEST_CASE(a_module_of_nginx_is_told_as_such)
                nginxs.text);
 }
 
-BOOST_AUTO_TEST_CASE(a_module_without_its_table_is_refused)
+// A sanitizer has a second symbol for each, which is looked up when the file is loaded.
+BOOST_AUTO_TEST_CASE(a_module_without_its_table_is_refused, *precondition(no_sanitizer))
 {
     std::string bytes = read_file(built("say1.so"));
-    const std::string name = std::string("\0ngx_modules\0", 13);
+    const std::string name("ngx_modules\0", 12);  // it may be the end of a longer one
     for (std::size_t at = bytes.find(name); at != bytes.npos; at = bytes.find(name)) {
-        bytes[at + 1] = 'x';
+        bytes[at] = 'x';
     }
     TempDir dir;
     write_file(dir / "m.so", bytes);

@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(each_allocation_that_fails_costs_one_session, *precondition
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_buffer_of_any_size_costs_at_most_the_session)
+BOOST_AUTO_TEST_CASE(a_buffer_of_any_size_costs_at_most_the_session, *precondition(no_sanitizer))
 {
     const Upstreams upstreams;
     const Port port;
