@@ -656,6 +656,8 @@ std::string refused_method(const Cycle& cycle, const EventConf& ecf)
 }
 
 /// The methods that `use` may name: "epoll, poll, select".
+///
+/// Differs from nginx: nginx does not list them.
 std::string method_names(const Cycle& cycle)
 {
     std::string names;

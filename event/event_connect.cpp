@@ -147,7 +147,7 @@ unsigned connect_error_level(Err err) noexcept
 /// is not to blame.
 bool is_own_shortage(const PeerConnection& pc, Err err) noexcept
 {
-    return err == EADDRNOTAVAIL || err == ENOBUFS || err == ENOMEM ||
+    return err == EADDRNOTAVAIL || is_shortage(err) ||
            (err == EAGAIN && pc.sockaddr->sa_family != AF_UNIX);
 }
 

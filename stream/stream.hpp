@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <ctime>
 #include <deque>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,7 +41,7 @@ enum class StreamStatus : unsigned {
 };
 
 /// The content of a server: what happens on each of its connections. It owns the session from
-/// then on and ends it with stream_finalize_session(). When it throws std::bad_alloc, that ends it.
+/// then on and ends it with stream_finalize_session(). An exception ends it, too.
 ///
 /// nginx: ngx_stream_content_handler_pt
 using StreamContentHandler = void (*)(StreamSession& s);
@@ -230,7 +229,7 @@ struct StreamSession {
     LogHandler log_handler = nullptr;  // adds what the content has to say
     std::size_t phase_handler = 0;     // the next one of the engine
 
-    /// Ends the session when memory runs out; a content that has something beside the session's
+    /// Ends the session after an exception. A content that holds something beside the session's
     /// pool sets its own.
     void (*finalize)(StreamSession& s, StreamStatus rc) noexcept = stream_finalize_session;
 

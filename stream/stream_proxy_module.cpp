@@ -199,7 +199,7 @@ void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
 void stream_proxy_connect(StreamSession& s);
 
 /// The upstream connection, if there is one, is given up: tries another peer, if that is allowed.
-/// `state` is what the choice is told of the one that was tried.
+/// The choice of peers gets `state` for the peer that was tried.
 ///
 /// nginx: ngx_stream_proxy_next_upstream()
 void stream_proxy_next_upstream(StreamSession& s, unsigned state = peer_failed)

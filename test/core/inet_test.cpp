@@ -122,12 +122,14 @@ struct Urls {
 
 BOOST_AUTO_TEST_SUITE(sockaddr_union)
 
+// As a member, a union gets the zeros of its first member alone.
 BOOST_AUTO_TEST_CASE(an_empty_address_is_zero_throughout_whatever_was_in_its_place)
 {
-    alignas(SockaddrUnion) std::array<unsigned char, sizeof(SockaddrUnion)> place;
+    alignas(Addr) std::array<unsigned char, sizeof(Addr)> place;
     place.fill(0xff);
-    ::new (place.data()) SockaddrUnion{};
-    BOOST_TEST(std::count(place.begin(), place.begin() + sizeof(sockaddr_un), 0) ==
+    const Addr& addr = *::new (place.data()) Addr{};
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(&addr.sockaddr.un);
+    BOOST_TEST(std::count(bytes, bytes + sizeof(sockaddr_un), 0) ==
                static_cast<std::ptrdiff_t>(sizeof(sockaddr_un)));
 }
 

@@ -203,13 +203,9 @@ BOOST_AUTO_TEST_CASE(what_is_no_module_is_refused_before_it_is_loaded)
     BOOST_TEST(text.says("nginx.conf\" is not a shared object in "), text.text);
 }
 
-BOOST_AUTO_TEST_CASE(a_module_of_nginx_is_told_as_such)
+BOOST_AUTO_TEST_CASE(a_module_of_nginx_is_told_as_such, *precondition(nginx_is_there))
 {
     const std::string file = "/usr/lib/nginx/modules/ngx_stream_module.so";
-    if (!fs::exists(file)) {
-        BOOST_TEST_MESSAGE("nginx is not installed");
-        return;
-    }
     const Tried nginxs("load_module " + file + ";");
     BOOST_TEST(!nginxs.accepted);
     BOOST_TEST(nginxs.says("module \"" + file + "\" is a module of nginx, not of ngxx in "),

@@ -58,12 +58,9 @@ struct Upstreams {
 Client connect_datagrams(std::uint16_t port)
 {
     Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_in sin{};
-    sin.sin_family = AF_INET;
-    sin.sin_port = htons(port);
-    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    BOOST_TEST_REQUIRE(::connect(socket.get(), reinterpret_cast<sockaddr*>(&sin), sizeof(sin)) ==
-                       0);
+    const sockaddr_in sin = loopback(port);
+    BOOST_TEST_REQUIRE(
+        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)) == 0);
     return Client(std::move(socket));
 }
 

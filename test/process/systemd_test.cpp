@@ -64,10 +64,7 @@ int listening_socket(std::uint16_t port)
     const int s = ::socket(AF_INET, SOCK_STREAM, 0);
     const int on = 1;
     ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const sockaddr_in address = loopback(port);
     if (::bind(s, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == -1 ||
         ::listen(s, 10) == -1) {
         fail("no socket to hand over");
@@ -75,8 +72,8 @@ int listening_socket(std::uint16_t port)
     return s;
 }
 
-/// Starts a server that gets two sockets and is told of so many. The shell puts them where systemd
-/// would, and says that they are for this process.
+/// Starts a server that gets two sockets, and a LISTEN_FDS that says `number`. The shell puts the
+/// sockets where systemd would, and says that they are for this process.
 std::vector<std::string> with_sockets(const TempDir& dir, int given, int other,
                                       std::string_view number)
 {

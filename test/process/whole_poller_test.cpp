@@ -1,5 +1,5 @@
 // A poller that keeps every promise and adds connections as a whole, without being epoll: events
-// that nobody waits for are reported, too.
+// without a handler are reported, too.
 
 #include <csignal>
 #include <filesystem>

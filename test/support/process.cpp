@@ -183,15 +183,6 @@ pid_t start(Launch& launch)
     return pid;
 }
 
-sockaddr_in loopback(std::uint16_t port)
-{
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
 bool bind_ipv4(int socket, std::uint16_t port)
 {
     const sockaddr_in address = loopback(port);
@@ -215,6 +206,15 @@ bool free_on_ipv6(std::uint16_t port)
 }
 
 }  // namespace
+
+sockaddr_in loopback(std::uint16_t port)
+{
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
 
 Deadline deadline_in(std::chrono::milliseconds delay)
 {

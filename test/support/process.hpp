@@ -5,6 +5,7 @@
 /// that is run to its end or kept running, and waits that are bounded and end with an event.
 /// Everything here throws std::runtime_error (or std::system_error) when it cannot do its work.
 
+#include <netinet/in.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -151,6 +152,9 @@ struct RunResult {
 /// Runs a program to its end, or kills it when the time is over.
 RunResult run(std::vector<std::string> argv, const ProcessOptions& options = {},
               std::chrono::milliseconds timeout = std::chrono::seconds(10));
+
+/// 127.0.0.1 and a port.
+sockaddr_in loopback(std::uint16_t port);
 
 /// A TCP port of the loopback addresses, IPv4 and IPv6, that nobody listened on a moment ago.
 std::uint16_t free_port();

@@ -134,8 +134,8 @@ void a_count_that_is_not_read_is_reported_again(Bench& b)
     close_connection(*c);
 }
 
-/// A signal that is blocked, to be read from a descriptor. To ignore it at the end drops one that
-/// nobody has read.
+/// Blocks a signal, to be read from a descriptor. Ignoring it at the end drops one that was not
+/// read.
 class Blocked {
 public:
     explicit Blocked(int signo) : signo_(signo)

@@ -35,15 +35,6 @@ int checked(int result, const char* what)
     return result;
 }
 
-sockaddr_in loopback(std::uint16_t port)
-{
-    sockaddr_in sin{};
-    sin.sin_family = AF_INET;
-    sin.sin_port = htons(port);
-    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return sin;
-}
-
 const sockaddr* any(const sockaddr_in& sin)
 {
     return reinterpret_cast<const sockaddr*>(&sin);
@@ -51,7 +42,7 @@ const sockaddr* any(const sockaddr_in& sin)
 
 bool connect_to(int fd, std::uint16_t port)
 {
-    const sockaddr_in sin = loopback(port);
+    const sockaddr_in sin = test::loopback(port);
     return ::connect(fd, any(sin), sizeof(sin)) == 0;
 }
 
@@ -81,7 +72,7 @@ Port::Port(int type) : reserved_(checked(::socket(AF_INET, type | SOCK_CLOEXEC, 
     const int on = 1;
     checked(::setsockopt(reserved_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)),
             "setsockopt()");
-    sockaddr_in sin = loopback(0);
+    sockaddr_in sin = test::loopback(0);
     checked(::bind(reserved_.get(), any(sin), sizeof(sin)), "bind()");
     socklen_t len = sizeof(sin);
     checked(::getsockname(reserved_.get(), reinterpret_cast<sockaddr*>(&sin), &len),

@@ -11,7 +11,7 @@
 
 namespace ngx::contract {
 
-/// A port of 127.0.0.1 that nobody else gets while this lives, and that a server may listen on.
+/// Reserves a port of 127.0.0.1, on which a server may listen meanwhile.
 class Port {
 public:
     explicit Port(int type);
