@@ -532,6 +532,7 @@ Rc event_process_init(Cycle& cycle)
         init_connections(cycle);
     }
     inherit_reusable_connections(cycle);
+    init_udp_ports(cycle);
 
     for (Listening& ls : cycle.listening) {
         if (ls.ignore || (ls.reuseport && ls.worker != ngx_worker)) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <bitset>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -22,6 +24,7 @@ namespace {
 
 constexpr std::size_t max_datagram = 65'535;
 constexpr Msec retry_delay = 10;
+constexpr int loopback_ifindex = 1;  // Linux gives it to `lo` in each network namespace
 
 struct {
     std::array<char, max_datagram> buffer;  // the datagram in hand: there is one at a time
@@ -29,6 +32,9 @@ struct {
     PostedQueue waiting{};  // write events, for `retry`
     Event retry{};
     Connection dumb{};  // for the timer's debug lines
+
+    std::bitset<65'536> ports;  // of the datagram listeners
+    std::size_t looped = 0;     // datagrams that came from them
 } state;
 
 /// What recvmsg() tells.
@@ -39,6 +45,7 @@ struct Datagram {
     SockaddrUnion local_sa;  // if the listener has many
     const sockaddr* local = nullptr;
     socklen_t local_socklen = 0;
+    bool over_loopback = false;  // known if the listener has many addresses
 
     Datagram() noexcept {}  // NOLINT(modernize-use-equals-default): the unions stay as they are
 };
@@ -49,6 +56,19 @@ bool is_unbound(const sockaddr* sa, socklen_t socklen) noexcept
     return sa->sa_family == AF_UNIX &&
            (socklen <= offsetof(sockaddr_un, sun_path) ||
             reinterpret_cast<const sockaddr_un*>(sa)->sun_path[0] == '\0');
+}
+
+/// The interface of a control message that get_srcaddr_cmsg() has understood.
+int ifindex_of(const cmsghdr& cmsg) noexcept
+{
+    if (cmsg.cmsg_level == IPPROTO_IP) {
+        in_pktinfo pkt;
+        std::memcpy(&pkt, CMSG_DATA(&cmsg), sizeof(pkt));
+        return pkt.ipi_ifindex;
+    }
+    in6_pktinfo pkt;
+    std::memcpy(&pkt, CMSG_DATA(&cmsg), sizeof(pkt));
+    return static_cast<int>(pkt.ipi6_ifindex);
 }
 
 void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
@@ -70,6 +90,7 @@ void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
     d.local = &d.local_sa.any;
     for (cmsghdr* cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
         if (get_srcaddr_cmsg(*cmsg, &d.local_sa.any) == Rc::ok) {
+            d.over_loopback = ifindex_of(*cmsg) == loopback_ifindex;
             break;
         }
     }
@@ -122,6 +143,64 @@ Connection* lookup_udp_connection(Listening& ls, const Datagram& d) noexcept
     UdpConnections& known = *ls.udp_connections;
     const auto udp = known.find(udp_key(ls, &d.sa.any, d.socklen, d.local, d.local_socklen));
     return udp == known.end() ? nullptr : udp->connection;
+}
+
+/// An IPv4 address that an IPv6 socket has received from, as IPv4 sockets have it.
+SockaddrUnion unmapped(const SockaddrUnion& sa) noexcept
+{
+    if (sa.any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&sa.in6.sin6_addr)) {
+        return sa;
+    }
+    SockaddrUnion to{};
+    to.in.sin_family = AF_INET;
+    to.in.sin_port = sa.in6.sin6_port;
+    std::memcpy(&to.in.sin_addr, sa.in6.sin6_addr.s6_addr + 12, sizeof(to.in.sin_addr));
+    return to;
+}
+
+/// Whether the listener has all addresses of the family.
+bool has_all(const Listening& ls, sa_family_t family) noexcept
+{
+    const sa_family_t own = ls.sockaddr.any.sa_family;
+    return inet_wildcard(&ls.sockaddr.any) &&
+           (own == family || (own == AF_INET6 && family == AF_INET && !ls.ipv6only));
+}
+
+/// Whether a datagram comes from a datagram listener of this server. What comes over the loopback
+/// interface comes from an address of this machine, and so from a listener that has all of them. To
+/// a listener of one address it may seem to come from a client; that one's answer is found out.
+///
+/// Differs from nginx: such a datagram is dropped. There one with a forged source makes `return`
+/// answer itself for ever. The source of a new client costs a look at a table of ports; a client's
+/// next datagrams cost nothing.
+bool from_listener(const Datagram& d) noexcept
+{
+    if (!state.ports.test(inet_get_port(&d.sa.any))) {
+        return false;
+    }
+    const SockaddrUnion sa = unmapped(d.sa);
+    const auto is_source = [&](const Listening& ls) {
+        if (ls.type != SOCK_DGRAM || inet_get_port(&ls.sockaddr.any) != inet_get_port(&sa.any)) {
+            return false;
+        }
+        return cmp_sockaddr(&sa.any, d.socklen, &ls.sockaddr.any, ls.socklen, true) == Rc::ok ||
+               (d.over_loopback && has_all(ls, sa.any.sa_family));
+    };
+    return std::ranges::any_of(ngx_cycle->listening, is_source);
+}
+
+/// Logs each time that their number has doubled.
+void note_looped(const Event& ev, const Datagram& d) noexcept
+{
+    state.looped++;
+    if (!std::has_single_bit(state.looped)) {
+        return;
+    }
+    std::array<char, sockaddr_strlen> text;
+    const std::size_t len = sock_ntop(&d.sa.any, d.socklen, text.data(), text.size(), true);
+    log_error(log_warn, ev.log, 0,
+              "datagram from {}, which is a listener of this server, is dropped, {} so far",
+              std::string_view(text.data(), len), state.looped);
 }
 
 /// To the client's log, whose level debug_connection may have raised; what its handler would add is
@@ -332,6 +411,21 @@ UdpKey udp_key(const Listening& ls, const sockaddr* client, socklen_t client_len
     return {bytes(client, client_len), ls.wildcard ? bytes(local, local_len) : std::string_view()};
 }
 
+void init_udp_ports(const Cycle& cycle) noexcept
+{
+    state.ports.reset();
+    state.looped = 0;
+    for (const Listening& ls : cycle.listening) {
+        if (ls.type == SOCK_DGRAM) {
+            state.ports.set(inet_get_port(&ls.sockaddr.any));
+        }
+    }
+    state.ports.reset(0);  // of a unix socket
+}
+
+/// Differs from nginx: under multi_accept the number of datagrams that a turn takes has a bound, so
+/// that one source that sends as fast as it is answered does not keep the turn from its end. With
+/// each 64 datagrams that wait the poller is asked once.
 void event_recvmsg(Event& ev) noexcept
 {
     if (ev.timedout && resume_accepting(ev) != Rc::ok) {
@@ -346,7 +440,9 @@ void event_recvmsg(Event& ev) noexcept
 
     log_debug(log_debug_event, ev.log, 0, "recvmsg on {}, ready: {}", ls.addr_text, ev.available);
 
+    int left = udp_max_per_turn;
     do {
+        left--;
         Datagram d;
         const Rc rc = receive(ev, ls, d);
         if (rc == Rc::declined) {
@@ -357,10 +453,16 @@ void event_recvmsg(Event& ev) noexcept
         }
         if (Connection* const c = lookup_udp_connection(ls, d)) {
             hand_over(*c, d.size);
+        } else if (from_listener(d)) {
+            note_looped(ev, d);
         } else if (!take_client(ev, ecf, ls, d)) {
             return;
         }
-    } while (ev.available);
+    } while (ev.available && left > 0);
+
+    if (ev.available) {
+        post_event(ev, posted_next_events);
+    }
 }
 
 void delete_udp_connection(Connection& c) noexcept

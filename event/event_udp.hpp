@@ -23,6 +23,9 @@ struct UdpConnection {
     std::size_t dropped = 0;  // datagrams that it did not take
 };
 
+/// How many datagrams a listener takes in one turn of the loop.
+inline constexpr int udp_max_per_turn = 64;
+
 /// The size of the datagram that the read handler of a client's connection is being called for.
 inline std::size_t udp_datagram_size(const Connection& c) noexcept
 {
@@ -55,13 +58,16 @@ struct UdpConnections
               &UdpConnection::node>,
           boost::intrusive::key_of_value<UdpKeyOf>, boost::intrusive::constant_time_size<false>> {};
 
-/// The read handler of a datagram listener: takes one datagram, or all that wait under
-/// multi_accept. That of a known client goes to the read handler of its connection, whose `recv`
+/// The read handler of a datagram listener: takes one datagram or, under multi_accept, all that
+/// wait, but no more in one turn than udp_max_per_turn. That of a known client goes to the read handler of its connection, whose `recv`
 /// gives it out; a new client gets a connection that shares the listener's descriptor and has the
 /// datagram in its `buffer`.
 ///
 /// nginx: ngx_event_recvmsg()
 void event_recvmsg(Event& ev) noexcept;
+
+/// Notes the ports of the cycle's datagram listeners, from which no client sends.
+void init_udp_ports(const Cycle& cycle) noexcept;
 
 /// Forgets the client: its next datagram begins a new session, while this one may go on. Happens by
 /// itself when the connection's pool goes.

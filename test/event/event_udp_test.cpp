@@ -248,6 +248,23 @@ BOOST_AUTO_TEST_CASE(under_multi_accept_an_event_takes_all_that_wait)
     BOOST_CHECK(!cycle.accept_event().ready);
 }
 
+BOOST_AUTO_TEST_CASE(under_multi_accept_a_turn_takes_a_bounded_number_and_the_next_the_rest)
+{
+    const Receiving cycle("test_listen 127.0.0.1 udp; events { use fake; multi_accept on; }");
+    const Fd fd = cycle.connect(0, "a");
+    for (int i = 0; i < udp_max_per_turn; i++) {
+        send_text(fd, "b");
+    }
+    cycle.comes();
+    BOOST_TEST(handed.datagrams.size() == udp_max_per_turn);
+    BOOST_TEST(!posted_next_events.empty());
+
+    event_move_posted_next(*cycle);
+    event_process_posted(*cycle, posted_events);
+    BOOST_TEST(handed.datagrams.size() == udp_max_per_turn + 1);
+    BOOST_TEST(posted_next_events.empty());
+}
+
 BOOST_FIXTURE_TEST_CASE(an_event_that_finds_nothing_is_silent, Receiving)
 {
     comes();

@@ -424,6 +424,19 @@ BOOST_AUTO_TEST_CASE(a_session_ends_with_the_socket_that_it_shares)
     BOOST_TEST(contains(asked.log(), " disconnected on shutdown\n"));
 }
 
+BOOST_AUTO_TEST_CASE(an_upstream_that_sends_a_lot_does_not_keep_the_turn_from_its_end)
+{
+    const Asked asked;
+    constexpr std::size_t n = udp_max_per_turn + 10;
+    for (std::size_t i = 0; i < n; i++) {
+        asked.upstream.answer("a");
+    }
+    const StreamUpstream& u = *session_of(asked.server).upstream;
+    asked.server.turn_until([&] { return u.upstream.packets != 0; });
+    BOOST_TEST(u.upstream.packets == udp_max_per_turn);
+    asked.server.turn_until([&] { return u.upstream.packets == n; });
+}
+
 BOOST_AUTO_TEST_CASE(a_session_of_datagrams_is_logged)
 {
     Asked asked("proxy_responses 1;");

@@ -1,7 +1,10 @@
 // Sessions of datagrams: each handler answers whoever has written, by the one socket that there is.
 
 #include <cerrno>
+#include <netinet/in.h>
 #include <string>
+#include <string_view>
+#include <sys/socket.h>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -66,6 +69,40 @@ void send_nothing(const Client& client)
 {
     BOOST_TEST(::send(client.fd(), "", 0, 0) == 0);
 }
+
+/// Sends to the server from the server's own port. It receives nothing itself, as it is connected
+/// to another port.
+class Forger {
+public:
+    explicit Forger(const Server& server, in_addr_t address = INADDR_LOOPBACK)
+    {
+        const int on = 1;
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        to_.sin_family = AF_INET;
+        to_.sin_port = htons(server.port);
+        to_.sin_addr.s_addr = htonl(address);
+        BOOST_REQUIRE_EQUAL(::bind(fd_.get(), address_of(to_), sizeof(to_)), 0);
+        to_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sockaddr_in nobody = to_;
+        nobody.sin_port = htons(9);
+        BOOST_REQUIRE_EQUAL(::connect(fd_.get(), address_of(nobody), sizeof(nobody)), 0);
+    }
+
+    void send(std::string_view text) const
+    {
+        BOOST_TEST(::sendto(fd_.get(), text.data(), text.size(), 0, address_of(to_), sizeof(to_)) ==
+                   static_cast<ssize_t>(text.size()));
+    }
+
+private:
+    static const sockaddr* address_of(const sockaddr_in& sa)
+    {
+        return reinterpret_cast<const sockaddr*>(&sa);
+    }
+
+    Fd fd_{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in to_{};
+};
 
 }  // namespace
 
@@ -318,6 +355,47 @@ BOOST_AUTO_TEST_CASE(sessions_end_when_the_server_stops_listening)
         BOOST_TEST(begun.server.connections().empty());
         BOOST_TEST(!begun.logged("[alert]"));
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_datagram_that_seems_to_come_from_a_listener_is_dropped_and_logged)
+{
+    for (const char* const content : {"echo;", "return answer;", "proxy_pass 127.0.0.1:PORT2;"}) {
+        for (const char* const address : {"127.0.0.1:PORT", "PORT"}) {
+            const Server server(serving(content, address));
+            const Forger forger(server);
+            for (int i = 0; i < 4; i++) {
+                forger.send("x");
+            }
+            const Client client = server.connect_to("127.0.0.1", SOCK_DGRAM);
+            client.send("y");
+            const std::int64_t handled = stat_handled->load();
+            server.accept();
+            BOOST_TEST(stat_handled->load() == handled + 1);
+            const std::string log = server.shorten(server.log());
+            BOOST_TEST(contains(log, "datagram from 127.0.0.1:PORT, which is a listener of this "
+                                     "server, is dropped, 4 so far while accepting new"));
+            BOOST_TEST(!contains(log, "dropped, 3 so far"));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_client_with_the_port_of_a_listener_is_answered_if_the_address_is_another)
+{
+    const Server server(serving("echo;"));
+    const Forger client(server, INADDR_LOOPBACK + 1);
+    client.send("x");
+    server.accept();
+    BOOST_TEST(!contains(server.log(), "is dropped"));
+}
+
+BOOST_AUTO_TEST_CASE(a_listener_of_ipv4_is_known_behind_a_socket_of_ipv6,
+                     *boost::unit_test::precondition(has_ipv6))
+{
+    const Server server(serving("echo;", "[::]:PORT ipv6only=off"));
+    const Forger forger(server);
+    forger.send("x");
+    server.turn_until([&] { return contains(server.log(), "is dropped, 1 so far"); });
+    BOOST_TEST(server.connections().empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_session_of_echo_goes_on_over_a_reload)
