@@ -361,12 +361,10 @@ bool is_peer_error(Err err) noexcept
 
 namespace {
 
-/// The file of a unix socket is deleted by the last server that listens on it: not by a worker, not
-/// by a master whose new binary goes on, nor by a new binary whose master is still there.
+/// The file of a unix socket is deleted by the last server that listens on it.
 bool owns_unix_socket(const Listening& ls) noexcept
 {
-    return ls.sockaddr.any.sa_family == AF_UNIX && !ls.activated && process <= Process::master &&
-           new_binary == 0 && (!inherited || ::getppid() != parent);
+    return ls.sockaddr.any.sa_family == AF_UNIX && owns_socket(ls);
 }
 
 /// What the socket is bound to, and that as text.
@@ -530,10 +528,11 @@ void close_listening_sockets(Cycle& cycle)
         if (ls.fd == invalid_socket) {
             continue;
         }
-        close_udp_connections(ls);
         detach_listening(ls);
         log_debug(log_debug_core, cycle.log, 0, "close listening {} #{}", ls.addr_text, ls.fd);
-        close_logged(ls.fd, ls, cycle.log);
+        if (!close_udp_connections(ls)) {
+            close_logged(ls.fd, ls, cycle.log);
+        }
 
         if (owns_unix_socket(ls) && ::unlink(ls.sockaddr.un.sun_path) == -1) {
             log_error(log_emerg, cycle.log, errno, "unlink() {} failed", ls.sockaddr.un.sun_path);

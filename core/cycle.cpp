@@ -308,9 +308,8 @@ void close_old_listening_sockets(Cycle& cycle)
         if (ls.remain || ls.fd == invalid_socket) {
             continue;
         }
-        close_udp_connections(ls);
         detach_listening(ls);
-        if (::close(ls.fd) == -1) {
+        if (!close_udp_connections(ls) && ::close(ls.fd) == -1) {
             log_error(log_emerg, cycle.log, errno, "close() listening socket on {} failed",
                       ls.addr_text);
         }

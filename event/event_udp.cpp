@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <span>
+#include <unistd.h>
 
 #include "core/buf.hpp"
 #include "core/cycle.hpp"
@@ -16,6 +17,7 @@
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
+#include "os/unix/process_cycle.hpp"
 #include "os/unix/udp_sendmsg_chain.hpp"
 
 namespace ngx {
@@ -269,14 +271,29 @@ ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
     return static_cast<ssize_t>(n);
 }
 
+/// The last session of a listener that receives no more closes the descriptor.
+void release_descriptor(UdpConnections& known) noexcept
+{
+    known.sessions--;
+    if (known.sessions == 0 && known.fd != invalid_socket && ::close(known.fd) == -1) {
+        log_error(log_alert, ngx_cycle->log, errno, "close() {} failed", known.fd);
+    }
+}
+
 /// nginx: ngx_insert_udp_connection()
 void insert_udp_connection(Connection& c)
 {
     c.udp = c.pool->create<UdpConnection>();
     c.udp->connection = &c;
     // Added after the object, so that it runs before the object goes.
-    c.pool->cleanup_add([](void* data) { delete_udp_connection(*static_cast<Connection*>(data)); },
-                        &c);
+    c.pool->cleanup_add(
+        [](void* data) {
+            Connection& ended = *static_cast<Connection*>(data);
+            delete_udp_connection(ended);
+            release_descriptor(*ended.listening->udp_connections);
+        },
+        &c);
+    c.listening->udp_connections->sessions++;
     c.listening->udp_connections->insert(*c.udp);
 }
 
@@ -389,6 +406,20 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
     return true;
 }
 
+/// Lets a socket that this server will not read any more receive nothing, while sessions of this or
+/// of another process still send through it: it is connected to itself. The system refuses what
+/// comes, or gives it to another socket of the address.
+void refuse_datagrams(const Listening& ls) noexcept
+{
+    if (ls.type != SOCK_DGRAM || ls.sockaddr.any.sa_family == AF_UNIX || !owns_socket(ls)) {
+        return;
+    }
+    if (::connect(ls.fd, &ls.sockaddr.any, ls.socklen) == -1) {
+        log_error(log_alert, ngx_cycle->log, errno,
+                  "connect() of the closed listener {} failed, ignored", ls.addr_text);
+    }
+}
+
 /// The room that there was none of may be there by now.
 void retry_writes(Event&) noexcept
 {
@@ -473,25 +504,32 @@ void delete_udp_connection(Connection& c) noexcept
     }
 }
 
-void close_udp_connections(const Listening& ls) noexcept
+bool close_udp_connections(const Listening& ls) noexcept
 {
+    refuse_datagrams(ls);
     if (!ls.udp_connections) {
-        return;  // of TCP, or of a process that takes nothing from it
+        return false;  // of TCP, or of a process that takes nothing from it
     }
-    // All of them, not only those in the tree: who was forgotten has the descriptor, too.
-    const auto close = [&](Cycle& cycle) {
+    UdpConnections& known = *ls.udp_connections;
+    known.closing = true;
+    // All of them, not only those in the tree: a session whose client was forgotten is asked, too.
+    const auto ask = [&](Cycle& cycle) {
         const std::size_t n = cycle.connections ? cycle.connection_n : 0;
         for (Connection& c : std::span{cycle.connections.get(), n}) {
             if (c.shared && c.fd == ls.fd) {
-                c.close = 1;
                 c.read->handler(*c.read);
             }
         }
     };
-    close(*ngx_cycle);
+    ask(*ngx_cycle);
     for (Cycle* old : old_cycles) {
-        close(*old);
+        ask(*old);
     }
+    if (known.sessions == 0) {
+        return false;
+    }
+    known.fd = ls.fd;
+    return true;
 }
 
 void udp_wait_to_write(Event& wev) noexcept

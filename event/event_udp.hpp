@@ -48,7 +48,8 @@ struct UdpKeyOf {
     }
 };
 
-/// The clients of a listener. Unix sockets without a name are all alike, hence not a set.
+/// The clients of a listener, and the sessions that share its descriptor: a client may be forgotten
+/// while its session goes on. Unix sockets without a name are all alike, hence not a set.
 struct UdpConnections
     : boost::intrusive::multiset<
           UdpConnection,
@@ -56,7 +57,11 @@ struct UdpConnections
               UdpConnection,
               boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>,
               &UdpConnection::node>,
-          boost::intrusive::key_of_value<UdpKeyOf>, boost::intrusive::constant_time_size<false>> {};
+          boost::intrusive::key_of_value<UdpKeyOf>, boost::intrusive::constant_time_size<false>> {
+    std::size_t sessions = 0;
+    bool closing = false;     // close_udp_connections() was called
+    int fd = invalid_socket;  // when closing: to be closed with the last session
+};
 
 /// The read handler of a datagram listener: takes one datagram or, under multi_accept, all that
 /// wait, but no more in one turn than udp_max_per_turn. That of a known client goes to the read handler of its connection, whose `recv`
@@ -75,11 +80,25 @@ void init_udp_ports(const Cycle& cycle) noexcept;
 /// nginx: ngx_delete_udp_connection()
 void delete_udp_connection(Connection& c) noexcept;
 
-/// Asks every session of a datagram listener whose descriptor is about to be closed to end: calls
-/// its read handler with `close` set.
+/// Whether the connection is one of a datagram listener that receives no more. A session that has
+/// nothing to send, and will have nothing, should end itself when it finds this true.
+inline bool udp_is_closing(const Connection& c) noexcept
+{
+    return c.shared && c.listening->udp_connections->closing;
+}
+
+/// Asks every session of a datagram listener that receives no more to end: calls its read handler,
+/// which finds udp_is_closing(). True if some go on, as they have an answer to send: they have the
+/// descriptor now, which is closed when the last of them ends. False if the caller has to close it.
+/// Other listeners are left alone.
 ///
-/// Differs from nginx: there the sessions go on with a descriptor that is closed, or that is
-/// another file's by now.
-void close_udp_connections(const Listening& ls) noexcept;
+/// The last server that has the socket also lets it receive no datagrams, which no process would
+/// read. When the new workers of a reload cannot start, the old ones, which go on, receive none
+/// either on listeners that the new configuration does not have.
+///
+/// Differs from nginx: requests under way get their answers. nginx closes the descriptor under the
+/// sessions, and the answers are lost. An old worker waits for answers that do not come as long as
+/// proxy_timeout and worker_shutdown_timeout allow; a session costs a counter more.
+bool close_udp_connections(const Listening& ls) noexcept;
 
 }  // namespace ngx

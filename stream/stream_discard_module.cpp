@@ -7,6 +7,7 @@
 #include "core/palloc.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "stream/stream.hpp"
 
 /// `discard;` reads and throws away, until the peer has no more to say; over UDP, until it has been
@@ -48,7 +49,7 @@ void discard_handler(Event& rev) noexcept
         const ssize_t n = c.recv(c, state.waste.data(), state.waste.size());
         s.received += n > 0 ? n : 0;
     }
-    if (c.close || rev.eof || rev.error) {
+    if (c.close || rev.eof || rev.error || udp_is_closing(c)) {
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }

@@ -7,6 +7,7 @@
 #include "core/palloc.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_udp.hpp"
 #include "stream/stream.hpp"
 
 /// `echo;` sends back what it reads: the smallest consumer that uses all of the event API. Over UDP
@@ -171,7 +172,7 @@ void echo_datagram_handler(Event& ev) noexcept
     Connection& c = *static_cast<Connection*>(ev.data);
     StreamSession& s = *static_cast<StreamSession*>(c.data);
 
-    if (ev.timedout || c.close) {
+    if (ev.timedout || c.close || udp_is_closing(c)) {
         if (ev.timedout) {
             log_error(log_info, c.log, 0, "udp timed out");
         }

@@ -292,6 +292,7 @@ Chain* send_out(StreamSession& s, StreamFlow& f) noexcept
     }
     free_links(s, f, unsent);
     s.upstream->upstream.packets++;
+    s.upstream->answered = 1;
     dst.write->error = 0;
     return dst.send_chain(dst, f.out, 0);
 }
@@ -437,6 +438,7 @@ ssize_t receive(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 ssize_t receive_again(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
     f.packets++;
+    s.upstream->answered = 1;
     f.src->read->ready = 1;
     return receive(s, f, size);
 }
@@ -486,6 +488,7 @@ Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
     if (datagrams) {
         add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
         rev.error = 0;  // an error of an earlier datagram is not one of this
+        s.upstream->answered = &f == &s.upstream->upstream;
     }
     f.packets++;
     *f.received += n;
@@ -512,6 +515,20 @@ bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
         return false;
     }
     return u.connected && !c.buffered && !u.peer.connection->buffered;
+}
+
+/// Whether a datagram is under way, or an answer is missing. Without proxy_responses a request has
+/// one: what else the upstream would have sent is lost when the listener is closed.
+bool has_unanswered(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+{
+    const StreamUpstream& u = *s.upstream;
+    if (!u.connected || s.connection->buffered || u.peer.connection->buffered) {
+        return true;
+    }
+    if (*pscf.responses == unlimited) {
+        return !u.answered || u.upstream.packets < u.downstream.packets;
+    }
+    return u.upstream.packets < static_cast<std::size_t>(*pscf.responses) * u.downstream.packets;
 }
 
 /// While there is no upstream, a session is done when its client has broken off, or has ended and
@@ -574,6 +591,19 @@ void log_udp(const StreamSession& s, const char* what) noexcept
                 u.received, pc ? pc->sent : 0);
 }
 
+void end_on_shutdown(StreamSession& s) noexcept
+{
+    log_lost(s);
+    log_session(*s.connection, "disconnected on shutdown");
+    stream_proxy_finalize(s, StreamStatus::ok);
+}
+
+/// A session of datagrams whose listener is closed ends when it has all answers.
+bool ends_on_shutdown(const StreamSession& s) noexcept
+{
+    return udp_is_closing(*s.connection) && !has_unanswered(s, srv_conf(s));
+}
+
 /// Streams go on until one of them has ended.
 bool may_be_done(const Connection& c, const StreamFlow& f) noexcept
 {
@@ -591,7 +621,11 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
 
     if (c.type == SOCK_DGRAM) {
         if (!udp_done(s, pscf)) {
-            return Rc::declined;
+            if (!ends_on_shutdown(s)) {
+                return Rc::declined;
+            }
+            end_on_shutdown(s);
+            return Rc::ok;
         }
         log_udp(s, "done");
     } else {
@@ -755,13 +789,12 @@ void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
 
+    if ((c.close && c.type == SOCK_DGRAM) || ends_on_shutdown(s)) {
+        end_on_shutdown(s);
+        return;
+    }
     if (c.close) {
-        if (c.type == SOCK_DGRAM) {
-            log_lost(s);
-            log_session(c, "disconnected on shutdown");
-        } else {
-            log_error(log_info, c.log, 0, "shutdown timeout");
-        }
+        log_error(log_info, c.log, 0, "shutdown timeout");
         stream_proxy_finalize(s, StreamStatus::ok);
         return;
     }

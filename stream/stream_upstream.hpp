@@ -133,6 +133,7 @@ struct StreamUpstream {
 
     unsigned connected : 1 = 0;
     unsigned half_closed : 1 = 0;
+    unsigned answered : 1 = 0;  // something has come since the client's last datagram
 };
 
 /// The upstream that `u` stands for, which is made unless it is there; null after an error. With

@@ -214,6 +214,12 @@ Cycle* reload(Cycle* old)
 
 }  // namespace
 
+bool owns_socket(const Listening& ls) noexcept
+{
+    return !ls.activated && process <= Process::master && new_binary == 0 &&
+           (!inherited || ::getppid() != parent);
+}
+
 void wake_up() noexcept
 {
     if (state.signal_fd != -1) {

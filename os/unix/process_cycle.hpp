@@ -37,6 +37,10 @@ extern pid_t new_binary;
 /// Which of the workers this one is: its reuseport sockets are those with this number.
 extern std::size_t ngx_worker;
 
+/// Whether this is the last server that has a listener's socket: not a worker, not a master whose
+/// new binary goes on, nor a new binary whose master is still there.
+bool owns_socket(const Listening& ls) noexcept;
+
 /// Lets the loop's next wait, or the one it is in, end at once. For signal handlers.
 void wake_up() noexcept;
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -583,6 +584,28 @@ BOOST_FIXTURE_TEST_CASE(a_session_whose_client_was_forgotten_ends_then_too, Rece
     delete_udp_connection(last_session());
     close_listening_sockets(**this);
     BOOST_TEST(last_session().fd == -1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_session_that_goes_on_has_the_descriptor_until_it_ends, Receiving)
+{
+    const std::array clients{client("a"), client("b")};
+    Connection& first = *handed.connections.front();
+    Connection& second = last_session();
+    const int fd = listening().fd;
+    for (Connection* c : {&first, &second}) {
+        c->read->handler = [](Event&) noexcept {};
+    }
+    close_listening_sockets(**this);
+    BOOST_TEST(listening().fd == -1);
+    BOOST_TEST(udp_is_closing(first));
+
+    close_session(first);
+    BOOST_TEST(second.send(second, "answer", 6) == 6);
+    BOOST_TEST(received(clients.back()) == "answer");
+    delete_udp_connection(second);
+    BOOST_TEST(::fcntl(fd, F_GETFD) != -1);
+    close_session(second);
+    BOOST_TEST(::fcntl(fd, F_GETFD) == -1);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_session_never_stops_the_watching_of_its_listener, Receiving)

@@ -8,6 +8,7 @@
 #include "core/buf.hpp"
 #include "core/log.hpp"
 #include "core/palloc.hpp"
+#include "event/event_udp.hpp"
 
 namespace ngx {
 
@@ -46,7 +47,7 @@ namespace {
 void receive_datagram(Event& rev) noexcept
 {
     Connection& c = *static_cast<Connection*>(rev.data);
-    if (c.close) {
+    if (c.close || udp_is_closing(c)) {
         Pool* const pool = c.pool;
         close_connection(c);
         destroy_pool(pool);

@@ -1,10 +1,14 @@
 // The proxy of datagrams between real servers and real clients.
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <netinet/in.h>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -84,6 +88,94 @@ std::string dig(const Port& port, const std::vector<std::string>& options = {})
         argv.push_back(name_of(i));
     }
     return run(argv, {}, std::chrono::seconds(60)).out;
+}
+
+/// Receives what the proxy sends, and answers when it is told to.
+class Service {
+public:
+    Service()
+    {
+        const int on = 1;
+        const timeval limit{.tv_sec = 60, .tv_usec = 0};
+        sockaddr_in sa{};
+        sa.sin_family = AF_INET;
+        sa.sin_port = htons(port_);
+        sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+        BOOST_TEST_REQUIRE(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) ==
+                           0);
+    }
+
+    [[nodiscard]] std::string address() const { return port_.at("127.0.0.1"); }
+
+    /// Takes so many more requests.
+    void receive(std::size_t n)
+    {
+        for (; n > 0; n--) {
+            Request& r = requests_.emplace_back();
+            const ssize_t size = ::recvfrom(fd_.get(), r.text.data(), r.text.size(), 0,
+                                            reinterpret_cast<sockaddr*>(&r.from), &r.len);
+            BOOST_TEST_REQUIRE(size >= 0);
+            r.text.resize(static_cast<std::size_t>(size));
+        }
+    }
+
+    /// Sends back what it has taken.
+    void answer()
+    {
+        for (const Request& r : std::exchange(requests_, {})) {
+            BOOST_TEST(::sendto(fd_.get(), r.text.data(), r.text.size(), 0,
+                                reinterpret_cast<const sockaddr*>(&r.from),
+                                r.len) == static_cast<ssize_t>(r.text.size()));
+        }
+    }
+
+private:
+    struct Request {
+        std::string text = std::string(100, ' ');
+        sockaddr_in from{};
+        socklen_t len = sizeof(sockaddr_in);
+    };
+
+    Port port_{SOCK_DGRAM};
+    Fd fd_{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    std::vector<Request> requests_;
+};
+
+/// Clients that have asked what is not answered yet.
+struct Waiting {
+    Waiting(const Port& port, Service& service) : clients(udp_clients_of(port, 20))
+    {
+        for (std::size_t i = 0; i < clients.size(); ++i) {
+            clients[i].send(fmt::format("request {}", i));
+        }
+        service.receive(clients.size());
+    }
+
+    [[nodiscard]] std::size_t answered() const
+    {
+        std::size_t right = 0;
+        for (std::size_t i = 0; i < clients.size(); ++i) {
+            right += clients[i].receive() == fmt::format("request {}", i);
+        }
+        return right;
+    }
+
+    std::vector<UdpClient> clients;
+};
+
+/// Whether the system says that there is no socket that a datagram is for.
+bool udp_is_refused(const Port& port)
+{
+    const UdpClient client(port);
+    try {
+        client.send("x");
+        client.send("x");
+    } catch (const std::system_error& e) {
+        return e.code().value() == ECONNREFUSED;
+    }
+    return false;
 }
 
 /// The addresses of all names.
@@ -183,6 +275,83 @@ BOOST_AUTO_TEST_CASE(after_a_reload_the_sessions_of_the_old_workers_are_over)
     for (const UdpClient& client : clients) {
         BOOST_TEST(client.ask("x") == "new");
     }
+}
+
+BOOST_AUTO_TEST_CASE(requests_under_way_over_a_reload_are_answered)
+{
+    for (const char* const listen : {"udp", "udp reuseport"}) {
+        for (const int workers : {0, 2}) {
+            BOOST_TEST_CONTEXT(listen << " with " << workers << " workers")
+            {
+                const Port port(SOCK_DGRAM);
+                Service service;
+                const ServerConf conf{
+                    .stream = server_block(port, fmt::format("proxy_pass {};", service.address()),
+                                           listen),
+                    .workers = workers};
+                Server server(conf);
+                const Waiting old(port, service);
+                server.reload(conf);
+                const Waiting fresh(port, service);
+                service.answer();
+                BOOST_TEST(old.answered() == 20);
+                BOOST_TEST(fresh.answered() == 20);
+                const auto processes = static_cast<std::size_t>(workers);
+                wait_until("the old workers are gone",
+                           [&] { return children_of(server.pid()).size() == processes; });
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_waits_for_answers_takes_no_datagrams_from_the_new_ones)
+{
+    const Port port(SOCK_DGRAM);
+    Service service;
+    Server server({.stream = server_block(port, fmt::format("proxy_pass {};", service.address()),
+                                          "udp reuseport"),
+                   .workers = 4});
+    const Waiting old(port, service);
+    server.reload({.stream = server_block(port, "return new;", "udp reuseport"), .workers = 1});
+    server.wait_for_log("gracefully shutting down", 4);
+    for (const UdpClient& client : udp_clients_of(port, 50)) {
+        BOOST_TEST(client.ask("x") == "new");
+    }
+    service.answer();
+    BOOST_TEST(old.answered() == 20);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_quits_answers_what_is_under_way_and_refuses_the_rest)
+{
+    for (const int workers : {0, 2}) {
+        const Port port(SOCK_DGRAM);
+        Service service;
+        Server server(
+            {.stream = server_block(port, fmt::format("proxy_pass {};", service.address()), "udp"),
+             .workers = workers});
+        const Waiting old(port, service);
+        server.signal(SIGQUIT);
+        server.wait_for_log("gracefully shutting down", workers == 0 ? 1 : 2);
+        wait_until("datagrams are refused", [&] { return udp_is_refused(port); });
+        service.answer();
+        BOOST_TEST(old.answered() == 20);
+        BOOST_TEST(server.stop(SIGQUIT).exited_with(0));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(answers_that_never_come_are_waited_for_until_the_shutdown_timeout)
+{
+    const Port port(SOCK_DGRAM);
+    Service service;
+    const ServerConf conf{
+        .stream = server_block(port, fmt::format("proxy_pass {};", service.address()), "udp"),
+        .main = "worker_shutdown_timeout 100ms;",
+        .workers = 1};
+    Server server(conf);
+    const Waiting old(port, service);
+    server.reload(conf);
+    server.wait_for_log("disconnected on shutdown", 20);
+    wait_until("the old worker is gone", [&] { return children_of(server.pid()).size() == 1; });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -424,6 +424,30 @@ BOOST_AUTO_TEST_CASE(a_session_ends_with_the_socket_that_it_shares)
     BOOST_TEST(contains(asked.log(), " disconnected on shutdown\n"));
 }
 
+BOOST_AUTO_TEST_CASE(a_session_whose_socket_is_closed_waits_for_the_answers_that_are_missing)
+{
+    for (const char* const directives : {"", "proxy_responses 2;"}) {
+        Asked asked(directives);
+        if (*directives != '\0') {
+            BOOST_TEST(asked.is_answered("first of two"));
+        }
+        close_listening_sockets(*asked.server.cycle);
+        BOOST_TEST(asked.server.connections().size() == 2);
+        BOOST_TEST(asked.is_answered("answer"));
+        BOOST_TEST(asked.server.connections().empty());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_session_whose_socket_is_closed_waits_no_longer_than_its_timeout)
+{
+    Asked asked("proxy_timeout 1s;");
+    close_listening_sockets(*asked.server.cycle);
+    BOOST_TEST(asked.server.connections().size() == 2);
+    current_msec += 1001;
+    event_expire_timers();
+    BOOST_TEST(asked.server.connections().empty());
+}
+
 BOOST_AUTO_TEST_CASE(an_upstream_that_sends_a_lot_does_not_keep_the_turn_from_its_end)
 {
     const Asked asked;
