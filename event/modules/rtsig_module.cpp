@@ -1,12 +1,14 @@
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <new>
 #include <poll.h>
 #include <span>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
 
@@ -43,6 +45,9 @@ struct RtsigConf {
 
 constexpr std::size_t no_level = static_cast<std::size_t>(-1);
 
+/// How many descriptors of a worker may be no connections before the loop has to allocate.
+constexpr std::size_t other_files = 1024;
+
 /// The state of one descriptor.
 struct Watch {
     std::size_t level = no_level;  // its entry in `levels`
@@ -59,6 +64,7 @@ struct {
     std::vector<Watch> watches{};  // by descriptor
     std::vector<pollfd> levels{};  // what the wait looks at; the first is signal_fd
     std::vector<pollfd> hints{};   // what is looked at once, after the wait
+    std::vector<int> roomless{};   // the descriptors whose room the kernel does not signal
     std::array<signalfd_siginfo, 64> signals{};
 } state;
 
@@ -69,8 +75,14 @@ short poll_events(EventType event) noexcept
     return event == read_event ? POLLIN : POLLOUT;
 }
 
+bool has_watch(int fd) noexcept
+{
+    return static_cast<std::size_t>(fd) < state.watches.size();
+}
+
 Watch& watch_of(int fd) noexcept
 {
+    assert(has_watch(fd));
     return state.watches[static_cast<std::size_t>(fd)];
 }
 
@@ -128,16 +140,12 @@ Rc rtsig_init(Cycle& cycle, Msec)
                   state.signo);
     }
     // Room for all, so that the loop allocates nothing; a reload adds to what is still open.
-    rlimit rlmt{};
-    if (::getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
-        log_error(log_emerg, cycle.log, errno, "getrlimit(RLIMIT_NOFILE) failed");
-        return Rc::error;
-    }
-    state.watches.resize(std::max<std::size_t>(state.watches.size(), rlmt.rlim_cur));
+    state.watches.resize(std::max(state.watches.size(), cycle.connection_n + other_files));
     const auto open =
         static_cast<std::size_t>(std::ranges::count(state.watches, true, &Watch::async));
     state.levels.reserve(state.levels.size() + open + cycle.connection_n);
     state.hints.reserve(state.levels.capacity());
+    state.roomless.reserve(state.levels.capacity());
 
     io = os_io;
     event_actions = rtsig_module_ctx.actions;
@@ -175,8 +183,7 @@ bool take_signals(Log* log) noexcept
                       si.ssi_fd, si.ssi_band);
             if (si.ssi_signo == SIGIO) {
                 overflow = true;
-            } else if (static_cast<std::size_t>(si.ssi_fd) < state.watches.size() &&
-                       watch_of(si.ssi_fd).async) {
+            } else if (has_watch(si.ssi_fd) && watch_of(si.ssi_fd).async) {
                 add_hint(si.ssi_fd);
             }
         }
@@ -202,6 +209,15 @@ void rtsig_done(Cycle& cycle)
     state = {};
 }
 
+/// A unix datagram socket has room when its peer reads, and only poll() hears of that.
+bool signals_room(const Connection& c) noexcept
+{
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof(domain);
+    return c.type != SOCK_DGRAM ||
+           (::getsockopt(c.fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX);
+}
+
 /// Has the kernel send signals for the descriptor. False if this kind of file has none: the kernel
 /// reports no error then, but leaves O_ASYNC off.
 bool watch_changes(const Connection& c, Log* log) noexcept
@@ -215,6 +231,8 @@ bool watch_changes(const Connection& c, Log* log) noexcept
     watch_of(c.fd).async = (::fcntl(c.fd, F_GETFL) & O_ASYNC) != 0;
     if (!watch_of(c.fd).async) {
         (void)unwatch_changes(c.fd);
+    } else if (!signals_room(c)) {
+        state.roomless.push_back(c.fd);
     }
     return watch_of(c.fd).async;
 }
@@ -245,12 +263,28 @@ void unwatch_level(int fd, EventType event) noexcept
     }
 }
 
+/// Makes room for a descriptor that is greater than rtsig_init() expected: the kernel gives the
+/// lowest number that is free, so that the process has as many other files.
+bool reserve_watch(int fd, Log* log) noexcept
+try {
+    if (!has_watch(fd)) {
+        state.watches.resize(static_cast<std::size_t>(fd) + 1);
+    }
+    return true;
+} catch (const std::bad_alloc&) {
+    log_error(log_emerg, log, 0, "no memory to watch fd:{}", fd);
+    return false;
+}
+
 /// What has come before the add is not signalled: the next turn looks at the descriptor.
 Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
     log_debug(log_debug_event, ev.log, 0, "rtsig add event: fd:{} ev:{}", c.fd, poll_events(event));
 
+    if (!reserve_watch(c.fd, ev.log)) {
+        return Rc::error;
+    }
     ev.active = 1;
     if ((flags & clear_event) != 0 && (watch_of(c.fd).async || watch_changes(c, ev.log))) {
         add_hint(c.fd);
@@ -266,6 +300,9 @@ Rc rtsig_del_event(Event& ev, EventType event, unsigned flags) noexcept
     log_debug(log_debug_event, ev.log, 0, "rtsig del event: fd:{} ev:{}", c.fd, poll_events(event));
 
     ev.active = 0;
+    if (!has_watch(c.fd)) {
+        return Rc::ok;
+    }
     Watch& watch = watch_of(c.fd);
     if (watch.level != no_level) {
         unwatch_level(c.fd, event);
@@ -273,6 +310,7 @@ Rc rtsig_del_event(Event& ev, EventType event, unsigned flags) noexcept
     const Event* const other = event == read_event ? c.write : c.read;
     if (watch.async && !(other && other->active)) {
         watch.async = false;
+        std::erase(state.roomless, c.fd);
         if ((flags & close_event) == 0 && !unwatch_changes(c.fd)) {
             log_error(log_alert, ev.log, errno, "fcntl() of fd:{} failed", c.fd);
             return Rc::error;
@@ -329,6 +367,17 @@ void watch_room(const pollfd& entry) noexcept
     const Connection* const c = ngx_cycle->files[entry.fd];
     if (c && c->write->active && (entry.revents & (POLLOUT | POLLERR | POLLHUP)) == 0) {
         watch_level(entry.fd, write_event);
+    }
+}
+
+/// The wait looks at what was full, and whose room the kernel will not signal.
+void watch_roomless() noexcept
+{
+    for (const int fd : state.roomless) {
+        const Connection* const c = ngx_cycle->files[fd];
+        if (c && c->write->active && !c->write->ready) {
+            watch_level(fd, write_event);
+        }
     }
 }
 
@@ -403,6 +452,7 @@ Rc rtsig_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     log_debug(log_debug_event, cycle.log, 0, "rtsig timer: {}", timer);
 
+    watch_roomless();
     const Msec start = monotonic_time();
     Msec left = dispatch_hints(cycle.log) ? 0 : timer;
     for (;;) {
@@ -424,23 +474,23 @@ void* rtsig_create_conf(Cycle& cycle)
 }
 
 /// nginx 1.8: ngx_rtsig_init_conf()
-const char* rtsig_init_conf(Cycle& cycle, void* conf)
+const char* rtsig_init_conf(Cycle&, void* conf)
 {
     auto& rtscf = *static_cast<RtsigConf*>(conf);
     conf_init_value(rtscf.signo, SIGRTMIN + 10);
-    if (*rtscf.signo < SIGRTMIN || *rtscf.signo > SIGRTMAX) {
-        log_error(log_emerg, cycle.log, 0, "\"rtsig_signo\" must be between {} and {}", SIGRTMIN,
-                  SIGRTMAX);
-        return conf_error;
-    }
     return conf_ok;
 }
+
+/// The C library decides at its start which real-time signals it keeps for itself.
+///
+/// Differs from nginx: there any number is taken, and each connection fails.
+const ConfNumBounds signo_bounds = {.low = SIGRTMIN, .high = SIGRTMAX};
 
 constexpr Command rtsig_commands[] = {
     {
         .name = "rtsig_signo",
         .type = event_conf | conf_take1,
-        .set = conf_set_num_slot<&RtsigConf::signo>,
+        .set = conf_set_num_slot<&RtsigConf::signo, &signo_bounds>,
         .show = conf_show_slot<&RtsigConf::signo>,
     },
 };

@@ -64,6 +64,11 @@ assertion_result method_is_epoll(test_unit_id)
     return holds(setup().method == "epoll", "this is about epoll only");
 }
 
+assertion_result method_is_rtsig(test_unit_id)
+{
+    return holds(setup().method == "rtsig", "this is about rtsig only");
+}
+
 assertion_result nginx_is_there(test_unit_id)
 {
     return holds(std::filesystem::exists("/usr/sbin/nginx") &&

@@ -33,6 +33,8 @@ assertion_result we_are_root(test_unit_id);
 
 assertion_result method_is_epoll(test_unit_id);
 
+assertion_result method_is_rtsig(test_unit_id);
+
 /// nginx and its stream module are installed.
 assertion_result nginx_is_there(test_unit_id);
 

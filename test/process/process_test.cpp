@@ -25,7 +25,7 @@ std::vector<std::string> methods_of(const std::string& binary)
     std::vector<std::string> methods;
     std::istringstream words(run({binary, "-V"}).err);
     for (std::string word; words >> word;) {
-        for (const char* method : {"epoll", "poll", "select"}) {
+        for (const char* method : {"epoll", "poll", "select", "rtsig"}) {
             if (word == std::string("ngx_") + method + "_module") {
                 methods.emplace_back(method);
             }

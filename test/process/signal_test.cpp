@@ -258,7 +258,9 @@ BOOST_AUTO_TEST_CASE(those_that_mean_nothing_do_no_harm)
         BOOST_TEST(client.echo("hello") == "hello", number);
         BOOST_TEST(Client(port).echo("hello") == "hello", number);
     }
-    BOOST_TEST(count(server.log(), "received from") == before + 3U + 5U);
+    // SIGIO means an overflow to rtsig, which looks at all descriptors.
+    const std::size_t meant = setup().method == "rtsig" ? 1 : 0;
+    BOOST_TEST(count(server.log(), "received from") == before + 3U + 5U - meant);
 }
 
 BOOST_AUTO_TEST_CASE(an_idle_server_obeys_each_of_many_reloads)

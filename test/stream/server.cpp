@@ -269,6 +269,17 @@ void Server::accept() const
     turn_until([&] { return stat_handled->load() > before; });
 }
 
+void Server::accept_with_failing_poller() const
+{
+    const EventActions actions = event_actions;
+    event_actions.add = [](Event&, EventType, unsigned) noexcept { return Rc::error; };
+    if (actions.add_conn) {
+        event_actions.add_conn = [](Connection&) noexcept { return Rc::error; };
+    }
+    accept();
+    event_actions = actions;
+}
+
 void Server::finish() const
 {
     turn_until([this] { return connections().empty(); });

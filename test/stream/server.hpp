@@ -100,6 +100,9 @@ public:
     /// Turns the loop until one more connection was accepted.
     void accept() const;
 
+    /// The same while the poller adds neither an event nor a connection.
+    void accept_with_failing_poller() const;
+
     /// Turns the loop until all accepted connections are closed.
     void finish() const;
 

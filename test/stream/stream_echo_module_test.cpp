@@ -230,14 +230,19 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
 {
     const Server server(echoing());
     const Client client = server.connect();
-    const auto add = event_actions.add;
-    event_actions.add = [](Event&, EventType, unsigned) noexcept { return Rc::error; };
-    server.accept();
-    event_actions.add = add;
+    server.accept_with_failing_poller();
     BOOST_TEST(server.connections().empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_call_that_sends_less_is_gone_on_with)
+/// The kernel signals room only after it had none, and here it has.
+bool poller_is_not_rtsig(boost::unit_test::test_unit_id)
+{
+    const auto& suite = boost::unit_test::framework::master_test_suite();
+    return suite.argc < 2 || std::string_view(suite.argv[1]) != "rtsig";
+}
+
+BOOST_AUTO_TEST_CASE(a_call_that_sends_less_is_gone_on_with,
+                     *boost::unit_test::precondition(poller_is_not_rtsig))
 {
     Quiet quiet;
     const FakeCall calls(Call::send, {.at_most = 2});

@@ -181,10 +181,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
 {
     const Server server(returning_big("unix:DIR/a"));
     const Client client = server.connect();
-    const auto add = event_actions.add;
-    event_actions.add = [](Event&, EventType, unsigned) noexcept { return Rc::error; };
-    server.accept();
-    event_actions.add = add;
+    server.accept_with_failing_poller();
     BOOST_TEST(server.connections().empty());
 }
 

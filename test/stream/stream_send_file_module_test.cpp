@@ -321,10 +321,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
 {
     const FileServer files(big_text(), "", "unix:DIR/a");
     const Client client = files.server.connect();
-    const auto add = event_actions.add;
-    event_actions.add = [](Event&, EventType, unsigned) noexcept { return Rc::error; };
-    files.server.accept();
-    event_actions.add = add;
+    files.server.accept_with_failing_poller();
     BOOST_TEST(files.server.connections().empty());
 }
 
