@@ -33,6 +33,11 @@ const std::vector<KnownDifference> table{
      "Debian builds nginx without select",
      {"events: use: use select;", "events: select with *"}},
 
+    {Agreement::none,
+     "nginx has no rtsig since 1.9",
+     {"events: use: use rtsig;", "events: directives of other event modules: rtsig_signo 40;"},
+     "ngx_rtsig_module"},
+
     {Agreement::none, "ngxx has no http", {"core: unknown blocks: http {}"}},
     {Agreement::verdict,
      "ngxx has no http, whose name is unknown to it",
@@ -122,9 +127,12 @@ std::span<const KnownDifference> known_differences()
     return table;
 }
 
-KnownDifferenceMatch find_known_difference(const std::string& name)
+KnownDifferenceMatch find_known_difference(const std::string& name, const std::string& version)
 {
     for (const KnownDifference& difference : known_differences()) {
+        if (version.find(difference.with) == std::string::npos) {
+            continue;
+        }
         const auto fits = [&name](const std::string& pattern) {
             return ::fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
         };

@@ -16,6 +16,7 @@ struct KnownDifference {
     Agreement agreement;
     std::string_view reason;
     std::vector<std::string> patterns;
+    std::string_view with = "";  // only if `ngxx -V` has this word: an option of the build
 };
 
 std::span<const KnownDifference> known_differences();
@@ -26,7 +27,8 @@ struct KnownDifferenceMatch {
     const std::string* pattern = nullptr;
 };
 
-KnownDifferenceMatch find_known_difference(const std::string& name);
+/// `version` is what `ngxx -V` prints.
+KnownDifferenceMatch find_known_difference(const std::string& name, const std::string& version);
 
 /// What nginx 1.31 says where the oracle, nginx 1.22, uses other words: the outcome with those
 /// messages reworded.
