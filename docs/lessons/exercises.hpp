@@ -60,4 +60,8 @@ int generation_after(int good_reloads, int refused_reloads);
 short wanted_events(bool read, bool write);
 std::string handlers_to_call(short revents, bool read_active, bool write_active);
 
+// 14_rtsig
+int signals_in_vain(int sends);
+int descriptors_to_look_at(bool overflow, int named, int open);
+
 }  // namespace ngx::exercise

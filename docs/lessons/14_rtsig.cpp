@@ -1,0 +1,256 @@
+/// \file
+/// Lesson 14: the kernel sends a real-time signal for each change of a descriptor.
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <list>
+#include <optional>
+#include <poll.h>
+#include <set>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "docs/lessons/exercises.hpp"
+#include "docs/lessons/lesson.hpp"
+
+namespace ngx::lesson {
+
+namespace {
+
+/// Two ends of a pair of sockets, which are closed with it.
+class Ends {
+public:
+    Ends()
+    {
+        int s[2];
+        checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s),
+                "socketpair");
+        fd_ = s[0];
+        peer_ = s[1];
+    }
+    Ends(const Ends&) = delete;
+    Ends& operator=(const Ends&) = delete;
+    ~Ends()
+    {
+        close_ours();
+        ::close(peer_);
+    }
+
+    [[nodiscard]] int fd() const { return fd_; }
+
+    void close_ours()
+    {
+        if (fd_ != -1) {
+            ::close(std::exchange(fd_, -1));
+        }
+    }
+
+    /// From now on each change of ours is a signal.
+    void watch() const
+    {
+        checked(::fcntl(fd_, F_SETSIG, SIGRTMIN), "F_SETSIG");
+        checked(::fcntl(fd_, F_SETOWN, ::getpid()), "F_SETOWN");
+        checked(::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_ASYNC), "O_ASYNC");
+    }
+
+    void peer_sends() const { send_text(peer_, "text"); }
+
+private:
+    int fd_ = -1;
+    int peer_ = -1;
+};
+
+/// How many signals may wait: 0 is a full queue. Returns what it was.
+rlim_t limit_queue(rlim_t most)
+{
+    rlimit limit{};
+    checked(::getrlimit(RLIMIT_SIGPENDING, &limit), "getrlimit");
+    const rlim_t before = std::exchange(limit.rlim_cur, std::min(most, limit.rlim_max));
+    checked(::setrlimit(RLIMIT_SIGPENDING, &limit), "setrlimit");
+    return before;
+}
+
+sigset_t signals()
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    sigaddset(&set, SIGIO);
+    return set;
+}
+
+/// Blocked signals wait in the queue; unblocked ones would end the process.
+void block_signals()
+{
+    const sigset_t set = signals();
+    checked(::sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
+}
+
+/// The first signal of the queue, if there is one.
+std::optional<siginfo_t> next_signal()
+{
+    const sigset_t set = signals();
+    const timespec no_wait{};
+    siginfo_t info;
+    return ::sigtimedwait(&set, &info, &no_wait) == -1 ? std::nullopt : std::optional(info);
+}
+
+std::string what_recv_gives(int fd)
+{
+    char buf[64];
+    const ssize_t n = ::recv(fd, buf, sizeof(buf), 0);
+    return n == -1 && errno == EAGAIN ? "EAGAIN" : std::to_string(n);
+}
+
+int count_readable(const std::list<Ends>& all)
+{
+    std::vector<pollfd> entries;
+    for (const Ends& ends : all) {
+        entries.push_back({.fd = ends.fd(), .events = POLLIN, .revents = 0});
+    }
+    return checked(::poll(entries.data(), entries.size(), 0), "poll");
+}
+
+/// Descriptors that signals name, and whether SIGIO was among the signals.
+struct Told {
+    std::set<int> named{};
+    bool overflow = false;
+};
+
+/// As many of the peers send, and then all signals are taken.
+Told told_of(const std::list<Ends>& all, int sending)
+{
+    for (const Ends& ends : all) {
+        ends.watch();
+    }
+    for (auto ends = all.begin(); sending > 0; ++ends, sending--) {
+        ends->peer_sends();
+    }
+    Told told;
+    while (const auto info = next_signal()) {
+        if (info->si_signo == SIGIO) {
+            told.overflow = true;
+        } else {
+            told.named.insert(info->si_fd);
+        }
+    }
+    return told;
+}
+
+void show_change()
+{
+    say("A change is a signal that names the descriptor:");
+    const Ends ends;
+    ends.watch();
+    ends.peer_sends();
+    const auto info = next_signal();
+    say("  it names ours: %s, and says that it can be read: %s",
+        yes_no(info && info->si_fd == ends.fd()), yes_no(info && (info->si_band & POLLIN) != 0));
+}
+
+void show_before()
+{
+    say("What came before the descriptor is watched is no change:");
+    const Ends ends;
+    ends.peer_sends();
+    ends.watch();
+    say("  a signal: %s; recv() gives %s", yes_no(next_signal().has_value()),
+        what_recv_gives(ends.fd()).c_str());
+}
+
+void show_each()
+{
+    say("The peer sends three times before anyone looks:");
+    const Ends ends;
+    ends.watch();
+    for (int i = 0; i < 3; i++) {
+        ends.peer_sends();
+    }
+    while (const auto info = next_signal()) {
+        say("  a signal: recv() gives %s", what_recv_gives(info->si_fd).c_str());
+    }
+}
+
+void show_stale()
+{
+    say("The descriptor is closed while its signal waits, and its number is given again:");
+    Ends ends;
+    ends.watch();
+    ends.peer_sends();
+    const int number = ends.fd();
+    ends.close_ours();
+    const Ends other;
+    const auto info = next_signal();
+    say("  same number: %s; the signal names it: %s; recv() gives %s", yes_no(other.fd() == number),
+        yes_no(info && info->si_fd == other.fd()), what_recv_gives(other.fd()).c_str());
+}
+
+void show_overflow()
+{
+    say("Eight peers send, and the queue has no room:");
+    const std::list<Ends> all(8);
+    const rlim_t before = limit_queue(0);
+    const Told told = told_of(all, 8);
+    limit_queue(before);
+    say("  descriptors that signals name: %zu; SIGIO: %s", told.named.size(),
+        yes_no(told.overflow));
+    say("  poll() of all: %d can be read", count_readable(all));
+}
+
+void show()
+{
+    block_signals();
+    show_change();
+    show_before();
+    show_each();
+    show_stale();
+    show_overflow();
+}
+
+int signals_in_vain(int sends)
+{
+    const Ends ends;
+    ends.watch();
+    for (int i = 0; i < sends; i++) {
+        ends.peer_sends();
+    }
+    int in_vain = 0;
+    while (const auto info = next_signal()) {
+        in_vain += what_recv_gives(info->si_fd) == "EAGAIN" ? 1 : 0;
+    }
+    return in_vain;
+}
+
+void check(Checker& checker)
+{
+    block_signals();
+    for (const int sends : {1, 2, 5}) {
+        checker.same(1, std::to_string(sends) + " sends", signals_in_vain(sends),
+                     exercise::signals_in_vain(sends));
+    }
+    for (const bool full : {false, true}) {
+        const std::list<Ends> all(8);
+        const rlim_t before = limit_queue(full ? 0 : RLIM_INFINITY);
+        const Told told = told_of(all, 3);
+        limit_queue(before);
+        const int named = static_cast<int>(told.named.size());
+        checker.same(2,
+                     "8 are open, " + std::to_string(named) +
+                         " are named, SIGIO: " + yes_no(told.overflow),
+                     full ? 8 : 3, exercise::descriptors_to_look_at(told.overflow, named, 8));
+    }
+}
+
+}  // namespace
+
+}  // namespace ngx::lesson
+
+int main(int argc, char** argv)
+{
+    return ngx::lesson::run(argc, argv, ngx::lesson::show, ngx::lesson::check);
+}
