@@ -415,13 +415,9 @@ void note_cut(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
     }
 }
 
-/// Receives what fits into `size` bytes, as the connection's recv() does; notes a datagram that is
-/// cut by that.
-ssize_t receive(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+/// Receives a datagram, and notes one that is cut to `size` bytes.
+ssize_t receive_datagram(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
-    if (s.connection->type == SOCK_STREAM) {
-        return f.src->recv(*f.src, f.buf.last, size);
-    }
     const ssize_t n = f.src->recv(*f.src, f.buf.last, size + 1);
     if (n <= static_cast<ssize_t>(size)) {
         return n;
@@ -430,17 +426,41 @@ ssize_t receive(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
     return static_cast<ssize_t>(size);
 }
 
-/// Reads once more after an error of a datagram socket, which is the error of one datagram that was
-/// sent: the socket has no end, and what was received waits behind the error. It counts as the
-/// answer. An error again is one of the socket itself.
+/// Counts what was received, also against the rate limit.
+void add_received(StreamFlow& f, ssize_t n) noexcept
+{
+    if (f.limit_rate != 0) {
+        delay_next_read(f, n);
+    }
+    f.packets++;
+    *f.received += n;
+    f.buf.last += n;
+}
+
+/// Reads a datagram: ok; again when there was none; error when the socket can be read no more.
+///
+/// After an error it reads once more, for it is the error of one datagram that was sent: the socket
+/// has no end, and what was received waits behind the error. It counts as the answer. An error
+/// again is one of the socket itself.
 ///
 /// Differs from nginx: there an error ends the reading, for ever if the poller reports levels.
-ssize_t receive_again(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+[[gnu::noinline]] Rc receive_datagram_input(StreamSession& s, StreamFlow& f, std::size_t size)
 {
-    f.packets++;
-    s.upstream->answered = 1;
-    f.src->read->ready = 1;
-    return receive(s, f, size);
+    ssize_t n = receive_datagram(s, f, size);
+    if (n == io_error) {
+        f.packets++;
+        s.upstream->answered = 1;
+        f.src->read->ready = 1;
+        n = receive_datagram(s, f, size);
+    }
+    if (n == io_again || n == io_error) {
+        return n == io_again ? Rc::again : Rc::error;
+    }
+    add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
+    f.src->read->error = 0;  // an error of an earlier datagram is not one of this
+    s.upstream->answered = &f == &s.upstream->upstream;
+    add_received(f, n);
+    return Rc::ok;
 }
 
 /// Reads once, if the source is ready and there is room: ok; again when there was nothing; error
@@ -448,7 +468,6 @@ ssize_t receive_again(StreamSession& s, StreamFlow& f, std::size_t size) noexcep
 Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
 {
     Event& rev = *f.src->read;
-    const bool datagrams = s.connection->type == SOCK_DGRAM;
     if (!rev.ready || rev.delayed) {
         return Rc::again;
     }
@@ -467,32 +486,18 @@ Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
     }
 
     s.connection->log->action = f.recv_action;
-    ssize_t n = receive(s, f, size);
-    if (n == io_error && datagrams) {
-        n = receive_again(s, f, size);
+    if (s.connection->type == SOCK_DGRAM) {
+        return receive_datagram_input(s, f, size);
     }
+    ssize_t n = f.src->recv(*f.src, f.buf.last, size);
     if (n == io_again) {
         return Rc::again;
     }
     if (n == io_error) {
-        if (datagrams) {
-            return Rc::error;
-        }
         rev.eof = 1;
         n = 0;
     }
-
-    if (f.limit_rate != 0) {
-        delay_next_read(f, n);
-    }
-    if (datagrams) {
-        add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
-        rev.error = 0;  // an error of an earlier datagram is not one of this
-        s.upstream->answered = &f == &s.upstream->upstream;
-    }
-    f.packets++;
-    *f.received += n;
-    f.buf.last += n;
+    add_received(f, n);
     return Rc::ok;
 }
 
@@ -784,38 +789,47 @@ StreamSession& session_of(const Event& ev) noexcept
     return *static_cast<StreamSession*>(static_cast<Connection*>(ev.data)->data);
 }
 
-/// nginx: ngx_stream_proxy_process_connection()
-void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
+/// Whether the event is about data: if not, the session ends, or its timer or its delay was meant.
+[[gnu::noinline]] bool is_about_data(StreamSession& s, Event& ev) noexcept
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
 
     if ((c.close && c.type == SOCK_DGRAM) || ends_on_shutdown(s)) {
         end_on_shutdown(s);
-        return;
+        return false;
     }
     if (c.close) {
         log_error(log_info, c.log, 0, "shutdown timeout");
         stream_proxy_finalize(s, StreamStatus::ok);
-        return;
+        return false;
     }
 
     if (ev.timedout) {
         ev.timedout = 0;
         if (!ev.delayed) {
             session_timed_out(s);
-            return;
+            return false;
         }
-        if (!end_delay(s, ev)) {
-            return;
-        }
-    } else if (ev.delayed) {
+        return end_delay(s, ev);
+    }
+    if (ev.delayed) {
         log_debug(log_debug_stream, c.log, 0, "stream connection delayed");
         if (handle_read_event(ev, 0) != Rc::ok) {
             stream_proxy_finalize(s, StreamStatus::internal_server_error);
         }
+        return false;
+    }
+    return true;
+}
+
+/// nginx: ngx_stream_proxy_process_connection()
+void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
+{
+    const Connection& c = *static_cast<Connection*>(ev.data);
+    const bool is_plain = c.type == SOCK_STREAM && !c.close && !ev.timedout && !ev.delayed;
+    if (!is_plain && !is_about_data(s, ev)) {
         return;
     }
-
     if (f.src) {
         stream_proxy_process(s, f, ev.write);
     }
