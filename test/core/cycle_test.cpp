@@ -607,6 +607,27 @@ BOOST_AUTO_TEST_CASE(a_file_is_flushed_before_it_is_opened_again)
     BOOST_TEST(flushed == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_file_whose_flush_throws_is_reopened_the_next_time_and_the_others_now)
+{
+    const KeepStderr kept;
+    const TempDir logs;
+    const Running cycle("error_log " + (logs / "a").string() + "; error_log " +
+                        (logs / "b").string() + ";");
+    cycle->new_log.file->flush = [](OpenFile&, Log*) { throw std::bad_alloc(); };
+    const auto reopen = [&] {
+        fs::remove(logs / "a");
+        fs::remove(logs / "b");
+        reopen_files(*cycle, static_cast<uid_t>(-1));
+    };
+    reopen();
+    BOOST_TEST(!fs::exists(logs / "a"));
+    BOOST_TEST(fs::exists(logs / "b"));
+
+    cycle->new_log.file->flush = nullptr;
+    reopen();
+    BOOST_TEST(fs::exists(logs / "a"));
+}
+
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_opened_again_stays_what_it_was)
 {
     const KeepStderr kept;

@@ -180,23 +180,6 @@ BOOST_AUTO_TEST_CASE(a_worker_for_whose_start_memory_runs_out_is_started_again,
     }).report("respawn");
 }
 
-BOOST_AUTO_TEST_CASE(logs_for_whose_reopening_memory_runs_out_are_reopened_the_next_time,
-                     *precondition(no_sanitizer))
-{
-    Short lack;
-    Server server(lack.conf, 1024, lack.faults.env());
-    server.allow(no_memory);
-    for (int n = 0; n < 5; ++n) {
-        lack.faults.arm({.call = "malloc", .err = ENOMEM, .pass = n, .pid = server.pid()});
-        server.settle();
-        BOOST_TEST(ask(lack.port) == "hello");
-    }
-    lack.faults.disarm();
-    std::filesystem::rename(server.log_path(), server.dir() / "old.log");
-    server.signal(SIGUSR1);
-    wait_until("the log is there", [&] { return std::filesystem::exists(server.log_path()); });
-}
-
 BOOST_AUTO_TEST_CASE(a_binary_that_cannot_be_changed_for_want_of_memory_serves_on,
                      *precondition(no_sanitizer))
 {
