@@ -168,14 +168,14 @@ bool has_all(const Listening& ls, sa_family_t family) noexcept
            (own == family || (own == AF_INET6 && family == AF_INET && !ls.ipv6only));
 }
 
-/// Whether a datagram comes from a datagram listener of this server. What comes over the loopback
-/// interface comes from an address of this machine, and so from a listener that has all of them. To
-/// a listener of one address it may seem to come from a client; that one's answer is found out.
+/// Whether a datagram comes from a datagram listener of this server. A listener that has all
+/// addresses is found as the source only of what comes over the loopback interface to another such
+/// listener. One with a single address may answer it once; that answer is dropped where it arrives.
 ///
 /// Differs from nginx: such a datagram is dropped. There one with a forged source makes `return`
-/// answer itself for ever. It costs no call: the port of a new client is looked up in a table. Of
-/// some 1900 instructions for a datagram that `return` answers these are 30 more, 44 if the listener
-/// has many addresses; of some 700 for the next datagram of a client of `echo` 9 and 22.
+/// answer itself for ever. It costs no call: the port of a new client is looked up in a table. To
+/// some 1900 instructions for a datagram that `return` answers this adds 30, or 44 if the listener
+/// has many addresses; to some 700 for the next datagram of a client of `echo` 9 or 22.
 bool from_listener(const Datagram& d) noexcept
 {
     if (!state.ports.test(inet_get_port(&d.sa.any))) {

@@ -64,9 +64,9 @@ struct UdpConnections
 };
 
 /// The read handler of a datagram listener: takes one datagram or, under multi_accept, all that
-/// wait, but no more in one turn than udp_max_per_turn. That of a known client goes to the read handler of its connection, whose `recv`
-/// gives it out; a new client gets a connection that shares the listener's descriptor and has the
-/// datagram in its `buffer`.
+/// wait, but no more in one turn than udp_max_per_turn. That of a known client goes to the read
+/// handler of its connection, whose `recv` gives it out; a new client gets a connection that shares
+/// the listener's descriptor and has the datagram in its `buffer`.
 ///
 /// nginx: ngx_event_recvmsg()
 void event_recvmsg(Event& ev) noexcept;
