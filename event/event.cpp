@@ -175,7 +175,7 @@ void process_events_and_timers(Cycle& cycle) noexcept
         log_debug(log_debug_event, cycle.log, 0, "accept mutex unlocked");
     }
 
-    event_expire_timers();
+    event_expire_timers(state.timer_resolution);
     event_process_posted(cycle, posted_events);
     log_debug(log_debug_event, cycle.log, 0, "worker cycle done");
 }

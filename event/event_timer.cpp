@@ -17,11 +17,11 @@ Msec event_find_timer() noexcept
     return static_cast<Msec>(std::max(static_cast<MsecInt>(key - current_msec), MsecInt{0}));
 }
 
-void event_expire_timers() noexcept
+void event_expire_timers(Msec staleness) noexcept
 {
     while (!event_timer_rbtree.empty()) {
         Event& ev = *event_timer_rbtree.begin();
-        if (static_cast<MsecInt>(ev.timer_key - current_msec) > 0) {
+        if (static_cast<MsecInt>(ev.timer_key - (current_msec - staleness)) > 0) {
             return;
         }
 

@@ -36,10 +36,14 @@ extern TimerTree event_timer_rbtree;
 /// nginx: ngx_event_find_timer()
 Msec event_find_timer() noexcept;
 
-/// Runs the handler of each timer that is due, with `timedout` set, the earliest first.
+/// Runs the handler of each timer that is due, with `timedout` set, the earliest first. `staleness`
+/// is by how many ms current_msec may have been behind when a timer was set: timer_resolution.
+///
+/// Differs from nginx: under timer_resolution no timer is early. There one of 1.5 s may fire after
+/// 0.5 s with a resolution of 2 s. A timer is late by up to two resolutions, instead of one.
 ///
 /// nginx: ngx_event_expire_timers()
-void event_expire_timers() noexcept;
+void event_expire_timers(Msec staleness = 0) noexcept;
 
 /// ok when no timer but cancelable ones is left, so that a worker may exit; else again.
 ///

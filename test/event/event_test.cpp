@@ -272,6 +272,21 @@ BOOST_AUTO_TEST_CASE(under_timer_resolution_a_turn_waits_for_ever_and_leaves_the
     BOOST_TEST(fake.timer == 0);
 }
 
+BOOST_AUTO_TEST_CASE(under_timer_resolution_no_timer_is_early)
+{
+    Turn t("timer_resolution 2s; events { use fake; }");
+    const Msec set = current_msec;
+    add_timer(t.timer.ev, 1500);
+
+    // By then the timer may be one millisecond old.
+    fake.on_wait = [set] { current_msec = set + 2000; };
+    BOOST_TEST(t.turn() == Calls{"wait"}, boost::test_tools::per_element());
+    BOOST_TEST(t.timer.ev.timer_set());
+
+    fake.on_wait = [set] { current_msec = set + 4000; };
+    BOOST_TEST(t.turn() == (Calls{"wait", "timer"}), boost::test_tools::per_element());
+}
+
 BOOST_FIXTURE_TEST_CASE(with_the_accept_mutex_a_turn_posts_what_is_ready, MutexTurn)
 {
     BOOST_TEST(turn() == (Calls{"add read", "wait"}), boost::test_tools::per_element());

@@ -108,6 +108,35 @@ BOOST_AUTO_TEST_CASE(a_timer_runs_at_its_millisecond_and_not_before)
     BOOST_TEST(ran.size() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_timer_that_was_set_by_a_stale_time_is_not_early)
+{
+    constexpr Msec resolution = 2000;
+    add_timer(events[0], 1500);  // perhaps at now + 1999
+
+    current_msec = now + 2000;
+    event_expire_timers(resolution);
+    BOOST_TEST(ran.empty());
+
+    current_msec = now + 3499;
+    event_expire_timers(resolution);
+    BOOST_TEST(ran.empty());
+
+    current_msec = now + 3500;
+    event_expire_timers(resolution);
+    BOOST_TEST(ran == Order{0});
+}
+
+BOOST_AUTO_TEST_CASE(a_stale_time_may_be_longer_than_the_clock_has_run)
+{
+    current_msec = 5;
+    add_timer(events[0], 10);
+    event_expire_timers(2000);
+    BOOST_TEST(ran.empty());
+    current_msec = 2015;
+    event_expire_timers(2000);
+    BOOST_TEST(ran == Order{0});
+}
+
 BOOST_AUTO_TEST_CASE(timers_run_in_the_order_of_their_times)
 {
     add_timer(events[0], 300);
