@@ -18,8 +18,6 @@
 #include <unistd.h>
 #include <vector>
 
-#include <boost/program_options.hpp>
-
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/exception.hpp"
@@ -60,21 +58,7 @@ struct {
     char** os_environ = nullptr;  // the environment as it was at the start
 } state;
 
-namespace po = boost::program_options;
-
-po::options_description option_descriptions()
-{
-    po::options_description options;
-    for (const char* flag : {",?", ",h", ",v", ",V", ",t", ",T", ",q"}) {
-        options.add_options()(flag, "");
-    }
-    for (const char* option : {",p", ",e", ",c", ",g", ",s"}) {
-        options.add_options()(option, po::value<std::string>(), "");
-    }
-    return options;
-}
-
-/// What an option without its value should have had.
+/// What the value of an option is, or nothing for an option without one.
 std::string_view wanted(char option) noexcept
 {
     switch (option) {
@@ -83,8 +67,11 @@ std::string_view wanted(char option) noexcept
     case 'e':
     case 'c':
         return "file name";
-    default:
+    case 'g':
+    case 's':
         return "parameter";
+    default:
+        return "";
     }
 }
 
@@ -139,58 +126,48 @@ Rc take_option(Options& options, char option, const std::string& value)
         break;
     case 's':
         return take_signal(options, value);
+    default:
+        log_stderr(0, "invalid option: \"{}\"", option);
+        return Rc::error;
     }
     return Rc::ok;
 }
 
-/// Takes the words that begin as no option does: "-" has no letter, so that it says nothing, and
-/// that of "--" is none. An option without a key is an argument.
-std::vector<po::option> take_dashes(std::vector<std::string>& words)
+/// Takes the letters of one word, such as -qt. A value is the rest of the word, as in -cFILE, or the
+/// next word, which `word` then points to, whatever it begins with.
+Rc take_word(Options& options, char**& word)
 {
-    po::option option;
-    if (words.front().starts_with("--")) {
-        option.value = {"-"};
-    } else if (words.front() != "-") {
-        return {};
+    for (const char* letter = *word + 1; *letter; letter++) {
+        if (wanted(*letter).empty()) {
+            if (take_option(options, *letter, "") != Rc::ok) {
+                return Rc::error;
+            }
+            continue;
+        }
+
+        const char* const value = letter[1] ? letter + 1 : *++word;
+        if (!value) {
+            log_stderr(0, "option \"-{}\" requires {}", *letter, wanted(*letter));
+            return Rc::error;
+        }
+        return take_option(options, *letter, value);
     }
-    words.erase(words.begin());
-    return {option};
+    return Rc::ok;
 }
 
-/// Says what is wrong with the command line. Single letters may stand together, as in -qt.
+/// Says what is wrong with the command line.
 ///
 /// nginx: ngx_get_options()
 Rc get_options(int argc, char** words, Options& options)
 {
-    using namespace po::command_line_style;
-    constexpr int style =
-        allow_short | allow_dash_for_short | allow_sticky | short_allow_next | short_allow_adjacent;
-    try {
-        const auto parsed = po::command_line_parser(argc, words)
-                                .options(option_descriptions())
-                                .style(style)
-                                .extra_style_parser(take_dashes)
-                                .run();
-        for (const po::option& option : parsed.options) {
-            if (option.string_key.empty() && option.value.empty()) {
-                continue;
-            }
-            if (option.position_key != -1) {
-                log_stderr(0, "invalid option: \"{}\"", option.value.front());
-                return Rc::error;
-            }
-            const std::string value = option.value.empty() ? "" : option.value.front();
-            if (take_option(options, option.string_key.back(), value) != Rc::ok) {
-                return Rc::error;
-            }
+    for (char** word = words + 1; word < words + argc; word++) {
+        if (**word != '-') {
+            log_stderr(0, "invalid option: \"{}\"", *word);
+            return Rc::error;
         }
-    } catch (const po::unknown_option& e) {
-        log_stderr(0, "invalid option: \"{}\"", e.get_option_name().back());
-        return Rc::error;
-    } catch (const po::error_with_option_name& e) {
-        const char option = e.get_option_name().back();
-        log_stderr(0, "option \"-{}\" requires {}", option, wanted(option));
-        return Rc::error;
+        if (take_word(options, word) != Rc::ok) {
+            return Rc::error;
+        }
     }
     return Rc::ok;
 }

@@ -124,6 +124,8 @@ BOOST_AUTO_TEST_CASE(unknown_options_and_missing_values_are_told)
 {
     const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
         {{"-x"}, "invalid option: \"x\""},
+        {{"-txyz"}, "invalid option: \"x\""},
+        {{""}, "invalid option: \"\""},
         {{"word"}, "invalid option: \"word\""},
         {{"-c"}, "option \"-c\" requires file name"},
         {{"-p"}, "option \"-p\" requires directory name"},
@@ -139,6 +141,20 @@ BOOST_AUTO_TEST_CASE(unknown_options_and_missing_values_are_told)
         const RunResult result = run_server(arguments);
         BOOST_TEST(result.status.exited_with(1), message);
         BOOST_TEST(result.err == "ngxx: " + message + "\n");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_value_may_begin_as_an_option_does)
+{
+    const TempDir dir;
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"-p", dir.path(), "-t", "-c", "-q"},
+          {"-p", dir.path(), "-tc-q"}}) {
+        const RunResult result = run_server(arguments);
+        BOOST_TEST(result.status.exited_with(1));
+        BOOST_TEST(count(result.err, fmt::format("open() \"{}\" failed", (dir / "-q").string())) ==
+                       1U,
+                   result.err);
     }
 }
 
