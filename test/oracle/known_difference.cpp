@@ -96,9 +96,6 @@ const std::vector<KnownDifference> table{
      "ngxx writes IPv6 addresses as the C library does: not as an IPv4 one when the last two "
      "bytes alone are set",
      {"listen: how addresses *: listen [[]::1234]:%PORT%;"}},
-    {Agreement::verdict,
-     "ngxx does not take an option for the value of another",
-     {"command_line: a value that looks like an option"}},
 
     {Agreement::none,
      "a zero byte ends a word for nginx, and is part of it for ngxx",
