@@ -526,6 +526,18 @@ void destroy_cycle_pools(Cycle* c)
     destroy_pool(c->pool);
 }
 
+namespace {
+
+/// Differs from nginx: the message says how to set another file, which a user who is not root needs
+/// where only root may write the default one. It costs a longer message.
+std::string_view pid_hint(int err) noexcept
+{
+    const bool is_bad_path = err == EACCES || err == ENOENT || err == EROFS;
+    return is_bad_path ? " (set another by -g \"pid FILE;\" or in the configuration)" : "";
+}
+
+}  // namespace
+
 Rc create_pidfile(std::string_view name, Log* log)
 {
     if (process > Process::master) {
@@ -535,7 +547,7 @@ Rc create_pidfile(std::string_view name, Log* log)
     const int create = test_config ? O_CREAT : O_CREAT | O_TRUNC;
     const int fd = ::open(name.data(), O_RDWR | O_CLOEXEC | create, 0644);
     if (fd == invalid_file) {
-        log_error(log_emerg, log, errno, "open() \"{}\" failed", name);
+        log_error(log_emerg, log, errno, "open() \"{}\" failed{}", name, pid_hint(errno));
         return Rc::error;
     }
 

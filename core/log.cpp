@@ -304,7 +304,11 @@ Log* log_init(const char* prefix, const char* error_log_name)
         const std::string path = built_in_log_path(prefix, name);
         state.file.fd = open_append(path.c_str());
         if (state.file.fd == invalid_file) {
-            log_stderr(errno, "[alert] could not open error log file: open() \"{}\" failed", path);
+            // Differs from nginx: the message says how to set another file, at the cost of its length.
+            log_stderr(errno,
+                       "[alert] could not open error log file: open() \"{}\" failed "
+                       "(set another by -e FILE)",
+                       path);
             state.file.fd = STDERR_FILENO;
         }
     }

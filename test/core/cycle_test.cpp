@@ -316,12 +316,13 @@ BOOST_AUTO_TEST_CASE(a_worker_writes_none)
     BOOST_TEST(!fs::exists(dir / "pid"));
 }
 
-BOOST_AUTO_TEST_CASE(one_that_cannot_be_written_is_an_error)
+BOOST_AUTO_TEST_CASE(one_that_cannot_be_written_is_an_error_and_how_to_set_another_is_said)
 {
     TestLog log;
     BOOST_TEST((create_pidfile("/none/pid", &log.log) == Rc::error));
     BOOST_TEST(messages(log.text) ==
-               "[emerg] open() \"/none/pid\" failed (2: No such file or directory)\n");
+               "[emerg] open() \"/none/pid\" failed (set another by -g \"pid FILE;\" or in the "
+               "configuration) (2: No such file or directory)\n");
     log.text.clear();
     BOOST_TEST((create_pidfile("/dev/full", &log.log) == Rc::error));
     BOOST_TEST(messages(log.text) ==
@@ -353,7 +354,8 @@ BOOST_AUTO_TEST_CASE(a_reload_writes_it_anew_only_under_a_new_name)
     BOOST_TEST(!cycle.read("pid none/p;"));
     BOOST_TEST(cycle.text("q") == std::to_string(::getpid()) + "\n");
     BOOST_TEST(cycle.said("emerg") ==
-               "[emerg] open() \"none/p\" failed (2: No such file or directory)\n");
+               "[emerg] open() \"none/p\" failed (set another by -g \"pid FILE;\" or in the "
+               "configuration) (2: No such file or directory)\n");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -421,7 +421,7 @@ BOOST_AUTO_TEST_CASE(a_first_log_that_cannot_be_opened_is_said_and_stderr_takes_
         ::_exit(log->file->fd == STDERR_FILENO ? 0 : 1);
     });
     BOOST_TEST(text == "ngxx: [alert] could not open error log file: open() \"/none/a.log\" "
-                       "failed (2: No such file or directory)\n");
+                       "failed (set another by -e FILE) (2: No such file or directory)\n");
 }
 
 BOOST_AUTO_TEST_SUITE(the_error_log_directive)
