@@ -227,8 +227,30 @@ Rc clone_listeners(Cycle& cycle)
     return Rc::ok;
 }
 
-/// The events block must be there, and leave a connection for each listener and one for the
-/// channel to the master.
+/// Why the chosen method cannot serve with this configuration; empty if it can.
+std::string unfit_method(const Cycle& cycle)
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
+    const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
+    const EventModule& method = event_method(cycle);
+    if (!*ccf.master || *ccf.worker_processes <= 1) {
+        return {};
+    }
+    if (method.single_worker) {
+        return fmt::format("event method \"{}\" works with one worker only, and "
+                           "\"worker_processes\" is {}",
+                           method.name, *ccf.worker_processes);
+    }
+    if (method.needs_accept_mutex && !*ecf.accept_mutex) {
+        return fmt::format("event method \"{}\" needs \"accept_mutex\" with {} workers, and it "
+                           "is off",
+                           method.name, *ccf.worker_processes);
+    }
+    return {};
+}
+
+/// The events block must be there, leave a connection for each listener and one for the channel to
+/// the master, and choose a method that can serve so.
 ///
 /// nginx: ngx_event_init_conf()
 const char* event_init_conf(Cycle& cycle, void* conf)
@@ -241,6 +263,8 @@ const char* event_init_conf(Cycle& cycle, void* conf)
         log_error(log_emerg, cycle.log, 0,
                   "{} worker_connections are not enough for {} listening sockets",
                   cycle.connection_n, listeners);
+    } else if (const std::string why = unfit_method(cycle); !why.empty()) {
+        log_error(log_emerg, cycle.log, 0, "{}", why);
     } else {
         return clone_listeners(cycle) == Rc::ok ? conf_ok : conf_error;
     }
@@ -836,7 +860,7 @@ const char* event_core_init_conf(Cycle& cycle, void* conf)
         }
     }
     conf_init_value(ecf.multi_accept, false);
-    conf_init_value(ecf.accept_mutex, false);
+    conf_init_value(ecf.accept_mutex, event_method(cycle).needs_accept_mutex);
     conf_init_value(ecf.accept_mutex_delay, Msec{500});
     return conf_ok;
 }

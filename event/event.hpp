@@ -167,6 +167,13 @@ struct EventModule {
     const char* (*init_conf)(Cycle& cycle, void* conf) = nullptr;
     EventActions actions{};
     bool file_aio = false;  // completes asynchronous reads of files
+
+    /// What the module cannot do without. A configuration that asks for something else is refused.
+    ///
+    /// Differs from nginx: nginx has no such declarations. A module that needs them can only fail
+    /// in each worker, after the start. They cost two bytes and a check of each configuration.
+    bool single_worker = false;       // no more than one worker
+    bool needs_accept_mutex = false;  // several workers never watch a listener at the same time
 };
 
 extern Module events_module;

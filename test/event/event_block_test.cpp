@@ -207,6 +207,53 @@ BOOST_AUTO_TEST_CASE(select_takes_no_more_connections_than_its_set_has_bits,
     BOOST_TEST(other.ok());
 }
 
+BOOST_AUTO_TEST_CASE(a_method_of_one_worker_is_refused_with_more)
+{
+    const auto log_of = [](std::string_view main) {
+        const ListenCycle cycle(std::string(main) + " test_listen unix:a; events { use fake; }",
+                                {.single_worker = true}, Start::conf);
+        return cycle.ok() ? "" : cycle.log();
+    };
+    const std::string refused = log_of("worker_processes 3;");
+    BOOST_TEST(contains(refused, "[emerg]"));
+    BOOST_TEST(contains(refused, "event method \"fake\" works with one worker only, and "
+                                 "\"worker_processes\" is 3\n"),
+               refused);
+    BOOST_TEST(log_of("worker_processes 1;") == "");
+    BOOST_TEST(log_of("") == "");
+    BOOST_TEST(log_of("master_process off; worker_processes 3;") == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_to_more_workers_than_the_method_allows_is_refused)
+{
+    ListenCycle cycle("worker_processes 1; events { use fake; }", {.single_worker = true},
+                      Start::conf);
+    BOOST_TEST_REQUIRE(cycle.ok(), cycle.log());
+    const Cycle* const old = &*cycle;
+    BOOST_TEST(!cycle.reload("worker_processes 2; events { use fake; }"));
+    BOOST_TEST(&*cycle == old);
+    BOOST_TEST(contains(cycle.log(), "\"fake\" works with one worker only"), cycle.log());
+}
+
+BOOST_AUTO_TEST_CASE(a_method_that_needs_the_accept_mutex_is_refused_without_it)
+{
+    const auto log_of = [](std::string_view main, std::string_view events) {
+        const ListenCycle cycle(
+            fmt::format("{} test_listen unix:a; events {{ use fake; {} }}", main, events),
+            {.needs_accept_mutex = true}, Start::conf);
+        return cycle.ok() ? "" : cycle.log();
+    };
+    const std::string refused = log_of("worker_processes 2;", "accept_mutex off;");
+    BOOST_TEST(contains(refused, "[emerg]"));
+    BOOST_TEST(contains(refused, "event method \"fake\" needs \"accept_mutex\" with 2 workers, "
+                                 "and it is off\n"),
+               refused);
+    BOOST_TEST(log_of("worker_processes 2;", "accept_mutex on;") == "");
+    BOOST_TEST(log_of("worker_processes 2;", "") == "");
+    BOOST_TEST(log_of("worker_processes 1;", "accept_mutex off;") == "");
+    BOOST_TEST(log_of("master_process off; worker_processes 2;", "accept_mutex off;") == "");
+}
+
 BOOST_AUTO_TEST_CASE(epoll_has_directives_of_its_own,
                      *utf::precondition([](auto) { return has_poller("epoll"); }))
 {

@@ -217,6 +217,19 @@ BOOST_AUTO_TEST_CASE(the_accept_mutex_is_used_between_workers_that_ask_for_it)
     BOOST_TEST(!used("master_process off; worker_processes 2;", "accept_mutex on;"));
 }
 
+BOOST_AUTO_TEST_CASE(the_accept_mutex_is_used_between_workers_whose_poller_needs_it)
+{
+    const auto used = [](std::string_view main) {
+        const ListenCycle cycle(std::string(main) + " test_listen unix:a; events { use fake; }",
+                                {.needs_accept_mutex = true});
+        BOOST_TEST(watched(cycle) == (use_accept_mutex ? "-" : "x"));
+        return use_accept_mutex;
+    };
+    BOOST_TEST(used("master_process on; worker_processes 2;"));
+    BOOST_TEST(!used("master_process on; worker_processes 1;"));
+    BOOST_TEST(!used("master_process off; worker_processes 2;"));
+}
+
 BOOST_AUTO_TEST_CASE(the_counters_move_to_shared_memory_once_and_only_under_a_master)
 {
     const Forked child = in_child([](int fd) {

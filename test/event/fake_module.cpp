@@ -10,6 +10,8 @@ Fake fake;
 
 namespace {
 
+extern EventModule fake_module_ctx;
+
 /// "add" and what of the flags is set, in words.
 std::string call_text(std::string text, EventType event, unsigned flags)
 {
@@ -84,6 +86,8 @@ void done(Cycle&)
 
 void* create_conf(Cycle&)
 {
+    fake_module_ctx.single_worker = fake.single_worker;
+    fake_module_ctx.needs_accept_mutex = fake.needs_accept_mutex;
     fake.confs.emplace_back("create");
     return &fake;
 }
@@ -113,7 +117,7 @@ constexpr EventActions fake_actions = {
 
 namespace {
 
-constexpr EventModule fake_module_ctx = {
+constinit EventModule fake_module_ctx = {
     .name = "fake",
     .create_conf = create_conf,
     .init_conf = init_conf,

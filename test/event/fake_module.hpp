@@ -16,6 +16,8 @@ struct Fake {
     // What the test wants.
     unsigned flags = use_level_event;  // event_flags, from init on
     bool has_add_conn = false;         // from init on
+    bool single_worker = false;        // what the module declares, from create_conf on
+    bool needs_accept_mutex = false;
     Rc init = Rc::ok;
     Rc add = Rc::ok;
     Rc del = Rc::ok;
