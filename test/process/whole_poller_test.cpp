@@ -16,13 +16,13 @@ namespace ngx::test::process {
 
 namespace {
 
-ServerConf on_whole(std::string stream, int workers = 0)
+ServerConf on_whole(std::string stream, int workers = 0, std::string method = "whole")
 {
     const auto file = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "whole.so";
     ServerConf conf;
     conf.stream = std::move(stream);
     conf.main = fmt::format("load_module {};", file.string());
-    conf.method = "whole";
+    conf.method = std::move(method);
     conf.log_level = "notice";
     conf.workers = workers;
     return conf;
@@ -75,6 +75,33 @@ BOOST_AUTO_TEST_CASE(a_master_and_its_workers_serve_with_it)
 BOOST_AUTO_TEST_CASE(workers_with_the_accept_mutex_serve_with_it)
 {
     serves("accept_mutex on; accept_mutex_delay 10ms;", 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_poller_for_one_worker_serves_with_one_and_refuses_a_reload_to_two)
+{
+    const Port port;
+    const std::string block = server_block(port, "echo;");
+    Server server(on_whole(block, 1, "alone"));
+    BOOST_TEST(Client(port).echo("hello") == "hello");
+    server.reload_refused(on_whole(block, 2, "alone").text(),
+                          "event method \"alone\" works with one worker only, and "
+                          "\"worker_processes\" is 2");
+    BOOST_TEST(Client(port).echo("again") == "again");
+    BOOST_TEST(server.stop(SIGQUIT).exited_with(0));
+}
+
+BOOST_AUTO_TEST_CASE(workers_whose_poller_needs_the_accept_mutex_use_it)
+{
+    const Port port;
+    const std::string block = server_block(port, "echo;");
+    Server server(on_whole(block, 2, "in_turn"));
+    BOOST_TEST(Client(port).echo("hello") == "hello");
+    ServerConf off = on_whole(block, 2, "in_turn");
+    off.events += "accept_mutex off;";
+    server.reload_refused(off.text(), "event method \"in_turn\" needs \"accept_mutex\" with 2 "
+                                      "workers, and it is off");
+    BOOST_TEST(Client(port).echo("again") == "again");
+    BOOST_TEST(server.stop(SIGQUIT).exited_with(0));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

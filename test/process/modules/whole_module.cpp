@@ -4,6 +4,7 @@
 
 /// \file
 /// "whole" is epoll that does not say so: what is accepted is added as a whole, with both events.
+/// "alone" is the same for one worker only, and "in_turn" for workers that have the accept mutex.
 
 namespace ngx {
 
@@ -23,10 +24,32 @@ constexpr EventModule whole_module_ctx = {
     .actions = {.init = whole_init},
 };
 
+constexpr EventModule alone_module_ctx = {
+    .name = "alone",
+    .actions = {.init = whole_init},
+    .single_worker = true,
+};
+
+constexpr EventModule in_turn_module_ctx = {
+    .name = "in_turn",
+    .actions = {.init = whole_init},
+    .needs_accept_mutex = true,
+};
+
 }  // namespace
 
 constinit Module whole_module = {
     .ctx = &whole_module_ctx,
+    .type = ModuleType::event,
+};
+
+constinit Module alone_module = {
+    .ctx = &alone_module_ctx,
+    .type = ModuleType::event,
+};
+
+constinit Module in_turn_module = {
+    .ctx = &in_turn_module_ctx,
     .type = ModuleType::event,
 };
 
