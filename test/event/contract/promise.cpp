@@ -26,6 +26,7 @@ constexpr std::array capability_texts = {
     CapabilityName{capability::enable, "enable and disable"},
     CapabilityName{capability::add_conn, "add_conn and del_conn"},
     CapabilityName{capability::notify, "notify"},
+    CapabilityName{capability::workers, "several workers (no single_worker)"},
 };
 
 /// Whether this program has the block with the servers; a build may leave it out.
@@ -40,7 +41,7 @@ bool has_stream()
 }
 
 /// Of the event module that is initialised.
-unsigned declared_now() noexcept
+unsigned declared_now(const Cycle& cycle) noexcept
 {
     const auto when = [](bool condition, unsigned capability) {
         return condition ? capability : 0U;
@@ -53,7 +54,8 @@ unsigned declared_now() noexcept
            (use_epoll_rdhup ? flag(use_epoll_event, capability::rdhup) : 0U) |
            when(event_actions.enable && event_actions.disable, capability::enable) |
            when(event_actions.add_conn && event_actions.del_conn, capability::add_conn) |
-           when(event_actions.notify != nullptr, capability::notify);
+           when(event_actions.notify != nullptr, capability::notify) |
+           when(!event_method(cycle).single_worker, capability::workers);
 }
 
 }  // namespace
@@ -90,7 +92,7 @@ unsigned declared(const Subject& subject)
     constexpr Promise nothing{};
     Verdict verdict;
     const Bench bench(subject, nothing, verdict);
-    return declared_now();
+    return declared_now(bench.cycle());
 }
 
 std::string capability_names(unsigned capabilities)
@@ -109,15 +111,20 @@ Verdict run(const Promise& promise, const Subject& subject)
     Verdict verdict;
     try {
         if (promise.serve) {
-            if (has_stream()) {
-                promise.serve(subject, verdict);
-            } else {
+            if (!has_stream()) {
                 verdict.not_declared("the stream block, which this build leaves out");
+                return verdict;
+            }
+            const unsigned missing = promise.needs != 0 ? promise.needs & ~declared(subject) : 0;
+            if (missing != 0) {
+                verdict.not_declared(capability_names(missing));
+            } else {
+                promise.serve(subject, verdict);
             }
             return verdict;
         }
         Bench bench(subject, promise, verdict);
-        if (const unsigned missing = promise.needs & ~declared_now(); missing != 0) {
+        if (const unsigned missing = promise.needs & ~declared_now(bench.cycle()); missing != 0) {
             verdict.not_declared(capability_names(missing));
             return verdict;
         }

@@ -27,8 +27,8 @@ struct Subject {
     std::uint32_t seed = 1;
 };
 
-/// What an event module may declare, by event_flags and event_actions. A promise that needs more
-/// than is declared is not tried.
+/// What an event module may declare, by event_flags, event_actions and its EventModule. A promise
+/// that needs more than is declared is not tried.
 namespace capability {
 inline constexpr unsigned clear = 0x01;
 inline constexpr unsigned level = 0x02;
@@ -38,6 +38,7 @@ inline constexpr unsigned rdhup = 0x10;
 inline constexpr unsigned enable = 0x20;
 inline constexpr unsigned add_conn = 0x40;
 inline constexpr unsigned notify = 0x80;
+inline constexpr unsigned workers = 0x100;
 }  // namespace capability
 
 struct Promise {

@@ -124,16 +124,19 @@ constexpr Promise table[] = {
         .name = "workers_that_share_their_listeners_serve",
         .explanation = "Two workers watch the same listeners, with exclusive_event if epoll is "
                        "declared.",
+        .needs = capability::workers,
         .serve = workers_that_share_their_listeners_serve,
     },
     {
         .name = "workers_with_the_accept_mutex_serve",
         .explanation = "With accept_mutex the listeners go from one of two workers to the other.",
+        .needs = capability::workers,
         .serve = workers_with_the_accept_mutex_serve,
     },
     {
         .name = "workers_with_listeners_of_their_own_serve",
         .explanation = "With reuseport each of two workers has its own listeners.",
+        .needs = capability::workers,
         .serve = workers_with_listeners_of_their_own_serve,
     },
     {
