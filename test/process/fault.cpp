@@ -237,6 +237,11 @@ ssize_t sendfile64(int to, int from, off64_t* offset, size_t size)
     return sendfile(to, from, offset, size);
 }
 
+int epoll_create1(int flags)
+{
+    return fails("epoll_create1") ? -1 : static_cast<int>(::syscall(SYS_epoll_create1, flags));
+}
+
 int epoll_ctl(int ep, int op, int fd, epoll_event* event)
 {
     return fails("epoll_ctl") ? -1 : static_cast<int>(::syscall(SYS_epoll_ctl, ep, op, fd, event));

@@ -229,6 +229,25 @@ BOOST_AUTO_TEST_CASE(a_worker_that_cannot_become_its_user_for_a_moment_is_tried_
     BOOST_TEST(ask(port) == "hello");
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_that_gets_no_epoll_descriptor_for_a_moment_is_tried_again,
+                     *precondition(method_is_epoll))
+{
+    Port port;
+    Faulty faulty({.stream = server_block(port, "return hello;"), .workers = 2});
+    Server& server = faulty.server;
+    for (const char* const text :
+         {"exited on signal 9", "epoll_create1() failed", "has ended early once more"}) {
+        server.allow(text);
+    }
+    for (const int err : {EMFILE, ENFILE}) {
+        faulty.faults.arm({.call = "epoll_create1", .err = err, .times = 4});
+        ::kill(server.workers().front(), SIGKILL);
+        server.wait_for_log("exited with code 2\n", err == EMFILE ? 4 : 8);
+        server.wait_for_workers(2);
+        BOOST_TEST(ask(port) == "hello");
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace ngx::test::process
