@@ -30,7 +30,7 @@ off_t chain_coalesce_file(Chain*& in, off_t limit) noexcept
          in = in->next) {
         const Buf& b = *in->buf;
         if (b.file_last - start > limit) {
-            // A page that begins costs no more when it is sent to its end.
+            // Sending the last page that the limit reaches to its end costs nothing more.
             const auto page = static_cast<off_t>(pagesize);
             const off_t cut = (start + limit + page - 1) / page * page;
             return (cut <= b.file_last ? cut : start + limit) - start;
@@ -64,7 +64,7 @@ Chain* chain_update_sent(Chain* in, std::size_t sent) noexcept
 {
     for (; in; in = in->next) {
         Buf& b = *in->buf;
-        const std::size_t size = buf_size(b);  // 0 of a mark
+        const std::size_t size = buf_size(b);  // 0 for a special buffer
         const std::size_t n = std::min(size, sent);
         const bool all = n == size;
         if (buf_in_memory(b)) {

@@ -8,10 +8,10 @@
 
 namespace ngx {
 
-/// A piece of memory or of a file on its way. In memory [pos, last) is to be written, [last, end)
-/// is free to be read into; of the file it is [file_pos, file_last). A piece that is both in memory
-/// and in a file has the size of its memory, and is sent from the file. Neither is the buffer's
-/// own.
+/// A piece of memory or of a file that is to be sent or filled. In memory, [pos, last) is to be
+/// sent and [last, end) is free for reading; in the file, [file_pos, file_last) is to be sent. The
+/// size of a buffer that is both in memory and in a file is that of its memory, and it is sent from
+/// the file. A buffer owns neither its memory nor its file.
 ///
 /// nginx: ngx_buf_t
 struct Buf {
@@ -30,7 +30,7 @@ struct Buf {
     unsigned flush : 1 = 0;
     unsigned sync : 1 = 0;
     unsigned last_buf : 1 = 0;
-    unsigned recycled : 1 = 0;  // once it is sent, its owner uses it again
+    unsigned recycled : 1 = 0;  // the owner uses it again once it is sent
 };
 
 /// nginx: ngx_chain_t
@@ -39,7 +39,8 @@ struct Chain {
     Chain* next = nullptr;
 };
 
-/// What the chain functions answer when the connection has failed; null means all was sent.
+/// The chain functions return it when the connection has failed. A null pointer means that all was
+/// sent.
 ///
 /// nginx: NGX_CHAIN_ERROR
 inline Chain chain_error_;
@@ -51,7 +52,7 @@ inline bool buf_in_memory(const Buf& b) noexcept
     return b.temporary || b.memory;
 }
 
-/// Only a mark in the chain, with nothing to send.
+/// True for a buffer that carries only a flag and has nothing to send.
 ///
 /// nginx: ngx_buf_special()
 inline bool buf_special(const Buf& b) noexcept
@@ -65,12 +66,12 @@ inline std::size_t buf_size(const Buf& b) noexcept
     return static_cast<std::size_t>(buf_in_memory(b) ? b.last - b.pos : b.file_last - b.file_pos);
 }
 
-/// A buffer with `size` bytes of memory behind it.
+/// Creates a buffer with `size` bytes of memory; both come from the pool.
 ///
 /// nginx: ngx_create_temp_buf()
 Buf* create_temp_buf(Pool& pool, std::size_t size);
 
-/// A link from those that were given back, or a new one.
+/// Returns a link that was released to the pool, or a new one.
 ///
 /// nginx: ngx_alloc_chain_link()
 inline Chain* alloc_chain_link(Pool& pool)
@@ -83,7 +84,7 @@ inline Chain* alloc_chain_link(Pool& pool)
     return cl;
 }
 
-/// Gives a link back to its pool.
+/// Releases a link to its pool.
 ///
 /// nginx: ngx_free_chain()
 inline void free_chain(Pool& pool, Chain& cl) noexcept
@@ -92,22 +93,23 @@ inline void free_chain(Pool& pool, Chain& cl) noexcept
     pool.chain = &cl;
 }
 
-/// How many bytes from the first buffer on lie side by side in its file, up to `limit`, or up to
-/// the end of the page that the limit falls into. Moves `in` past the buffers that are all in.
+/// Returns how many bytes from the first buffer on are adjacent in its file, up to `limit`, or up
+/// to the end of the page that the limit falls into. Moves `in` past the buffers that lie
+/// completely within them.
 ///
 /// nginx: ngx_chain_coalesce_file()
 off_t chain_coalesce_file(Chain*& in, off_t limit) noexcept;
 
-/// Adds `out` to the busy buffers, and moves to `free` those at the head of them that are sent and
-/// recycled. The links of the others that are sent go back to the pool.
+/// Appends `out` to the busy buffers, and moves the sent recycled buffers at the head of the busy
+/// ones to `free`. The links of other sent buffers are released to the pool.
 ///
-/// Differs from nginx: there a tag tells whose a buffer is.
+/// Differs from nginx: nginx has a tag that tells which module owns a buffer.
 ///
 /// nginx: ngx_chain_update_chains()
 void chain_update_chains(Pool& pool, Chain*& free, Chain*& busy, Chain*& out) noexcept;
 
-/// Moves `pos` and `file_pos` of the first buffers past `sent` bytes; returns the first that is not
-/// all sent.
+/// Moves `pos` and `file_pos` of the first buffers past `sent` bytes. Returns the first link whose
+/// buffer is not sent completely, or null.
 ///
 /// nginx: ngx_chain_update_sent()
 Chain* chain_update_sent(Chain* in, std::size_t sent) noexcept;

@@ -22,10 +22,10 @@ const ConfObserver* conf_observer;
 
 namespace {
 
-/// The window over a file: no word, with the character that ends it, may be longer.
+/// The size of the window over a file. A word, with the character that ends it, must fit.
 constexpr std::size_t conf_buffer = 4096;
 
-/// What conf_read_token() has found.
+/// The result of conf_read_token().
 enum class Token {
     error,
     terminated,   // words, then ";"
@@ -34,7 +34,8 @@ enum class Token {
     file_done,
 };
 
-/// Where in a directive the reader is. nginx keeps these in the locals of one long function.
+/// The state of the tokenizer within one directive. nginx keeps it in the locals of one long
+/// function.
 struct TokenState {
     bool found = false;          // a word is complete
     bool need_space = false;     // after a closing quote
@@ -44,7 +45,7 @@ struct TokenState {
     bool quoted = false;         // after a backslash
     bool s_quoted = false;
     bool d_quoted = false;
-    std::size_t start = 0;  // of the word, in the buffer
+    std::size_t start = 0;  // where the word begins in the buffer
     std::size_t start_line = 0;
 };
 
@@ -53,7 +54,7 @@ constexpr bool is_space(char ch) noexcept
     return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
 }
 
-/// The -g option has no name.
+/// True for the text of the -g option, which has no name.
 bool is_param(const ConfFile& f) noexcept
 {
     return f.fd == invalid_file && f.name.empty();
@@ -85,7 +86,7 @@ Token too_long_parameter(Conf& cf, const TokenState& t)
     return Token::error;
 }
 
-/// Moves the unfinished word to the front of the window and reads on behind it.
+/// Moves the unfinished word to the front of the window and reads more of the file behind it.
 Rc read_more(Conf& cf, TokenState& t)
 {
     ConfFile& f = *cf.conf_file;
@@ -115,7 +116,7 @@ Rc read_more(Conf& cf, TokenState& t)
     return Rc::ok;
 }
 
-/// Makes sure that a character can be read; terminated means that one can.
+/// Makes sure that a character can be read; returns `terminated` if one can.
 Token fill_buffer(Conf& cf, TokenState& t)
 {
     const ConfFile& f = *cf.conf_file;
@@ -132,7 +133,8 @@ Token fill_buffer(Conf& cf, TokenState& t)
     return read_more(cf, t) == Rc::ok ? Token::terminated : Token::error;
 }
 
-/// A backslash stands for itself unless one of these follows; 0 if it does.
+/// Returns the character that a backslash before `ch` makes of it, or 0 if the backslash stands for
+/// itself.
 constexpr char unescape(char ch) noexcept
 {
     switch (ch) {
@@ -151,7 +153,7 @@ constexpr char unescape(char ch) noexcept
     }
 }
 
-/// Copies the word that ends before the character just read, its escapes resolved.
+/// Copies the word that ends before the last read character, and resolves its escapes.
 void push_word(Conf& cf, const TokenState& t)
 {
     const ConfFile& f = *cf.conf_file;
@@ -168,7 +170,7 @@ void push_word(Conf& cf, const TokenState& t)
     cf.args.emplace_back(word, static_cast<std::size_t>(dst - word));
 }
 
-/// What a character ends, if it ends the directive or the block; nothing if it does not.
+/// How a character ends the directive or block; empty if it ends neither.
 using Ended = std::optional<Token>;
 
 Ended unexpected(Conf& cf, char ch)
@@ -177,7 +179,7 @@ Ended unexpected(Conf& cf, char ch)
     return Token::error;
 }
 
-/// Behind a closing quote: only white space, the end, or a parenthesis that closes.
+/// Handles a character after a closing quote: white space, the end of the directive, or ")".
 Ended after_quote(Conf& cf, TokenState& t, char ch)
 {
     if (ch == ';') {
@@ -194,7 +196,8 @@ Ended after_quote(Conf& cf, TokenState& t, char ch)
     return std::nullopt;
 }
 
-/// Between words: the end of the directive or block, a comment, or the first of a word.
+/// Handles a character between words: the end of the directive or block, a comment, or the first
+/// character of a word.
 Ended between_words(Conf& cf, TokenState& t, char ch)
 {
     t.start = cf.conf_file->pos - 1;
@@ -243,7 +246,7 @@ Ended between_words(Conf& cf, TokenState& t, char ch)
     return std::nullopt;
 }
 
-/// Within a word: another of its characters, or what ends it.
+/// Handles a character within a word: the word goes on, or ends.
 Ended in_word(Conf& cf, TokenState& t, char ch)
 {
     if (ch == '{' && t.variable) {
@@ -321,12 +324,12 @@ Token conf_read_token(Conf& cf)
     }
 }
 
-/// The flag of a command that takes so many arguments.
+/// The command flags by number of arguments.
 constexpr std::array<std::uint32_t, conf_max_args> argument_number = {
     conf_noargs, conf_take1, conf_take2, conf_take3, conf_take4, conf_take5, conf_take6, conf_take7,
 };
 
-/// `n` counts the directive's name.
+/// Checks the number of words, `n`, which includes the directive's name.
 bool argument_count_fits(const Command& cmd, std::size_t n) noexcept
 {
     if ((cmd.type & conf_any) != 0) {
@@ -344,7 +347,7 @@ bool argument_count_fits(const Command& cmd, std::size_t n) noexcept
     return n <= conf_max_args && (cmd.type & argument_number[n - 1]) != 0;
 }
 
-/// The directive must end as its command says, and have as many arguments.
+/// Checks that the directive ends as its command requires, and has an allowed number of arguments.
 Rc check_form(Conf& cf, const Command& cmd, Token last)
 {
     const std::string_view name = cf.args[0];
@@ -365,8 +368,9 @@ Rc check_form(Conf& cf, const Command& cmd, Token last)
     return Rc::ok;
 }
 
-/// What the command's function gets: the module's configuration; at the main level of a module
-/// that has none yet, such as events, the address where to put it.
+/// Returns what the command's function gets: the module's configuration, or for a main-level
+/// command of a module such as events, which has no configuration yet, the address where to store
+/// it.
 void* find_conf(const Conf& cf, const Module& module, const Command& cmd) noexcept
 {
     if ((cmd.type & direct_conf) != 0) {
@@ -403,7 +407,7 @@ Rc run_command(Conf& cf, const Module& module, const Command& cmd, Token last)
     return Rc::error;
 }
 
-/// Finds the command of the directive at hand and runs it.
+/// Finds the command of the current directive and runs it.
 ///
 /// nginx: ngx_conf_handler()
 Rc conf_handler(Conf& cf, Token last)
@@ -436,7 +440,7 @@ Rc conf_handler(Conf& cf, Token last)
 
 enum class ParseType { file, block, param };
 
-/// Whether what ended may end here.
+/// Checks that this kind of input may end with this token.
 Rc check_end(Conf& cf, ParseType type, Token rc)
 {
     if (rc == Token::block_done && type != ParseType::block) {
@@ -454,7 +458,7 @@ Rc check_end(Conf& cf, ParseType type, Token rc)
     return rc == Token::error ? Rc::error : Rc::ok;
 }
 
-/// Gives the directive to the block's own handler.
+/// Passes the directive to the block's own handler.
 Rc run_handler(Conf& cf, Token rc)
 {
     if (rc == Token::block_start) {
@@ -472,7 +476,8 @@ Rc run_handler(Conf& cf, Token rc)
     return Rc::error;
 }
 
-/// What a directive throws is an error at its place, as is memory that runs out.
+/// Reads directives up to the end of the input. An exception from a directive, std::bad_alloc
+/// included, becomes an error at its place.
 Rc parse_directives(Conf& cf, ParseType type) noexcept
 try {
     for (;;) {
@@ -492,7 +497,8 @@ try {
     return Rc::error;
 }
 
-/// Where to keep the file's text for -T; null without -T, and if the file was read before.
+/// Returns where to store the file's text for -T, or null without -T or if the file was read
+/// before.
 ///
 /// nginx: ngx_conf_add_dump()
 ConfDump* conf_add_dump(Cycle& cycle, std::string_view filename)
@@ -505,8 +511,10 @@ ConfDump* conf_add_dump(Cycle& cycle, std::string_view filename)
     return &dumps.emplace_back(ConfDump{std::string(filename), {}});
 }
 
-/// Differs from nginx: a FIFO is refused, for nginx waits for a writer, and reads it as an empty
-/// file in the end.
+/// Determines the file's size.
+///
+/// Differs from nginx: a FIFO is refused. nginx waits for a writer, and then reads it as an empty
+/// file.
 Rc measure_file(Conf& cf, ConfFile& file) noexcept
 {
     struct stat info {};
@@ -553,7 +561,7 @@ Rc parse_file(Conf& cf, std::string_view filename)
     return rc;
 }
 
-/// The files a pattern matches, in order.
+/// The files that match a pattern, in order.
 ///
 /// nginx: ngx_open_glob(), ngx_read_glob()
 class Glob {

@@ -14,7 +14,8 @@
 
 namespace ngx {
 
-/// A command's type: how many arguments (low byte), what kind of command, where it may stand.
+/// The type of a command: the number of arguments (low byte), the kind of command, the blocks that
+/// allow it.
 inline constexpr std::uint32_t conf_noargs = 0x00000001;
 inline constexpr std::uint32_t conf_take1 = 0x00000002;
 inline constexpr std::uint32_t conf_take2 = 0x00000004;
@@ -37,19 +38,19 @@ inline constexpr std::uint32_t direct_conf = 0x00010000;
 inline constexpr std::uint32_t main_conf = 0x01000000;
 inline constexpr std::uint32_t any_conf = 0xFF000000;
 
-/// The most words of a command whose arguments are counted, its name included.
+/// The largest number of words of a command whose arguments are counted, its name included.
 inline constexpr std::size_t conf_max_args = 8;
 
-/// The longest message of conf_log_error(), before the place is added.
+/// The longest message of conf_log_error(), without the place.
 inline constexpr std::size_t max_conf_errstr = 1024;
 
-/// What a directive's function answers: conf_ok; conf_error when it has logged the error itself;
-/// or a text, to which the parser adds the directive's name and the place.
+/// The result of a directive's function: conf_ok; conf_error if the function has logged the error;
+/// or a text, which the parser logs with the directive's name and place.
 inline constexpr const char* conf_ok = nullptr;
 inline constexpr char conf_error[] = "";
 
-/// A directive: its name, its type (above) and the function that takes it. `conf` says which
-/// level of the enclosing block's context the function gets: nginx's offset, as an index.
+/// A directive: its name, its type (above) and its function. `conf` is the level of the enclosing
+/// block's context whose configuration the function gets; nginx has an offset in its place.
 ///
 /// nginx: ngx_command_t
 struct Command {
@@ -58,19 +59,21 @@ struct Command {
     const char* (*set)(Conf& cf, const Command& cmd, void* conf);
     std::size_t conf = 0;
 
-    /// The value in a configuration that was read, as the directive would have it; empty if there
-    /// is none. For tools; may be null.
+    /// Formats the value in a configuration as the directive would have it; empty if the value is
+    /// not set. Used by tools; may be null.
     std::string (*show)(const void* conf) = nullptr;
 };
 
-/// What an events, stream or other block leaves in `conf_ctx`: for each of its levels an array
-/// of the configurations of the block's modules, by their ctx_index. An events block has one
-/// level; in stream, level 0 is the main one, level 1 the server's.
+/// The value that an events, stream or other block stores in `conf_ctx`: for each of its levels an
+/// array of the configurations of the block's modules, indexed by ctx_index. An events block has
+/// one level; a stream block has two: level 0 is main, level 1 is the server. The third level is
+/// not used; nginx's http has three. The cycle's pool owns all of it.
 struct BlockCtx {
     void** conf[3] = {};
 };
 
-/// A file that the process keeps open for writing, such as a log: one of its name in a cycle.
+/// A file that the process keeps open for writing, such as a log. A cycle has one OpenFile for each
+/// name, and owns it.
 ///
 /// nginx: ngx_open_file_t
 struct OpenFile {
@@ -80,7 +83,7 @@ struct OpenFile {
     void* data = nullptr;
 };
 
-/// A file's text as it was read, for -T.
+/// The text of a file, stored for -T.
 ///
 /// nginx: ngx_conf_dump_t
 struct ConfDump {
@@ -88,31 +91,31 @@ struct ConfDump {
     std::string buffer;
 };
 
-/// Where the parser stands: a file, a text with a name, or the -g option (both fd -1). The window
-/// [pos, last) of `buffer` is what was read and not yet parsed.
+/// The input of the parser and its position: a file, a named text, or the -g option (the latter two
+/// have fd -1). [pos, last) of `buffer` has been read and not yet parsed.
 ///
 /// nginx: ngx_conf_file_t
 struct ConfFile {
     int fd = invalid_file;
     std::string_view name{};
-    off_t offset = 0;  // of the next read
+    off_t offset = 0;  // where the next read begins
     off_t size = 0;
     std::size_t line = 1;
     std::string buffer{};
     std::size_t pos = 0;
     std::size_t last = 0;
-    std::size_t base = 0;        // of the buffer, in the file
-    std::size_t line_start = 0;  // in the file
+    std::size_t base = 0;        // offset of the buffer in the file
+    std::size_t line_start = 0;  // offset of the line in the file
     ConfDump* dump = nullptr;
 };
 
-/// In place of the directives of a block, for blocks such as http's `types`.
+/// Handles the lines of a block in place of directives, for blocks such as http's `types`.
 ///
 /// nginx: ngx_conf_handler_pt
 using ConfHandler = const char* (*)(Conf& cf, void* conf);
 
-/// The state of a parse. `args` are the words of the directive at hand, its name first; each
-/// ends in a zero byte, and they live as long as the cycle.
+/// The state of a parse. `args` holds the words of the current directive, its name first. Each word
+/// ends in a zero byte and lives as long as the cycle. A Conf owns nothing but the vector of words.
 ///
 /// nginx: ngx_conf_t
 struct Conf {
@@ -126,12 +129,12 @@ struct Conf {
     std::uint32_t cmd_type = main_conf;
     ConfHandler handler = nullptr;
     void* handler_conf = nullptr;
-    std::size_t line = 0;    // where the directive at hand begins, from 1
+    std::size_t line = 0;    // where the current directive begins, from 1
     std::size_t column = 0;  // in bytes, from 1
 };
 
-/// Is told of each file before it is read, and of each directive before its function is called,
-/// and after. For tools.
+/// Functions that are called before each file is read, and before and after each directive's
+/// function. Used by tools.
 struct ConfObserver {
     void (*file)(std::string_view name, void* data);
     void (*begin)(const Conf& cf, const Module& module, const Command& cmd, void* data);
@@ -139,39 +142,41 @@ struct ConfObserver {
     void* data;
 };
 
-/// Null if nobody wants to know.
+/// Null if there is no observer.
 extern const ConfObserver* conf_observer;
 
 extern Module conf_module;
 
-/// Parses the directives of the -g option, if there was one.
+/// Parses the directives of the -g option, if there are any. Returns conf_ok, or conf_error after
+/// logging.
 ///
 /// nginx: ngx_conf_param()
 const char* conf_param(Conf& cf);
 
-/// Parses a file; or without a name, what `cf.conf_file` holds: the rest of a block up to its
-/// "}", or the -g option. Every error has been logged when conf_error comes back.
+/// Parses a file, or without a name what `cf.conf_file` holds: the rest of a block up to its "}",
+/// or the -g option. Returns conf_ok, or conf_error after logging.
 ///
 /// nginx: ngx_conf_parse()
 const char* conf_parse(Conf& cf, std::optional<std::string_view> filename = std::nullopt);
 
-/// Parses a text as if a file of that name held it. `name`, which must not be empty and has to live
-/// as long as the cycle, is the place in messages.
+/// Parses a text as if it were in a file of that name. `name` stands for the file in messages; it
+/// must not be empty, and must live as long as the cycle.
 const char* conf_parse_text(Conf& cf, std::string_view name, std::string_view text);
 
-/// `include FILE|GLOB;`. A glob that matches nothing is no error, a missing file is.
+/// The directive `include FILE|GLOB;`. A glob without a match is not an error, a missing file is.
 ///
 /// nginx: ngx_conf_include()
 const char* conf_include(Conf& cf, const Command& cmd, void* conf);
 
-/// The path itself if it is absolute, else put behind the prefix, or behind the directory of the
-/// configuration file. Ends in a zero byte and lives as long as the cycle.
+/// Returns an absolute path as it is, and others with the prefix in front, or with the directory of
+/// the configuration file if `conf_prefix` is true. The result ends in a zero byte and lives as
+/// long as the cycle.
 ///
 /// nginx: ngx_conf_full_name()
 std::string_view conf_full_name(Cycle& cycle, std::string_view name, bool conf_prefix);
 
-/// The cycle's file of this name, added to it if it is new; an empty name means stderr. It is
-/// opened when the configuration has been read.
+/// Returns the cycle's file of this name, and adds it if necessary. An empty name means stderr. The
+/// cycle owns the file, and opens it after the configuration has been read.
 ///
 /// nginx: ngx_conf_open_file()
 OpenFile* conf_open_file(Cycle& cycle, std::string_view name);
@@ -180,7 +185,7 @@ OpenFile* conf_open_file(Cycle& cycle, std::string_view name);
 void conf_log_error_core(unsigned level, Conf& cf, Err err, fmt::string_view format,
                          fmt::format_args args) noexcept;
 
-/// Logs a message with the place in the configuration behind it.
+/// Logs a message with the place in the configuration appended.
 ///
 /// nginx: ngx_conf_log_error()
 template <typename... Args>
@@ -190,7 +195,7 @@ void conf_log_error(unsigned level, Conf& cf, Err err, fmt::format_string<Args..
     conf_log_error_core(level, cf, err, format, fmt::make_format_args(args...));
 }
 
-/// The configuration of a core module. T names its module in `T::module`.
+/// Returns the configuration of a core module. `T::module` names its module.
 ///
 /// nginx: ngx_get_conf()
 template <typename T>
@@ -199,7 +204,7 @@ T* get_conf(void* const* conf_ctx) noexcept
     return static_cast<T*>(conf_ctx[T::module->index]);
 }
 
-/// Gives an unset value its default.
+/// Sets an unset value to its default.
 ///
 /// nginx: ngx_conf_init_value()
 template <typename T, typename Default>
@@ -210,7 +215,7 @@ void conf_init_value(std::optional<T>& value, const Default& fallback)
     }
 }
 
-/// Gives a server's unset value that of the level above, or else the default.
+/// Sets an unset value to that of the level above, or to the default if that is unset, too.
 ///
 /// nginx: ngx_conf_merge_value()
 template <typename T, typename Default>

@@ -17,8 +17,8 @@ namespace ngx {
 
 namespace {
 
-/// Directives of nginx that ngxx does not have: those of its core and stream modules, and the
-/// common ones of HTTP. An entry that ends in * stands for every name that begins like it.
+/// nginx's directives that ngxx does not have: those of nginx's core and stream modules, and the
+/// common ones of HTTP. An entry that ends in * matches every name with that prefix.
 constexpr std::array<std::string_view, 77> absent = {
     "access_log",
     "add_header",
@@ -107,11 +107,11 @@ bool is_absent(std::string_view name) noexcept
     });
 }
 
-/// How many letters have to be put in, taken out or changed to make one word of the other; their
-/// case does not matter.
+/// Returns the edit distance: how many letters to insert, delete or change to turn one word into
+/// the other. Ignores case.
 std::size_t distance(std::string_view a, std::string_view b)
 {
-    std::vector<std::size_t> row(b.size() + 1);  // from the letters of a so far to each start of b
+    std::vector<std::size_t> row(b.size() + 1);  // distances of a's letters so far to prefixes of b
     std::iota(row.begin(), row.end(), std::size_t{0});
     for (std::size_t i = 0; i < a.size(); i++) {
         std::size_t before = std::exchange(row[0], i + 1);
@@ -124,7 +124,8 @@ std::size_t distance(std::string_view a, std::string_view b)
     return row.back();
 }
 
-/// Whether the one may be meant where the other was typed. The first letter is seldom wrong.
+/// Tells whether `typed` may be a misspelling of `name`. The first letter must match, as it is
+/// seldom wrong.
 bool is_near(std::string_view typed, std::string_view name)
 {
     const std::size_t allowed = typed.size() < 5 ? 1 : 2;
@@ -132,7 +133,8 @@ bool is_near(std::string_view typed, std::string_view name)
            distance(typed, name) <= allowed;
 }
 
-/// The nearest directive of those that may stand where the parser is; empty if none is near.
+/// Returns the most similar directive among those that are allowed in this block; empty if none is
+/// similar.
 std::string_view nearest(const Conf& cf, std::string_view typed)
 {
     std::string_view found;

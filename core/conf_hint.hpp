@@ -7,12 +7,12 @@
 
 namespace ngx {
 
-/// What helps with a directive that is unknown where the parser is: " (did you mean listen?)" if
-/// one of nearly that name may stand there, " (nginx has it, ngxx has not)" if it is one of
-/// nginx's, or nothing.
+/// Returns a hint for a directive that is unknown in this block: " (did you mean listen?)" if a
+/// similar name is allowed there, " (nginx has it, ngxx has not)" if nginx has it, or an empty
+/// text.
 ///
-/// Differs from nginx: the log line of an unknown directive ends before it. It costs the time to
-/// compare the name with all that are known, once, as the reading ends there.
+/// Differs from nginx: nginx's log line of an unknown directive has no hint. It costs the time to
+/// compare the name with all known ones, once, as parsing ends there.
 std::string conf_hint(const Conf& cf, std::string_view name);
 
 }  // namespace ngx

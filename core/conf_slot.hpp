@@ -12,15 +12,15 @@
 #include "core/parse.hpp"
 #include "core/string.hpp"
 
-/// The directive functions for plain values: `.set = conf_set_num_slot<&EpollConf::events>`.
-/// Where nginx has an offset and a cast, here stands a pointer to a member: a slot for a value of
-/// another type does not compile. Unset is an empty optional, and a value set twice "is
+/// The directive functions for plain values: `.set = conf_set_num_slot<&EpollConf::events>`. They
+/// take a pointer to a member where nginx has an offset and a cast, so that a member of the wrong
+/// type does not compile. An unset value is an empty optional; a second value is an error, "is
 /// duplicate".
 ///
 /// A second template argument may point to a post check: a ConfNumBounds or a ConfDeprecated.
 namespace ngx {
 
-/// The range of a number; no `high` means no upper bound.
+/// The range of a number. Without `high` there is no upper bound.
 ///
 /// nginx: ngx_conf_num_bounds_t
 struct ConfNumBounds {
@@ -34,7 +34,7 @@ struct ConfDeprecated {
     std::string_view new_name;
 };
 
-/// A word and the value that it stands for.
+/// A word and the value that it represents.
 ///
 /// nginx: ngx_conf_enum_t
 template <typename T>
@@ -55,7 +55,7 @@ struct Keyval {
     std::string_view value;
 };
 
-/// So many buffers of such a size.
+/// A number of buffers and their size in bytes.
 ///
 /// nginx: ngx_bufs_t
 struct Bufs {
@@ -63,25 +63,25 @@ struct Bufs {
     std::size_t size;
 };
 
-/// A number of seconds, so that no slot takes it for another number.
+/// A number of seconds; a type of its own, so that it is not mixed up with other numbers.
 struct Seconds {
     std::int64_t count;
 };
 
-/// Warns that the directive has a new name.
+/// Warns that the directive is deprecated, and names the new one.
 ///
 /// nginx: ngx_conf_deprecated()
 const char* conf_deprecated(Conf& cf, const ConfDeprecated& post);
 
-/// Refuses a number outside of its bounds.
+/// Returns conf_ok if the number is within its bounds, else conf_error after logging.
 ///
 /// nginx: ngx_conf_check_num_bounds()
 const char* conf_check_num_bounds(Conf& cf, const ConfNumBounds& bounds, std::int64_t value);
 
-/// "on" or "off", in any case of letters. Logs the error of anything else.
+/// Parses "on" or "off", ignoring case. Returns an empty value after logging for any other word.
 std::optional<bool> conf_parse_flag(Conf& cf);
 
-/// Logs `invalid value "..."` for the word at `arg`; answers conf_error.
+/// Logs `invalid value "..."` for the word at `arg`, and returns conf_error.
 const char* conf_invalid_value(Conf& cf, std::size_t arg = 1);
 
 namespace slot {
@@ -98,7 +98,7 @@ struct MemberOf<T C::*> {
 template <auto Member>
 using Type = typename MemberOf<decltype(Member)>::Type;
 
-/// The only place where a configuration's type is taken from a void pointer.
+/// The only place that casts a void pointer to a configuration's type.
 template <auto Member>
 Type<Member>& field(void* conf) noexcept
 {
@@ -119,7 +119,8 @@ const char* post(Conf& cf, [[maybe_unused]] const T& value)
     }
 }
 
-/// What all slots of one value have in common: the duplicate, the bad value, the post check.
+/// Sets a value; shared by all slots of one value. Refuses a duplicate, reports a bad value with
+/// `complaint`, runs the post check.
 template <auto Member, typename T, auto Post, typename Parsed>
 const char* set(Conf& cf, void* conf, const Parsed& parsed, const char* complaint)
 {
@@ -147,7 +148,6 @@ inline std::string show(std::int64_t value)
     return std::to_string(value);
 }
 
-/// A time.
 inline std::string show(Msec value)
 {
     return std::to_string(value) + "ms";
@@ -160,7 +160,7 @@ inline std::string show(std::string_view value)
 
 }  // namespace slot
 
-/// `.show = conf_show_slot<&EpollConf::events>`: the value of a slot.
+/// Formats the value of a slot: `.show = conf_show_slot<&EpollConf::events>`.
 template <auto Member>
 std::string conf_show_slot(const void* conf)
 {
@@ -240,7 +240,7 @@ const char* conf_set_bufs_slot(Conf& cf, const Command&, void* conf)
     return slot::set<Member, Bufs, nullptr>(cf, conf, parsed, "invalid value");
 }
 
-/// Each time the directive stands, one more string.
+/// Appends one string each time the directive occurs.
 ///
 /// nginx: ngx_conf_set_str_array_slot()
 template <auto Member>
@@ -251,7 +251,7 @@ const char* conf_set_str_array_slot(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// Each time the directive stands, one more pair.
+/// Appends one pair each time the directive occurs.
 ///
 /// nginx: ngx_conf_set_keyval_slot()
 template <auto Member>
@@ -262,7 +262,7 @@ const char* conf_set_keyval_slot(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// One word out of `Table`, an array of ConfEnum, in any case of letters.
+/// Sets the value of a word in `Table`, an array of ConfEnum. Ignores case.
 ///
 /// nginx: ngx_conf_set_enum_slot()
 template <auto Member, const auto& Table>
@@ -281,7 +281,7 @@ const char* conf_set_enum_slot(Conf& cf, const Command&, void* conf)
     return conf_invalid_value(cf);
 }
 
-/// Any words out of `Table`, an array of ConfBitmask; unset is 0.
+/// Sets the bits of the words in `Table`, an array of ConfBitmask. Unset is 0.
 ///
 /// nginx: ngx_conf_set_bitmask_slot()
 template <auto Member, const auto& Table>

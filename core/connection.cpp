@@ -27,7 +27,7 @@ namespace ngx {
 
 namespace {
 
-/// A listener that cannot be closed is logged by its address.
+/// Closes a listener's socket, and logs a failure with the listener's address.
 void close_logged(int s, const Listening& ls, Log* log) noexcept
 {
     if (::close(s) == -1) {
@@ -35,7 +35,7 @@ void close_logged(int s, const Listening& ls, Log* log) noexcept
     }
 }
 
-/// Sets an option of a listener that is being opened; a failure is fatal.
+/// Sets an option of a listener that is being opened. A failure is an error.
 Rc set_option(int s, int level, int name, int value, std::string_view text, const Listening& ls,
               Log* log) noexcept
 {
@@ -46,10 +46,10 @@ Rc set_option(int s, int level, int name, int value, std::string_view text, cons
     return Rc::ok;
 }
 
-/// Everything between socket() and bind().
+/// Does everything between socket() and bind().
 Rc prepare_listening_socket(int s, const Listening& ls, Log* log) noexcept
 {
-    // A datagram socket under -t would share the port with the server that is tested.
+    // Under -t, SO_REUSEADDR would let a datagram socket share the port with the server under test.
     if ((ls.type != SOCK_DGRAM || !test_config) &&
         set_option(s, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", ls, log) != Rc::ok) {
         return Rc::error;
@@ -72,8 +72,8 @@ Rc prepare_listening_socket(int s, const Listening& ls, Log* log) noexcept
     return Rc::ok;
 }
 
-/// An address in use may be free in a moment: declined, so that it is tried again. Under -t it
-/// is the server's that is tested, and no error.
+/// Returns declined for an address in use: it may become free, so it is tried again. Under -t the
+/// running server may hold the address, which is not an error.
 Rc bind_failed(Err err) noexcept
 {
     return err == EADDRINUSE ? Rc::declined : Rc::error;
@@ -92,7 +92,7 @@ void share_unix_socket(const Listening& ls, Log* log) noexcept
     }
 }
 
-/// Whether a socket of this type that would connect is refused.
+/// Tells whether the socket at the address refuses a connection of this type.
 bool refuses(const Listening& ls, int type) noexcept
 {
     const int s = ::socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -104,9 +104,9 @@ bool refuses(const Listening& ls, int type) noexcept
     return refused;
 }
 
-/// Whether the address is the file of a unix socket that is gone, left behind by a server that was
-/// killed. A socket that does not listen, or not yet, refuses its own type, too; but to another
-/// type each that lives has another answer, EPROTOTYPE. So two types are tried.
+/// Tells whether the address is the file of a unix socket that no process has open any more. A live
+/// socket that does not listen also refuses a connection of its own type, but answers another type
+/// with EPROTOTYPE, so two types are tried.
 bool is_stale_unix_socket(const Listening& ls) noexcept
 {
     struct stat info {};
@@ -117,9 +117,12 @@ bool is_stale_unix_socket(const Listening& ls) noexcept
     return refuses(ls, SOCK_DGRAM) && refuses(ls, SOCK_SEQPACKET);
 }
 
+/// Binds the socket.
+///
 /// Differs from nginx: the file of a unix socket whose server is gone is removed, with a warning;
-/// with nginx it has to be removed by hand before the server starts again. It costs the socket of
-/// another machine whose files this one sees, for the kernel of this one does not know it.
+/// with nginx an administrator has to remove it before the server starts again. It costs the socket
+/// of another machine whose file system this one shares, as this machine's kernel does not know
+/// that socket.
 int bind_socket(int s, const Listening& ls, Log* log) noexcept
 {
     const int rc = ::bind(s, &ls.sockaddr.any, ls.socklen);
@@ -163,7 +166,7 @@ Rc bind_and_listen(int s, Listening& ls, Log* log) noexcept
     return Rc::ok;
 }
 
-/// ok, declined when the address is in use, or error.
+/// Returns ok, declined if the address is in use, or error.
 Rc open_listening_socket(Listening& ls, Log* log) noexcept
 {
     const int s = ::socket(ls.sockaddr.any.sa_family, ls.type, ls.protocol);
@@ -185,7 +188,7 @@ Rc open_listening_socket(Listening& ls, Log* log) noexcept
     return Rc::ok;
 }
 
-/// One socket cannot become one of many with the same port unless it says so first.
+/// SO_REUSEPORT must be set on the existing socket before others can bind to its port.
 void add_reuseport(Listening& ls, Log* log) noexcept
 {
     const int on = 1;
@@ -196,7 +199,7 @@ void add_reuseport(Listening& ls, Log* log) noexcept
     ls.add_reuseport = 0;
 }
 
-/// Opens what is not open; declined when some address was in use.
+/// Opens the listeners that are not open. Returns declined if an address was in use.
 Rc try_listening_sockets(Cycle& cycle) noexcept
 {
     bool in_use = false;
@@ -220,7 +223,7 @@ Rc try_listening_sockets(Cycle& cycle) noexcept
     return in_use ? Rc::declined : Rc::ok;
 }
 
-/// Sets an option of an open listener; a failure is only logged.
+/// Sets an option of an open listener. A failure is logged and ignored.
 void configure_option(const Listening& ls, int level, int name, int value, std::string_view text,
                       Log* log) noexcept
 {
@@ -230,7 +233,7 @@ void configure_option(const Listening& ls, int level, int name, int value, std::
     }
 }
 
-/// A datagram to a wildcard socket has to bring the address that it was sent to.
+/// Requests the destination address of each datagram to a wildcard socket.
 void configure_local_address(const Listening& ls, Log* log) noexcept
 {
     const int family = ls.sockaddr.any.sa_family;
@@ -262,13 +265,13 @@ void configure_listening_socket(Listening& ls, Log* log) noexcept
     set(ls.keepcnt != 0, IPPROTO_TCP, TCP_KEEPCNT, ls.keepcnt, "TCP_KEEPCNT");
     set(ls.fastopen != -1, IPPROTO_TCP, TCP_FASTOPEN, ls.fastopen, "TCP_FASTOPEN");
 
-    // A second listen() is how a backlog is changed.
+    // A second listen() changes the backlog.
     if (ls.listen && ::listen(ls.fd, ls.backlog) == -1) {
         log_error(log_alert, log, errno, "listen() to {}, backlog {} failed, ignored", ls.addr_text,
                   ls.backlog);
     }
 
-    // How long a connection has waited without data cannot be known: one second it is.
+    // TCP_DEFER_ACCEPT takes a timeout: 1 s, as nginx.
     set(ls.add_deferred || ls.delete_deferred, IPPROTO_TCP, TCP_DEFER_ACCEPT, ls.add_deferred,
         "TCP_DEFER_ACCEPT");
     configure_local_address(ls, log);
@@ -296,7 +299,7 @@ void reset_event(Event& ev, Connection& c, bool instance) noexcept
     ev.data = &c;
 }
 
-/// Takes a connection out of the poller, which may leave that to the close of its descriptor.
+/// Removes a connection from the poller, which may leave that to the close of the descriptor.
 void stop_watching(Connection& c) noexcept
 {
     if (event_actions.del_conn) {
@@ -311,7 +314,7 @@ void stop_watching(Connection& c) noexcept
     }
 }
 
-/// No timer and no queue may hold an event of a slot that is free.
+/// Removes an event from the timers and the posted queue; a free slot must be in neither.
 void unlink_event(Event& ev) noexcept
 {
     if (ev.timer_set()) {
@@ -337,7 +340,8 @@ unsigned close_error_level(Err err, ConnectionError log_error) noexcept
     }
 }
 
-/// The peer's doing, or the network's: nothing that an administrator could mend here.
+/// Tells whether the peer or the network caused the error, so that the administrator cannot mend
+/// it.
 bool is_peer_error(Err err) noexcept
 {
     switch (err) {
@@ -361,20 +365,21 @@ bool is_peer_error(Err err) noexcept
 
 namespace {
 
-/// The file of a unix socket is deleted by the last server that listens on it.
+/// Tells whether this server deletes the file of the unix socket when it stops listening.
 bool owns_unix_socket(const Listening& ls) noexcept
 {
     return ls.sockaddr.any.sa_family == AF_UNIX && owns_socket(ls);
 }
 
-/// What the socket is bound to, and that as text.
+/// Reads the address that the socket is bound to, and formats it.
 Rc inherit_address(Cycle& cycle, Listening& ls)
 {
     ls.socklen = sizeof(ls.sockaddr);
     if (::getsockname(ls.fd, &ls.sockaddr.any, &ls.socklen) == -1) {
         log_error(log_crit, cycle.log, errno, "getsockname() of the inherited socket #{} failed",
                   ls.fd);
-        // Differs from nginx: what is no socket is not closed. It may be a log of this process.
+        // Differs from nginx: a descriptor that is not a socket is not closed. It may be a log of
+        // this process.
         if (errno == ENOTSOCK) {
             ls.fd = invalid_socket;
         }
@@ -399,7 +404,7 @@ Rc inherit_address(Cycle& cycle, Listening& ls)
     return Rc::ok;
 }
 
-/// Reads an option of an inherited socket; `unknown`, after a log line, if that fails.
+/// Reads an option of an inherited socket. Logs a failure and returns `unknown`.
 int inherited_option(const Listening& ls, int level, int name, std::string_view text,
                      std::string_view consequence, int unknown, unsigned log_level, Log* log)
 {
@@ -433,7 +438,7 @@ Rc inherit_socket(Cycle& cycle, Listening& ls)
 
     if (ls.type == SOCK_STREAM) {
         ls.protocol = option(SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL", 0);
-        ls.protocol = ls.protocol == IPPROTO_TCP ? 0 : ls.protocol;  // as `listen` leaves it
+        ls.protocol = ls.protocol == IPPROTO_TCP ? 0 : ls.protocol;  // the value that `listen` sets
     }
     if (ls.type == SOCK_STREAM && ls.sockaddr.any.sa_family != AF_UNIX) {
         ls.fastopen = option(IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", -1);
@@ -472,7 +477,7 @@ Rc clone_listening(Cycle& cycle, const Listening& ls)
     if (!ls.reuseport || ls.worker != 0) {
         return Rc::ok;
     }
-    const Listening first = ls;  // the vector may move
+    const Listening first = ls;  // a copy, as the vector may reallocate
     const auto n = static_cast<std::size_t>(*get_conf<CoreConf>(cycle.conf_ctx)->worker_processes);
     for (std::size_t i = 1; i < n; i++) {
         cycle.listening.push_back(first);
@@ -509,7 +514,7 @@ Rc open_listening_sockets(Cycle& cycle)
 void configure_listening_sockets(Cycle& cycle)
 {
     for (Listening& ls : cycle.listening) {
-        // What its log handler says of it is the listener's own.
+        // The log's handler and its data stay the listener's own.
         const LogHandler handler = ls.log.handler;
         ls.log = *ls.logp;
         ls.log.handler = handler;
@@ -548,7 +553,7 @@ void detach_listening(Listening& ls) noexcept
         return;
     }
 
-    // Without close_event: the socket may live on in another process, or in the next cycle, and
+    // Without close_event: the socket may stay open in another process or in the next cycle, and
     // epoll would go on reporting it.
     if (c->read->active) {
         (void)event_actions.del(*c->read, read_event, 0);
@@ -603,7 +608,8 @@ void free_connection(Connection& c) noexcept
 {
     Cycle& cycle = *ngx_cycle;
 
-    // A slot of an old cycle is of no more use; that cycle goes when all of its slots are free.
+    // A slot of an old cycle is not used again. An old cycle is destroyed when all its slots are
+    // free.
     if (belongs_to(c, cycle)) {
         c.data = cycle.free_connections;
         cycle.free_connections = &c;
@@ -664,7 +670,7 @@ void drain_connections(Cycle& cycle) noexcept
         return;
     }
 
-    // Said once a second, however many are drained.
+    // The warning is logged at most once a second.
     if (std::exchange(cycle.connections_reuse_time, time()) != time()) {
         log_error(log_warn, cycle.log, 0,
                   "{} worker_connections are not enough, reusing connections", cycle.connection_n);
@@ -679,7 +685,7 @@ void drain_connections(Cycle& cycle) noexcept
         c->read->handler(*c->read);
     }
 
-    // A connection that only began to close, to wait for its peer, is asked again.
+    // A connection that did not close at once, such as one that waits for its peer, is asked again.
     if (cycle.free_connection_n == 0 && c && c->reusable) {
         log_debug(log_debug_core, c->log, 0, "reusing connection again");
         c->close = 1;

@@ -7,16 +7,17 @@
 
 #include "auto_config.hpp"
 
-/// The types that every folder shares. The name of each is nginx's, less the prefix.
+/// The types that every folder shares. Their names are nginx's, less the prefix, where nginx has
+/// such a type.
 namespace ngx {
 
-/// What nearly every function of nginx's returns. `again` asks for another call when the
-/// descriptor is ready, `declined` means "not mine", `done` that somebody else goes on.
+/// The result of most of nginx's functions. `again`: call again when the descriptor is ready.
+/// `declined`: the function did not handle it. `done`: another function continues the work.
 enum class [[nodiscard]] Rc : int{
     ok = 0, error = -1, again = -2, busy = -3, done = -4, declined = -5, abort = -6,
 };
 
-/// recv, send and their relatives return a count of bytes, or one of these two.
+/// recv, send and similar functions return a number of bytes or one of these two.
 inline constexpr ssize_t io_error = static_cast<ssize_t>(Rc::error);
 inline constexpr ssize_t io_again = static_cast<ssize_t>(Rc::again);
 

@@ -38,7 +38,7 @@ constexpr Msec clean_interval = 30'000;
 struct {
     Event cleaner_event{};
     Event shutdown_event{};
-    Connection dumb{};  // for the timers' debug lines: its descriptor is -1
+    Connection dumb{};  // for the debug lines of the timers; its descriptor is -1
 } state;
 
 /// The context of a core module.
@@ -47,7 +47,7 @@ const CoreModule& core_ctx(const Module& module) noexcept
     return *static_cast<const CoreModule*>(module.ctx);
 }
 
-/// A cycle that starts where the old one started.
+/// Copies the paths and the command line's settings from the old cycle.
 void clone_cycle(Cycle& cycle, const Cycle& old_cycle)
 {
     cycle.conf_prefix = old_cycle.conf_prefix;
@@ -89,7 +89,7 @@ Rc create_confs(Cycle& cycle)
     return Rc::ok;
 }
 
-/// The configuration itself: the file, or the text in its place.
+/// Parses the configuration: the file, or the text that replaces it.
 const char* parse_main(Conf& conf, const Cycle& cycle)
 {
     if (!cycle.conf_text) {
@@ -131,8 +131,8 @@ Rc init_confs(Cycle& cycle)
     return Rc::ok;
 }
 
-/// The first process writes its pid file when it is what it will be; a reload only if the name
-/// has changed.
+/// Rewrites the pid file in a reload that changes its name. At the start it is written later, after
+/// daemon(), and not here.
 Rc update_pidfile(Cycle& cycle)
 {
     const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
@@ -168,7 +168,7 @@ Rc open_files(Cycle& cycle)
     return Rc::ok;
 }
 
-/// Whether a zone goes on in the memory that one of the cycle before has.
+/// Tells whether a zone continues in the memory of a zone of the cycle before.
 bool same_memory(const ShmZone& zone, const ShmZone& old) noexcept
 {
     return zone.shm.name == old.shm.name && zone.tag == old.tag && zone.shm.size == old.shm.size &&
@@ -222,7 +222,7 @@ bool has_memory(const Cycle& cycle, const void* addr) noexcept
                                [=](const ShmZone& zone) { return zone.shm.addr == addr; });
 }
 
-/// Frees the memory of a cycle, but for what `is_used(address)` by those that go on.
+/// Frees the shared memory of a cycle, except the addresses for which `is_used(address)` is true.
 template <typename IsUsed>
 void free_shared_memory(Cycle& cycle, IsUsed is_used)
 {
@@ -252,7 +252,7 @@ bool same_socket(const Listening& a, const Listening& b) noexcept
            cmp_sockaddr(&a.sockaddr.any, a.socklen, &b.sockaddr.any, b.socklen, true) == Rc::ok;
 }
 
-/// Takes over an open socket from the old cycle, noting what has to change about it.
+/// Takes over an open socket from the old cycle, and records which of its options change.
 void inherit_listening(Listening& nls, Listening& ls) noexcept
 {
     nls.fd = ls.fd;
@@ -301,7 +301,7 @@ void delete_unix_socket(const Listening& ls, Log* log)
     }
 }
 
-/// The new cycle stands: what only the old one listened on is closed.
+/// Closes the sockets on which only the old cycle listened.
 void close_old_listening_sockets(Cycle& cycle)
 {
     for (Listening& ls : cycle.old_cycle->listening) {
@@ -327,7 +327,7 @@ bool has_connections(const Cycle& cycle) noexcept
 
 void free_finished_cycles() noexcept
 {
-    // What a cycle shares with one before it, it shares with those between the two.
+    // Memory that a cycle shares with an earlier one is also that of all cycles between the two.
     const auto is_used = [](const void* addr) {
         return has_memory(*ngx_cycle, addr) ||
                std::ranges::any_of(old_cycles, [=](Cycle* c) { return has_memory(*c, addr); });
@@ -360,16 +360,16 @@ void clean_old_cycles(Event& ev) noexcept
     }
 }
 
-/// Without a master, connections of the old cycle go on: the cycle has to wait for them, and with
-/// it the memory that only it uses.
+/// Keeps the old cycle, with the memory that only it uses, until its connections are closed.
+/// Without a master they go on in this process.
 ///
-/// Differs from nginx: the old cycle's logs stay open until then, too, as its connections log
-/// to them; nginx closes them here, and what gets their descriptors next receives the lines. So
-/// that many reloads do not hold many logs open, each reload frees what it can, too.
+/// Differs from nginx: the old cycle's logs stay open until then, too, as its connections log to
+/// them; nginx closes them here, and the lines go to the next file that gets their descriptors. So
+/// that many reloads do not hold many logs open, each reload also frees finished cycles.
 void retire_cycle(Cycle& cycle) noexcept
 {
     free_finished_cycles();
-    old_cycles.push_back(cycle.old_cycle);  // prepare_cycle() has made room
+    old_cycles.push_back(cycle.old_cycle);  // prepare_cycle() has reserved the space
 
     Event& ev = state.cleaner_event;
     ev.handler = clean_old_cycles;
@@ -381,7 +381,7 @@ void retire_cycle(Cycle& cycle) noexcept
     }
 }
 
-/// Gives back what a cycle that failed has opened.
+/// Releases what a failed cycle has opened.
 Cycle* roll_back(Cycle* cycle, Log* log) noexcept
 {
     cycle->log = log;
@@ -398,7 +398,8 @@ Cycle* roll_back(Cycle* cycle, Log* log) noexcept
     return nullptr;
 }
 
-/// Opens what the configuration names. Afterwards the cycle has its own log.
+/// Opens the files, zones and sockets that the configuration names, and switches the cycle to its
+/// own log.
 Rc open_cycle(Cycle& cycle)
 {
     if (update_pidfile(cycle) != Rc::ok || log_open_default(cycle) != Rc::ok ||
@@ -426,7 +427,7 @@ Rc read_conf(Cycle& cycle)
     return init_confs(cycle);
 }
 
-/// Everything that can be undone.
+/// Performs all steps that roll_back() can undo.
 Rc prepare_cycle(Cycle& cycle)
 {
     if (read_conf(cycle) != Rc::ok) {
@@ -441,10 +442,10 @@ Rc prepare_cycle(Cycle& cycle)
 
 /// Calls init_module of every module.
 ///
-/// Differs from nginx: at a reload an error leaves the old cycle, as any other does; nginx's master
-/// exits there, and its workers go on without one. What the modules keep outside of their
-/// configuration may be the new cycle's by then, so that the old one calls its hooks once more. A
-/// hook that throws has failed.
+/// Differs from nginx: an error at a reload keeps the old cycle, as any other error does; nginx's
+/// master exits, and its workers continue without a master. State that modules keep outside of
+/// their configuration may already belong to the new cycle, so the old cycle's hooks are called
+/// once more. A hook that throws has failed.
 Rc start_modules(Cycle& cycle)
 {
     const auto init = [](Cycle& c) { return no_throw(c.log, [&] { return init_modules(c); }); };
@@ -460,7 +461,7 @@ Rc start_modules(Cycle& cycle)
     return Rc::error;
 }
 
-/// The new cycle is the one that counts: there is no way back.
+/// Makes the new cycle the current one and releases the old one. It cannot be undone.
 void commit_cycle(Cycle& cycle) noexcept
 {
     Cycle& old = *cycle.old_cycle;
@@ -529,7 +530,7 @@ void destroy_cycle_pools(Cycle* c)
 namespace {
 
 /// Differs from nginx: the message says how to set another file, which a user who is not root needs
-/// where only root may write the default one. It costs a longer message.
+/// if only root may write the default one. It costs a longer message.
 std::string_view pid_hint(int err) noexcept
 {
     const bool is_bad_path = err == EACCES || err == ENOENT || err == EROFS;
@@ -567,7 +568,7 @@ Rc create_pidfile(std::string_view name, Log* log)
 
 void delete_pidfile(const Cycle& c)
 {
-    // The file of that name is the new binary's, if there is one.
+    // While a new binary runs, the file of the first name is its own.
     const CoreConf& ccf = *get_conf<CoreConf>(c.conf_ctx);
     const std::string_view name = new_binary != 0 ? std::string_view(ccf.oldpid) : *ccf.pid;
     if (::unlink(name.data()) == -1) {
@@ -642,7 +643,7 @@ int signal_process(Cycle& c, std::string_view sig)
 
 namespace {
 
-/// A log that workers of another user write to must be theirs.
+/// Makes the user of the workers the owner of a log file.
 Rc change_owner(const OpenFile& file, uid_t user, Log* log)
 {
     struct stat info {};
@@ -713,7 +714,7 @@ void reopen_files(Cycle& c, uid_t user)
         if (file.name.empty()) {
             continue;
         }
-        (void)no_throw(c.log, [&] {  // as the file's flush() may do
+        (void)no_throw(c.log, [&] {  // the file's flush() may throw
             reopen_file(file, user, c.log);
             return Rc::ok;
         });

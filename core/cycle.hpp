@@ -19,25 +19,27 @@
 
 namespace ngx {
 
-/// Memory by a name that all workers share. A reload finds it as it was if the name, the size and
-/// the tag are the same.
+/// Named memory that all workers share. A reload keeps its contents if the name, the size and the
+/// tag stay the same. The cycle owns the zone; the owner of the tag synchronizes access to the
+/// memory.
 ///
 /// nginx: ngx_shm_zone_t
 struct ShmZone {
-    void* data = nullptr;  // the owner's, of this cycle
+    void* data = nullptr;  // the owner's data of this cycle
     Shm shm{};
     SlabPool* pool = nullptr;
 
-    /// Called when the memory is there. `old_data` is the `data` of the cycle before, if the memory
-    /// is what that cycle had, else null.
+    /// Called when the memory is mapped. `old_data` is the `data` of the previous cycle's zone if
+    /// the memory is the same, else null.
     Rc (*init)(ShmZone& zone, void* old_data) = nullptr;
 
-    const void* tag = nullptr;  // the module that it is of
-    bool noreuse = false;       // new memory in each cycle
+    const void* tag = nullptr;  // identifies the module that uses it
+    bool noreuse = false;       // each cycle gets new memory
 };
 
-/// One configuration and all that came of it. Each start and each reload makes one in a pool of
-/// its own; a reload takes over from `old_cycle` the sockets that stay.
+/// One configuration and everything that belongs to it. Each start and each reload creates a cycle
+/// in its own pool, which owns it; a reload takes over the sockets that stay from `old_cycle`. Only
+/// the loop's thread, or the master's only thread, may use it.
 ///
 /// nginx: ngx_cycle_t
 struct Cycle {
@@ -45,7 +47,7 @@ struct Cycle {
     Cycle(const Cycle&) = delete;
     Cycle& operator=(const Cycle&) = delete;
 
-    /// By Module::index: a core module's configuration; for events and stream, a BlockCtx.
+    /// Indexed by Module::index: a core module's configuration; for events and stream, a BlockCtx.
     void** conf_ctx = nullptr;
     Pool* pool = nullptr;
 
@@ -59,7 +61,7 @@ struct Cycle {
 
     Module** modules = nullptr;  // ends in a null pointer
     std::size_t modules_n = 0;
-    bool modules_used = false;  // too late to add a module
+    bool modules_used = false;  // no module may be added any more
 
     ReusableConnections reusable_connections_queue{};
     std::size_t reusable_connections_n = 0;
@@ -80,10 +82,10 @@ struct Cycle {
 
     Cycle* old_cycle = nullptr;
 
-    std::size_t generation = 0;  // 1 at the start, one more with each reload
+    std::size_t generation = 0;  // 1 at the start; each reload adds 1
 
     std::string conf_file{};
-    std::optional<std::string> conf_text{};  // read in place of the file, which is then but a name
+    std::optional<std::string> conf_text{};  // replaces the file; conf_file is then only a name
     std::string conf_param{};
     std::string conf_prefix{};
     std::string prefix{};
@@ -94,7 +96,7 @@ struct Cycle {
 
 extern Module core_module;
 
-/// What debug_point() does.
+/// The actions of debug_point().
 enum class DebugPoints { off, stop, abort };
 
 /// The configuration of the core module.
@@ -123,7 +125,7 @@ struct CoreConf {
     std::string_view username{};
     std::optional<uid_t> user{};
     gid_t group = 0;
-    bool transparent = false;  // workers may bind to addresses that are not this machine's
+    bool transparent = false;  // workers may bind to addresses of other machines
 
     std::optional<std::string_view> working_directory{};
     std::optional<std::string_view> lock_file{};
@@ -131,33 +133,34 @@ struct CoreConf {
     std::optional<std::string_view> pid{};
     std::string oldpid{};
 
-    std::vector<std::string_view> env{};  // NAME or NAME=VALUE
-    std::vector<char*> environment{};     // made of `env`; ends in a null pointer
+    std::vector<std::string_view> env{};  // each NAME or NAME=VALUE
+    std::vector<char*> environment{};     // built from `env`; ends in a null pointer
 };
 
-/// The cycle that runs; before the first, one that has only a log. The one name that keeps its
-/// prefix: `cycle` is what nearly every function calls its parameter.
+/// The current cycle. Before the first one it is a cycle that has only a log. It keeps nginx's
+/// prefix, as ngx_worker does, because `cycle` is the name of a parameter of nearly every function.
 extern Cycle* ngx_cycle;
 
-/// Without a master, the cycles before this one whose connections still live.
+/// Earlier cycles whose connections are still open; used only without a master.
 extern std::vector<Cycle*> old_cycles;
 
 extern bool test_config;
 extern bool dump_config;
 extern bool quiet_mode;
 
-/// An empty cycle in a pool of its own, with nothing but a log.
+/// Creates an empty cycle with its own pool; `log` becomes its log. destroy_cycle_pools() frees it.
 Cycle* create_cycle(Log* log);
 
 /// Reads the configuration into a new cycle, opens its files and sockets, calls init_module of
-/// every module, and closes what only the old cycle used. Null after an error, which has been
-/// logged; the old cycle is then as it was, whatever has thrown. In a process without a master the
-/// old cycle lives on until its last connection is closed; otherwise it is gone.
+/// every module, and closes what only the old cycle used. Returns null after logging an error or
+/// exception; the old cycle is then unchanged. After success the old cycle is destroyed, or in a
+/// process without a master as soon as its last connection is closed. The caller makes the new
+/// cycle ngx_cycle.
 ///
 /// nginx: ngx_init_cycle()
 Cycle* init_cycle(Cycle* old_cycle) noexcept;
 
-/// Closes the files that a cycle opened and frees it with all that is in it.
+/// Closes the files that a cycle opened and frees its pool, with the cycle itself.
 ///
 /// nginx: ngx_destroy_cycle_pools()
 void destroy_cycle_pools(Cycle* c);
@@ -168,32 +171,36 @@ inline bool is_init_cycle(const Cycle& c) noexcept
     return c.conf_ctx == nullptr;
 }
 
-/// Writes the process's id to the file; under -t only makes sure that it could.
+/// Writes the process id to the file. Under -t it only checks that the file can be opened. Does
+/// nothing in a worker. Returns error after logging.
 ///
 /// nginx: ngx_create_pidfile()
 Rc create_pidfile(std::string_view name, Log* log);
 
+/// Deletes the cycle's pid file; while a new binary runs, the one with the suffix .oldbin.
+///
 /// nginx: ngx_delete_pidfile()
 void delete_pidfile(const Cycle& c);
 
-/// The zone of this name, added to the cycle if it is new; `size` may be 0 where somebody else
-/// states it. Null, after a log line, when two declarations do not agree.
+/// Returns the cycle's zone of this name, and adds it if necessary. `size` is in bytes; 0 leaves it
+/// to another declaration. Returns null after logging if two declarations differ. The cycle owns
+/// the zone.
 ///
 /// nginx: ngx_shared_memory_add()
 ShmZone* shared_memory_add(Conf& cf, std::string_view name, std::size_t size, const void* tag);
 
-/// Sends the signal that `sig` names to the process of the pid file. Returns the exit status.
+/// Sends the signal that `sig` names to the process in the pid file. Returns the exit status.
 ///
 /// nginx: ngx_signal_process()
 int signal_process(Cycle& c, std::string_view sig);
 
-/// Opens all files again by their names, for a log rotation; one that fails keeps its descriptor.
-/// `user` becomes their owner, unless it is -1.
+/// Reopens all files by their names, for log rotation. A file that cannot be opened keeps its
+/// descriptor; the failure is logged. `user` becomes the owner of the files, unless it is -1.
 ///
 /// nginx: ngx_reopen_files()
 void reopen_files(Cycle& c, uid_t user);
 
-/// Starts the timer of worker_shutdown_timeout, if there is one.
+/// Starts the timer of worker_shutdown_timeout, if it is set. The timer closes all connections.
 ///
 /// nginx: ngx_set_shutdown_timer()
 void set_shutdown_timer(Cycle& c);

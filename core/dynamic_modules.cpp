@@ -1,13 +1,13 @@
 #include "core/module_signature.hpp"
 
 /// \file
-/// The table of a file that load_module loads, as modules.cpp is the server's. Each such file
-/// compiles it, with its modules in the macro NGX_MODULES:
+/// The module table of a file that load_module loads; modules.cpp is the server's table. Each such
+/// file compiles this one, with its modules in the macro NGX_MODULES:
 ///
 ///     -DNGX_MODULES='NGX_MODULE(one_module) NGX_MODULE(another_module)'
 ///
-/// and, if a module is not to stand last in the server's table, with names in NGX_MODULE_ORDER:
-/// its own, then those that come behind it.
+/// NGX_MODULE_ORDER is needed only if a module must not be the last one in the server's table. It
+/// lists the name of the module, and then the names of the modules that follow it.
 ///
 ///     -DNGX_MODULE_ORDER='"ngx_one_module", "ngx_stream_return_module",'
 

@@ -22,7 +22,7 @@ namespace ngx {
 
 namespace {
 
-/// Frees the slots of what is still open.
+/// Closes the open connections except listeners, and destroys their pools.
 void close_connections(Cycle& cycle) noexcept
 {
     const std::size_t n = cycle.connections ? cycle.connection_n : 0;
@@ -38,7 +38,7 @@ void close_connections(Cycle& cycle) noexcept
     }
 }
 
-/// The handler of timer_resolution's signal writes to the cycle's log.
+/// Stops the timer of timer_resolution, whose signal handler writes to the cycle's log.
 void stop_alarm() noexcept
 {
     constexpr itimerval none{};

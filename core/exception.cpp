@@ -12,7 +12,7 @@ namespace ngx {
 
 const char* exception_text() noexcept
 {
-    // The exception lives on until the caller's catch ends, and its text with it.
+    // The exception and its text live until the caller's catch block ends.
     try {
         throw;
     } catch (const std::exception& e) {

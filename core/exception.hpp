@@ -3,20 +3,23 @@
 #include "core/core.hpp"
 
 /// \file
-/// The bounds of an exception: what can be undone is undone there, and the process goes on.
+/// Functions for the places where exceptions end: the caller undoes what can be undone, and the
+/// process goes on.
 namespace ngx {
 
-/// What the exception that is being handled says; of memory that ran out nginx's text, with the
-/// size: "malloc(4096) failed". Only within a catch.
+/// Returns the text of the current exception; if memory ran out it is nginx's, with the size:
+/// "malloc(4096) failed". Call it only within a catch block; the text lives as long as the
+/// exception.
 const char* exception_text() noexcept;
 
-/// ENOMEM if it is of memory that ran out, else 0. Only within a catch.
+/// Returns ENOMEM if the current exception is std::bad_alloc, else 0. Call it only within a catch
+/// block.
 Err exception_errno() noexcept;
 
-/// Logs the exception that is being handled at level emerg. Only within a catch.
+/// Logs the current exception at level emerg. Call it only within a catch block.
 void log_exception(Log* log) noexcept;
 
-/// Calls `function`, which returns an Rc. What it throws becomes a log line and Rc::error.
+/// Calls `function`, which returns an Rc. Logs an exception that it throws, and returns Rc::error.
 template <typename Function>
 Rc no_throw(Log* log, Function function) noexcept
 {
@@ -28,7 +31,7 @@ Rc no_throw(Log* log, Function function) noexcept
     }
 }
 
-/// The handler for std::set_terminate(): names in the log what ends the process, then aborts.
+/// The handler for std::set_terminate(): logs the current exception, then aborts.
 [[noreturn]] void last_words() noexcept;
 
 }  // namespace ngx

@@ -7,7 +7,8 @@
 
 namespace ngx {
 
-/// A file that is read, or sent. It does not own the descriptor.
+/// A file that is read or sent. It does not own the descriptor. Only the loop's thread changes it;
+/// a thread that sends the file reads `fd`.
 ///
 /// nginx: ngx_file_t
 struct File {
@@ -19,13 +20,13 @@ struct File {
 
     Log* log = nullptr;
 
-    /// How its owner has a task done by a thread; null when threads are off. `thread_ctx` is the
-    /// owner's, `thread_task` the task of the read that is under way.
+    /// Posts a task to a thread pool for the file's owner; null if threads are off. `thread_ctx`
+    /// belongs to the owner, `thread_task` is the task of the current read.
     Rc (*thread_handler)(ThreadTask& task, File& file) noexcept = nullptr;
     void* thread_ctx = nullptr;
     ThreadTask* thread_task = nullptr;
 
-    EventAio* aio = nullptr;  // made with the first asynchronous read
+    EventAio* aio = nullptr;  // created by the first asynchronous read
 
     unsigned valid_info : 1 = 0;
     unsigned directio : 1 = 0;

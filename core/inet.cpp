@@ -32,8 +32,8 @@ const sockaddr_un& as_un(const sockaddr* sa) noexcept
     return *reinterpret_cast<const sockaddr_un*>(sa);
 }
 
-/// Reads four decimal numbers. Not as inet_pton() does: zeros may lead, and mean nothing, and a
-/// number may be missing, and is 0 then.
+/// Parses four decimal numbers. Other than inet_pton() it ignores leading zeros, and takes a
+/// missing number as 0.
 ///
 /// nginx: ngx_inet_addr()
 bool inet_addr(std::string_view text, in_addr& to) noexcept
@@ -60,9 +60,10 @@ bool inet_addr(std::string_view text, in_addr& to) noexcept
     return dots == 3;
 }
 
-/// inet_pton() wants a zero byte; what does not fit here is no address anyway.
+/// Parses an IPv6 address. inet_pton() needs a zero-terminated text; one that does not fit here is
+/// not an address.
 ///
-/// Differs from nginx: 1:2:3:4:5:6:7:: is an address, and one colon may not lead.
+/// Differs from nginx: 1:2:3:4:5:6:7:: is an address, and a single leading colon is an error.
 ///
 /// nginx: ngx_inet6_addr()
 bool inet6_addr(std::string_view text, in6_addr& to) noexcept
@@ -75,7 +76,7 @@ bool inet6_addr(std::string_view text, in6_addr& to) noexcept
     return ::inet_pton(AF_INET6, z.data(), &to) == 1;
 }
 
-/// The part of a unix address that is its path: an unnamed or abstract one has none.
+/// Returns the path of a unix address; empty for an unnamed or abstract one.
 std::string_view unix_path(const sockaddr_un& un, socklen_t socklen) noexcept
 {
     constexpr std::size_t header = offsetof(sockaddr_un, sun_path);
@@ -85,7 +86,7 @@ std::string_view unix_path(const sockaddr_un& un, socklen_t socklen) noexcept
     return {un.sun_path, ::strnlen(un.sun_path, socklen - header)};
 }
 
-/// Appends a number behind a character, as far as there is room.
+/// Appends a character and a number, as far as they fit.
 char* put(char* p, char* last, char before, unsigned number) noexcept
 {
     if (p < last) {
@@ -94,7 +95,7 @@ char* put(char* p, char* last, char before, unsigned number) noexcept
     return std::to_chars(p, last, number).ptr;
 }
 
-/// Not by format(): it is done for every connection.
+/// Formats an IPv4 address without fmt, as it is done for every connection.
 char* put_inet(char* p, char* last, const in_addr& addr) noexcept
 {
     const auto bytes = std::bit_cast<std::array<unsigned char, 4>>(addr);
@@ -105,7 +106,7 @@ char* put_inet(char* p, char* last, const in_addr& addr) noexcept
     return p;
 }
 
-/// A port, or a range of them with `listen`. False with `u.err` set if it is none.
+/// Parses a port, or with `listen` a range of ports. Sets `u.err` and returns false on error.
 bool parse_ports(Url& u, std::string_view text) noexcept
 {
     const std::size_t dash = u.listen ? text.find('-') : text.npos;
@@ -131,14 +132,14 @@ bool parse_ports(Url& u, std::string_view text) noexcept
     return true;
 }
 
-/// Whether the text is digits, or digits and a range: a port without a host.
+/// Tells whether the text is a number, or two numbers with "-" between them: ports without a host.
 bool looks_like_ports(std::string_view text) noexcept
 {
     const std::size_t dash = text.find('-');
     return atoi(text.substr(0, dash)) && (dash == text.npos || atoi(text.substr(dash + 1)));
 }
 
-/// One address for each port of the range.
+/// Adds one address for each port of the range.
 ///
 /// nginx: ngx_inet_add_addr()
 Rc inet_add_addr(Pool& pool, Url& u, const sockaddr* sa, socklen_t socklen)
@@ -269,7 +270,8 @@ Rc parse_inet6_url(Pool& pool, Url& u)
     return inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin6), sizeof(sin6));
 }
 
-/// Keeps the first `shift` bits of an address, whose mask it writes; says whether others were set.
+/// Clears all bits of an address but the first `shift`, and writes the mask. Returns whether a
+/// cleared bit was set.
 bool apply_prefix(unsigned char* addr, unsigned char* mask, std::size_t size,
                   std::int64_t shift) noexcept
 {
@@ -302,7 +304,7 @@ std::size_t sock_ntop(const sockaddr* sa, socklen_t socklen, char* text, std::si
         break;
 
     case AF_INET6:
-        // Differs from nginx: ::1234 is written so, and not as ::0.0.18.52.
+        // Differs from nginx: ::1234 is written as it is, and not as ::0.0.18.52.
         ::inet_ntop(AF_INET6, &as_in6(sa).sin6_addr, host.data(), host.size());
         p = port ? slprintf(p, last, "[{}]:{}", host.data(), inet_get_port(sa))
                  : slprintf(p, last, "{}", host.data());

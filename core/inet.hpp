@@ -11,8 +11,8 @@
 
 namespace ngx {
 
-/// Room for any address that a socket of ours may have. The largest stands first: only the first is
-/// sure to be zero in a SockaddrUnion{}.
+/// Space for any socket address that ngxx uses. The largest member is the first, because
+/// SockaddrUnion{} zeroes only the first member.
 ///
 /// nginx: ngx_sockaddr_t
 union SockaddrUnion {
@@ -23,10 +23,10 @@ union SockaddrUnion {
 };
 static_assert(sizeof(sockaddr_un) > sizeof(sockaddr_in6));
 
-/// "unix:" and the longest path.
+/// The longest text of an address: "unix:" and the longest path.
 inline constexpr std::size_t sockaddr_strlen = 5 + sizeof(sockaddr_un::sun_path);
 
-/// A network: an address and a mask of the same family; for unix sockets, all of them.
+/// A network: an address and a mask of the same family. AF_UNIX stands for all unix sockets.
 ///
 /// nginx: ngx_cidr_t
 struct Cidr {
@@ -37,7 +37,7 @@ struct Cidr {
     in6_addr mask6{};
 };
 
-/// An address with its text, "127.0.0.1:80".
+/// An address and its text, "127.0.0.1:80". The text belongs to a pool.
 ///
 /// nginx: ngx_addr_t
 struct Addr {
@@ -46,14 +46,15 @@ struct Addr {
     std::string_view name{};
 };
 
-/// A URL's address part as a directive gives it, and what became of it.
+/// An address as a directive gives it, and the result of parse_url(). The views refer to the
+/// directive's text.
 ///
 /// nginx: ngx_url_t
 struct Url {
     std::string_view url{};
     in_port_t default_port = 0;
-    bool listen = false;      // a port alone, "*" and a range of ports will do
-    bool no_resolve = false;  // leave a host name as it is
+    bool listen = false;      // allow a port alone, "*" and a range of ports
+    bool no_resolve = false;  // do not resolve a host name
 
     std::string_view host{};
     in_port_t port = 0;
@@ -61,53 +62,56 @@ struct Url {
     bool no_port = false;
     bool wildcard = false;
     std::vector<Addr> addrs{};
-    const char* err = nullptr;  // why Rc::error
+    const char* err = nullptr;  // the reason for Rc::error
 };
 
-/// Writes an address as text, with its port if asked for, not zero-terminated; returns its
+/// Formats an address, with its port if `port` is true, without a zero byte at the end. Returns the
 /// length. `text` should have sockaddr_strlen bytes.
 ///
 /// nginx: ngx_sock_ntop()
 std::size_t sock_ntop(const sockaddr* sa, socklen_t socklen, char* text, std::size_t len,
                       bool port) noexcept;
 
-/// "10.0.0.0/8", "::1", ...: done when bits beyond the mask had to be cleared, error when the
-/// text is no network.
+/// Parses a network, "10.0.0.0/8", or an address, "::1". Returns ok, done if bits beyond the mask
+/// were set (they are cleared), or error.
 ///
 /// nginx: ngx_ptocidr()
 Rc ptocidr(std::string_view text, Cidr& cidr) noexcept;
 
-/// Whether an address is in the network, which is of its family.
+/// Tells whether an address is in the network; false if their families differ.
 bool cidr_contains(const Cidr& cidr, const sockaddr* sa) noexcept;
 
-/// Whether an address is in one of the networks: ok, else declined. An IPv4 address that comes
-/// mapped into IPv6 counts as IPv4.
+/// Returns ok if an address is in one of the networks, else declined. An IPv4-mapped IPv6 address
+/// counts as IPv4.
 ///
 /// nginx: ngx_cidr_match()
 Rc cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept;
 
-/// A numeric IPv4 or IPv6 address; declined when it is none.
+/// Parses a numeric IPv4 or IPv6 address. Returns ok, or declined if the text is not one.
 ///
 /// nginx: ngx_parse_addr()
 Rc parse_addr(Addr& addr, std::string_view text) noexcept;
 
-/// As parse_addr(), with an optional port; IPv6 with a port is in brackets.
+/// Parses an address as parse_addr() does, with an optional port. An IPv6 address with a port is in
+/// brackets.
 ///
 /// nginx: ngx_parse_addr_port()
 Rc parse_addr_port(Addr& addr, std::string_view text) noexcept;
 
-/// Turns `u.url` into addresses: unix:PATH, IPv6 in brackets, IPv4 or a name that is resolved now.
-/// On error `u.err` says why. The texts lie in `pool`.
+/// Parses `u.url`: unix:PATH, IPv6 in brackets, IPv4, or a host name, which is resolved by a
+/// blocking call. Appends to `u.addrs`; their texts are allocated from `pool`. Returns error with
+/// the reason in `u.err`.
 ///
 /// nginx: ngx_parse_url()
 Rc parse_url(Pool& pool, Url& u);
 
-/// Resolves `u.host` now, by blocking.
+/// Resolves `u.host` by a blocking call and appends to `u.addrs`. Returns error with the reason in
+/// `u.err`.
 ///
 /// nginx: ngx_inet_resolve_host()
 Rc inet_resolve_host(Pool& pool, Url& u);
 
-/// ok when the addresses are equal, with or without their ports, else declined.
+/// Returns ok if the addresses are equal, and with `cmp_port` also their ports; else declined.
 ///
 /// nginx: ngx_cmp_sockaddr()
 Rc cmp_sockaddr(const sockaddr* a, socklen_t alen, const sockaddr* b, socklen_t blen,
@@ -119,7 +123,7 @@ in_port_t inet_get_port(const sockaddr* sa) noexcept;
 /// nginx: ngx_inet_set_port()
 void inet_set_port(sockaddr* sa, in_port_t port) noexcept;
 
-/// Whether it is the address of all interfaces.
+/// Tells whether the address is the one of all interfaces.
 ///
 /// nginx: ngx_inet_wildcard()
 bool inet_wildcard(const sockaddr* sa) noexcept;

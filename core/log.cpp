@@ -21,12 +21,12 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-/// By level; there is no word for 0.
+/// The names of the levels; 0 has none.
 constexpr std::array<std::string_view, 9> err_levels = {
     "", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
 };
 
-/// By bit, from log_debug_first on.
+/// The names of the debug bits, from log_debug_first on.
 constexpr std::array<std::string_view, 7> debug_levels = {
     "debug_core", "debug_alloc", "debug_mutex",  "debug_event",
     "debug_http", "debug_mail",  "debug_stream",
@@ -38,8 +38,8 @@ struct {
     OpenFile file{};
 } state;
 
-/// A log on a full disk is left alone for the rest of the second: writing there may block. Threads
-/// of a pool may write to the same log.
+/// Writes a line to a log's file. After ENOSPC it skips the log for the rest of the second, as a
+/// write may block. Threads of a pool may write to the same log.
 bool write_file(Log& log, std::string_view line) noexcept
 {
     const std::atomic_ref<std::time_t> disk_full_time(log.disk_full_time);
@@ -52,7 +52,7 @@ bool write_file(Log& log, std::string_view line) noexcept
     return log.file->fd == STDERR_FILENO;
 }
 
-/// Writes to every log of the chain that wants the level; says whether stderr was one of them.
+/// Writes to every log of the chain that accepts the level. Returns whether stderr was one of them.
 bool write_chain(Log* log, unsigned level, char* buf, std::size_t len) noexcept
 {
     const bool debug_connection = (log->log_level & log_debug_connection) != 0;
@@ -71,7 +71,7 @@ bool write_chain(Log* log, unsigned level, char* buf, std::size_t len) noexcept
 /// nginx: ngx_write_stderr()
 void write_stderr(std::string_view line) noexcept
 {
-    // stderr is the last resort: there is nobody to tell when it fails.
+    // stderr is the last resort; its own failure cannot be reported.
     [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
@@ -80,10 +80,10 @@ char* format_to(char* p, char* last, fmt::string_view format, fmt::format_args a
     return fmt::vformat_to_n(p, static_cast<std::size_t>(last - p), format, args).out;
 }
 
-/// Writes the control characters of [msg, end) as \xNN: only somebody else can have put them there.
-/// Returns the new end.
+/// Writes the control characters of [msg, end) as \xNN, as they come from foreign data. Returns the
+/// new end.
 ///
-/// Differs from nginx: there a client can put escape sequences and line feeds into the log.
+/// Differs from nginx: with nginx a client can put escape sequences and line feeds into the log.
 char* escape_control(char* msg, const char* end, const char* last) noexcept
 {
     const auto is_control = [](char ch) {
@@ -114,7 +114,7 @@ char* escape_control(char* msg, const char* end, const char* last) noexcept
     return p;
 }
 
-/// The numbers of the words `error_log` may have behind its file; 0 if it is none.
+/// Returns the number of a level that may follow the file in `error_log`; 0 if it is unknown.
 unsigned find_err_level(std::string_view word) noexcept
 {
     const auto found = std::find(err_levels.begin() + 1, err_levels.end(), word);
@@ -156,8 +156,8 @@ const char* log_set_levels(Conf& cf, Log& log)
     return conf_ok;
 }
 
-/// Puts a log into its place in the chain. The head's address is known to others, so a log that
-/// belongs first changes contents with it.
+/// Inserts a log at its place in the chain. Other objects point to the head, so a log that belongs
+/// first swaps its contents with the head.
 ///
 /// nginx: ngx_log_insert()
 void log_insert(Log& head, Log& added)
@@ -176,7 +176,7 @@ void log_insert(Log& head, Log& added)
     before->next = &added;
 }
 
-/// Where the log goes: the first argument of `error_log`.
+/// Sets the log's destination from the first argument of `error_log`.
 const char* set_destination(Conf& cf, Log& log)
 {
     const std::string_view name = cf.args[1];
@@ -187,8 +187,8 @@ const char* set_destination(Conf& cf, Log& log)
         return conf_ok;
     }
 
-    // Differs from nginx: there is no log in memory, which a debugger would have to dig out; the
-    // file would be taken for one of that name.
+    // Differs from nginx: logs in memory, which only a debugger can read, are not supported.
+    // Without this check the text would be taken as the name of a file.
     if (name.starts_with("memory:")) {
         conf_log_error(log_emerg, cf, 0, "\"memory:\" logs are not supported in \"{}\"", name);
         return conf_error;
@@ -215,7 +215,7 @@ const char* error_log(Conf& cf, const Command&, void*)
     return log_set_log(cf, head);
 }
 
-/// The built-in log's path, put behind the prefix if it is not absolute.
+/// Returns the path of the built-in log; a relative one gets the prefix.
 std::string built_in_log_path(const char* prefix, std::string_view name)
 {
     if (name.starts_with('/')) {
@@ -238,7 +238,7 @@ void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
 {
     const int saved_errno = errno;
     std::array<char, max_error_str> errstr;
-    char* const last = errstr.data() + errstr.size() - 1;  // the line feed always fits
+    char* const last = errstr.data() + errstr.size() - 1;  // leaves space for the line feed
 
     char* p = slprintf(errstr.data(), last, "{} [{}] {}#{}: ", *cached_err_log_time,
                        err_levels[level], log_pid, log_pid);
@@ -286,7 +286,7 @@ void log_stderr_core(Err err, fmt::string_view format, fmt::format_args args) no
 
 char* log_errno(char* buf, char* last, Err err) noexcept
 {
-    constexpr std::ptrdiff_t room = 50;  // for the number and a text of usual length
+    constexpr std::ptrdiff_t room = 50;  // enough for the number and most texts
     if (last - buf < room) {
         buf = std::fill_n(last - room, 3, '.');
     }
@@ -304,7 +304,8 @@ Log* log_init(const char* prefix, const char* error_log_name)
         const std::string path = built_in_log_path(prefix, name);
         state.file.fd = open_append(path.c_str());
         if (state.file.fd == invalid_file) {
-            // Differs from nginx: the message says how to set another file, at the cost of its length.
+            // Differs from nginx: the message says how to set another file. It costs a longer
+            // message.
             log_stderr(errno,
                        "[alert] could not open error log file: open() \"{}\" failed "
                        "(set another by -e FILE)",
@@ -321,7 +322,7 @@ Rc log_open_default(Cycle& cycle)
         return Rc::ok;
     }
 
-    // Logs of other kinds stay; they only need a file beside them.
+    // Logs of other kinds stay; the default file log is added to them.
     const bool has_logs = cycle.new_log.log_level != 0;
     Log* log = has_logs ? cycle.pool->create<Log>() : &cycle.new_log;
 
@@ -357,7 +358,7 @@ Log* log_get_file_log(Log* head) noexcept
 
 const char* log_set_log(Conf& cf, Log*& head)
 {
-    // A head without a level is still empty: the first error_log fills it.
+    // A head without a level is unused: the first error_log fills it.
     Log* added = head && head->log_level == 0 ? head : cf.pool->create<Log>();
     if (!head) {
         head = added;

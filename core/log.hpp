@@ -9,7 +9,7 @@
 
 namespace ngx {
 
-/// A log's level holds one of these, or any of the debug masks below them.
+/// The level of a log is one of these numbers, or any of the debug masks below them.
 inline constexpr unsigned log_stderr_level = 0;
 inline constexpr unsigned log_emerg = 1;
 inline constexpr unsigned log_alert = 2;
@@ -32,18 +32,19 @@ inline constexpr unsigned log_debug_last = log_debug_stream;
 inline constexpr unsigned log_debug_connection = 0x80000000;
 inline constexpr unsigned log_debug_all = 0x7ffffff0;
 
-/// The longest line, its line feed included; what is longer is cut.
+/// The size of the longest line in bytes, with its line feed. Longer lines are cut.
 inline constexpr std::size_t max_error_str = 2048;
 
-/// Appends what a log's owner is doing (", client: ..."). Returns the new end, never past
-/// buf + len.
+/// Appends what the log's owner is doing (", client: ..."). Returns the new end, at most buf + len.
 using LogHandler = char* (*)(Log& log, char* buf, std::size_t len);
 
-/// Takes a whole line, its line feed included, in place of a file.
+/// Writes a whole line, its line feed included, to a destination other than a file.
 using LogWriter = void (*)(Log& log, unsigned level, char* buf, std::size_t len);
 
-/// One destination, and the next. A chain is ordered by falling level, so that a walk may stop
-/// at the first log that does not want the line. The head of a chain never moves.
+/// One destination of log lines, and a link to the next. A chain is ordered by falling level, so
+/// that a walk can stop at the first log that does not accept the line. The head of a chain never
+/// moves. A log owns neither its file nor the next log. Its members change only in the loop's
+/// thread; threads of a pool may write lines.
 ///
 /// nginx: ngx_log_t
 struct Log {
@@ -59,21 +60,22 @@ struct Log {
     Log* next = nullptr;
 };
 
-/// Until the first cycle has its own logs, warnings and worse go to stderr as well.
+/// True until the first cycle has its own logs: lines of level warn and worse then also go to
+/// stderr.
 extern bool use_stderr;
 
-/// What a log line calls this process: its id, kept by os_init() and after each fork.
+/// The process id in log lines, updated at the start and after each fork.
 extern pid_t log_pid;
 
 extern Module errlog_module;
 
-/// Writes one line to every log of the chain that wants `level`. Keeps errno.
+/// Writes one line to every log of the chain that accepts `level`. Preserves errno.
 ///
 /// nginx: ngx_log_error_core()
 void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
                     fmt::format_args args) noexcept;
 
-/// Logs at a level from emerg to info; `err` is an errno to append, or 0.
+/// Logs at a level from emerg to info. `err` is an errno to append, or 0. Any thread may call it.
 ///
 /// nginx: ngx_log_error()
 template <typename... Args>
@@ -85,8 +87,8 @@ void log_error(unsigned level, Log* log, Err err, fmt::format_string<Args...> fo
     }
 }
 
-/// Logs where `mask` is on. Built without debug support this is nothing at all; with it, a mask
-/// that is off costs one test.
+/// Logs if `mask` is on in the log's level. It compiles to nothing without debug support; with it,
+/// a mask that is off costs one test.
 ///
 /// nginx: ngx_log_debug0()
 template <typename... Args>
@@ -101,7 +103,7 @@ void log_debug([[maybe_unused]] unsigned mask, [[maybe_unused]] Log* log, [[mayb
     }
 }
 
-/// Writes "ngxx: MESSAGE (errno: text)" to stderr, for when no log can be used.
+/// Writes "ngxx: MESSAGE (errno: text)" to stderr. Used when no log is available.
 ///
 /// nginx: ngx_log_stderr()
 void log_stderr_core(Err err, fmt::string_view format, fmt::format_args args) noexcept;
@@ -113,35 +115,38 @@ void log_stderr(Err err, fmt::format_string<Args...> format, const Args&... args
     log_stderr_core(err, format, fmt::make_format_args(args...));
 }
 
-/// Appends " (2: No such file or directory)", shortening the text before it when there is no
-/// room. Returns the new end.
+/// Appends " (2: No such file or directory)", and shortens the text before it if there is not
+/// enough space. Returns the new end.
 ///
 /// nginx: ngx_log_errno()
 char* log_errno(char* buf, char* last, Err err) noexcept;
 
-/// The log until the first cycle has its own: `error_log` if not null (empty means stderr),
-/// else the built-in path, relative to `prefix` or to the built-in prefix. A file that cannot be
-/// opened is said on stderr, which then takes its place.
+/// Opens the log that is used until the first cycle has its own: `error_log` if it is not null
+/// (empty means stderr), else the built-in path, relative to `prefix` or to the built-in prefix. If
+/// the file cannot be opened, that is reported on stderr, and stderr is used instead. The log is a
+/// static object.
 ///
 /// nginx: ngx_log_init()
 Log* log_init(const char* prefix, const char* error_log);
 
-/// Gives the cycle its default error log, at level error, when the configuration named no file.
+/// Adds the default error log, at level error, to a cycle whose configuration names no file.
 ///
 /// nginx: ngx_log_open_default()
 Rc log_open_default(Cycle& cycle);
 
-/// Points descriptor 2 at the first file log, unless some log is stderr itself.
+/// Redirects descriptor 2 to the first file log, unless a log uses stderr. Returns error after
+/// logging.
 ///
 /// nginx: ngx_log_redirect_stderr()
 Rc log_redirect_stderr(Cycle& cycle);
 
-/// The first log of the chain that is a file, or null.
+/// Returns the first log of the chain that writes to a file, or null.
 ///
 /// nginx: ngx_log_get_file_log()
 Log* log_get_file_log(Log* head) noexcept;
 
-/// The `error_log` directive of any level: adds a log to the chain at `head`, which may be null.
+/// Handles an `error_log` directive of any level: adds a log to the chain at `head`, which may be
+/// null. Returns as directives do.
 ///
 /// nginx: ngx_log_set_log()
 const char* log_set_log(Conf& cf, Log*& head);

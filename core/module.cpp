@@ -14,7 +14,7 @@ namespace {
 
 std::size_t modules_n;
 
-/// Whether a module of this cycle, or of the one before it, passes `test`.
+/// Tells whether `test` is true for a module of this cycle or of the previous one.
 template <typename Test>
 bool any_module(const Cycle& cycle, Test test) noexcept
 {
@@ -22,14 +22,15 @@ bool any_module(const Cycle& cycle, Test test) noexcept
            (cycle.old_cycle && std::ranges::any_of(modules_of(*cycle.old_cycle), test));
 }
 
-/// Where in the cycle's table the module of this name is; behind the last if it is not there.
+/// Returns the position of a module in the cycle's table, or the number of modules if it is not in
+/// the table.
 std::size_t find_module(const Cycle& cycle, std::string_view name) noexcept
 {
     const auto list = modules_of(cycle);
     return static_cast<std::size_t>(std::ranges::find(list, name, &Module::name) - list.begin());
 }
 
-/// Where in the cycle's table a new module is to stand.
+/// Returns the position of a new module in the cycle's table.
 std::size_t module_place(const Cycle& cycle, const Module& module, const char* const* order)
 {
     std::size_t place = cycle.modules_n;
@@ -62,8 +63,8 @@ void exit_dropped_modules(Cycle& old, const Cycle& cycle)
     }
 }
 
-/// The configurations of core modules are made before the file is read, which is too early for
-/// one that the file loads.
+/// Creates the configuration of a core module that the configuration file has loaded; the others
+/// were created before the file was read.
 Rc create_module_conf(Cycle& cycle, const Module& module)
 {
     const auto& ctx = *static_cast<const CoreModule*>(module.ctx);
@@ -113,7 +114,7 @@ Rc add_module(Conf& cf, std::string_view file, Module& module, const char* const
         return Rc::error;
     }
 
-    // An older cycle that has loaded it, too, has given it its index.
+    // A module that an older cycle has loaded keeps its index.
     if (module.index == module_unset_index) {
         module.index = module_index(cycle);
         if (module.index >= max_module) {
@@ -177,7 +178,7 @@ std::size_t count_modules(Cycle& cycle, ModuleType type)
         max = std::max(max, module->ctx_index);
     }
 
-    // The old cycle may have had more of them, and may come back if this one fails.
+    // The old cycle may have more modules of this type, and is used again if this one fails.
     if (cycle.old_cycle) {
         for (const Module* module : modules_of(*cycle.old_cycle)) {
             max = module->type == type ? std::max(max, module->ctx_index) : max;

@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t max_module_size = 256 << 20;
 
-/// A file in memory, to be read, unless fault() says why it is none; err() is the error of a call
-/// that has failed.
+/// Maps a file for reading. fault() is a text if the file must not be read, and err() the errno of
+/// a failed call; it unmaps the file at its end.
 class MappedFile {
 public:
     explicit MappedFile(const char* path) noexcept : fault_(map(path)) {}
@@ -36,7 +36,7 @@ public:
     Err err() const noexcept { return err_; }
 
 private:
-    /// Null, or why the file is not to be read.
+    /// Returns null, or why the file must not be read.
     const char* map(const char* path) noexcept
     {
         struct stat info {};
@@ -87,7 +87,7 @@ private:
     const char* fault_;
 };
 
-/// Copies an object out of a file. False if the file ends before.
+/// Copies an object out of a file. Returns false if the file ends before the object's end.
 template <typename T>
 bool read_at(std::string_view bytes, std::size_t offset, T& object) noexcept
 {
@@ -98,7 +98,8 @@ bool read_at(std::string_view bytes, std::size_t offset, T& object) noexcept
     return true;
 }
 
-/// Whether all that the loader maps of a file is there. It would die of a page that is not.
+/// Tells whether the file has all bytes that the loader maps. A missing page would kill the
+/// process.
 bool is_whole(std::string_view bytes, const ElfW(Ehdr) & header) noexcept
 {
     for (std::size_t n = 0; n < header.e_phnum; n++) {
@@ -113,7 +114,7 @@ bool is_whole(std::string_view bytes, const ElfW(Ehdr) & header) noexcept
     return true;
 }
 
-/// What tells that the bytes are not those of a module; null if there is nothing.
+/// Returns why the bytes are not those of a module, or null.
 const char* find_fault(std::string_view bytes) noexcept
 {
     constexpr unsigned char word_size = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
@@ -140,7 +141,7 @@ struct Part {
     std::string_view value;
 };
 
-/// Takes the first line off.
+/// Removes the first line and returns it.
 Part next_part(std::string_view& signature) noexcept
 {
     const std::string_view line = signature.substr(0, signature.find('\n'));
@@ -149,7 +150,7 @@ Part next_part(std::string_view& signature) noexcept
     return {line.substr(0, equals), line.substr(std::min(equals + 1, line.size()))};
 }
 
-/// What a signature says of a part; "unknown" if it does not have it.
+/// Returns the value of a part in a signature, or "unknown".
 std::string_view value_of(std::string_view name, std::string_view signature) noexcept
 {
     while (!signature.empty()) {
@@ -160,7 +161,7 @@ std::string_view value_of(std::string_view name, std::string_view signature) noe
     return "unknown";
 }
 
-/// The parts that differ: `compiler is "clang 14" instead of "gcc 12"`, with "; " between them.
+/// Describes the parts that differ: `compiler is "clang 14" instead of "gcc 12"`, joined by "; ".
 std::string difference(std::string_view signature, std::string_view own)
 {
     std::string text;
@@ -190,7 +191,7 @@ Rc check_module_file(Conf& cf, const std::string& file)
 {
     const MappedFile mapped(file.c_str());
     if (mapped.err() != 0) {
-        // The words are the loader's, which nginx leaves it to.
+        // The message is the loader's; nginx leaves this check to the loader.
         conf_log_error(log_emerg, cf, 0,
                        "dlopen() \"{0}\" failed ({0}: cannot open shared object file: {1})", file,
                        strerror(mapped.err()));

@@ -14,12 +14,12 @@
 #include "event/event.hpp"
 
 /// \file
-/// What a module and the server that loads it must have in common. Each part is taken from the
-/// compiler that reads this header, so a module says how it was built itself.
+/// The properties that a module and the server that loads it must share. The compiler that reads
+/// this header sets each part, so a module records how it was built.
 namespace ngx {
 
-/// The parts, a line each, "compiler=gcc 12", behind a first line by which they are found in a
-/// file. Ends in a zero byte.
+/// The parts, one per line, "compiler=gcc 12". The first line is a mark by which a file is searched
+/// for them. The text ends in a zero byte.
 ///
 /// nginx: NGX_MODULE_SIGNATURE, whose parts are digits
 struct ModuleSignature {
@@ -68,7 +68,7 @@ inline constexpr std::string_view sanitizer = "none";
 
 }  // namespace signature_part
 
-/// Writes a signature, at compile time.
+/// Builds a signature at compile time.
 class ModuleSignatureWriter {
 public:
     constexpr ModuleSignatureWriter& text(std::string_view text)
@@ -97,7 +97,7 @@ private:
     std::size_t size_ = 0;
 };
 
-/// The signature of the file that this is compiled for.
+/// Returns the signature of the file that is being compiled.
 consteval ModuleSignature make_module_signature()
 {
     ModuleSignatureWriter w;
@@ -122,16 +122,16 @@ consteval ModuleSignature make_module_signature()
     return w.signature();
 }
 
-/// The signature in the bytes of a file, from its mark to its end. Empty if there is none.
+/// Returns the signature in the bytes of a file, from its mark to its end; empty if there is none.
 std::string_view find_module_signature(std::string_view bytes) noexcept;
 
-/// Whether a file may be loaded here. error after a line that says why not: it is no regular file,
-/// no shared object, not whole, a module of nginx, not a module at all, or of another build. Runs
-/// nothing of the file, and does not wait for it.
+/// Checks that a file may be loaded. Returns error after logging the reason: it is no regular file,
+/// no shared object, not complete, a module of nginx, not a module, or of another build. Does not
+/// run code of the file, and does not block on it.
 Rc check_module_file(Conf& cf, const std::string& file);
 
-/// Whether a module of this signature may run here. If not, each part that differs is logged, with
-/// both values, as of the module `file`.
+/// Checks that a module with this signature may run in this server. If not, logs each part that
+/// differs, with both values, for the module `file`, and returns error.
 Rc check_module_signature(Conf& cf, std::string_view file, std::string_view signature);
 
 }  // namespace ngx

@@ -1,8 +1,8 @@
 #include "core/module.hpp"
 
-/// The table of modules, in the order in which they are called. auto_modules.hpp holds one line
-/// a module, NGX_MODULE(core_module), as the build's options chose them: core modules first,
-/// events and its pollers (the default poller first), then stream and what is in it.
+/// The table of modules, in the order in which they are called. The build writes auto_modules.hpp,
+/// with one line for each chosen module, NGX_MODULE(core_module): core modules first, then events
+/// and its pollers (the default poller first), then stream and its modules.
 namespace ngx {
 
 #define NGX_MODULE(name) extern Module name;

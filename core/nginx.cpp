@@ -38,7 +38,7 @@ namespace ngx {
 
 namespace {
 
-/// The command line.
+/// The options of the command line.
 struct Options {
     bool show_version = false;
     bool show_help = false;
@@ -50,15 +50,15 @@ struct Options {
     std::optional<std::string> signal{};
 };
 
-/// By this variable a new binary hears of the sockets that it inherits: "6;7;". It is nginx's name,
-/// so that nginx and this server may hand them to each other.
+/// The environment variable that passes the inherited sockets to a new binary: "6;7;". It has
+/// nginx's name, so that nginx and ngxx can pass sockets to each other.
 constexpr std::string_view nginx_var = "NGINX";
 
 struct {
-    char** os_environ = nullptr;  // the environment as it was at the start
+    char** os_environ = nullptr;  // the environment at the start
 } state;
 
-/// What the value of an option is, or nothing for an option without one.
+/// What is missing after an option, for the error message; empty for an option without a value.
 std::string_view wanted(char option) noexcept
 {
     switch (option) {
@@ -133,8 +133,8 @@ Rc take_option(Options& options, char option, const std::string& value)
     return Rc::ok;
 }
 
-/// Takes the letters of one word, such as -qt. A value is the rest of the word, as in -cFILE, or the
-/// next word, which `word` then points to, whatever it begins with.
+/// Handles the letters of one word, such as -qt. A value is the rest of the word, as in -cFILE, or
+/// the next word, whatever its first character is; `word` then points to it.
 Rc take_word(Options& options, char**& word)
 {
     for (const char* letter = *word + 1; *letter; letter++) {
@@ -155,7 +155,7 @@ Rc take_word(Options& options, char**& word)
     return Rc::ok;
 }
 
-/// Says what is wrong with the command line.
+/// Parses the command line. Reports the first error on stderr.
 ///
 /// nginx: ngx_get_options()
 Rc get_options(int argc, char** words, Options& options)
@@ -174,7 +174,7 @@ Rc get_options(int argc, char** words, Options& options)
 
 void write_stderr(std::string_view text)
 {
-    // The exit status says nothing of it, as in nginx: there is nowhere else to complain.
+    // A failure does not change the exit status, as in nginx: it cannot be reported elsewhere.
     [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
@@ -215,7 +215,7 @@ void show_version_info(const Options& options)
     }
 }
 
-/// Takes the paths from the command line into the cycle that stands before the first.
+/// Copies the settings of the command line into the initial cycle.
 ///
 /// nginx: ngx_process_options()
 Rc process_options(Cycle& cycle, const Options& options)
@@ -245,7 +245,7 @@ void* core_module_create_conf(Cycle& cycle)
     return cycle.pool->create<CoreConf>();
 }
 
-/// The entry NAME=VALUE of the environment at the start, or null.
+/// Returns the entry NAME=VALUE of the environment at the start, or null.
 char* find_in_environ(std::string_view name) noexcept
 {
     for (char** p = state.os_environ; p && *p; p++) {
@@ -257,7 +257,7 @@ char* find_in_environ(std::string_view name) noexcept
     return nullptr;
 }
 
-/// The entries that the `env` directives ask for.
+/// Returns the environment entries that the `env` directives request.
 std::vector<char*> make_environment(const CoreConf& ccf)
 {
     std::vector<char*> environment;
@@ -270,7 +270,7 @@ std::vector<char*> make_environment(const CoreConf& ccf)
     };
     std::ranges::for_each(ccf.env, add);
 
-    // Without TZ the log's times would change with the first worker.
+    // Without TZ, the times in the log would change with the first worker.
     const auto is_tz = [](std::string_view var) { return var == "TZ" || var.starts_with("TZ="); };
     if (std::ranges::none_of(ccf.env, is_tz)) {
         add("TZ");
@@ -278,7 +278,7 @@ std::vector<char*> make_environment(const CoreConf& ccf)
     return environment;
 }
 
-/// A reload may not change the lock file: workers of both cycles lock it.
+/// Sets the lock file. A reload cannot change it, as workers of both cycles lock it.
 void init_lock_file(Cycle& cycle, std::string_view lock_file)
 {
     cycle.lock_file = std::string(conf_full_name(cycle, lock_file, false)) + ".accept";
@@ -290,7 +290,7 @@ void init_lock_file(Cycle& cycle, std::string_view lock_file)
     }
 }
 
-/// Who the workers are to be when root starts the server and the file does not say.
+/// Sets the user of the workers if root starts the server and the configuration does not set one.
 Rc init_user(Cycle& cycle, CoreConf& ccf)
 {
     if (ccf.user || ::geteuid() != 0) {
@@ -414,7 +414,7 @@ const char* set_priority(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// A mask such as 0101: its last digit is the first processor. Spaces are for the reader.
+/// Parses a mask such as 0101. Its last digit is the first processor; spaces are ignored.
 const char* parse_cpu_mask(Conf& cf, std::string_view text, cpu_set_t& mask)
 {
     if (text.size() > CPU_SETSIZE) {
@@ -457,8 +457,8 @@ const char* set_cpu_affinity(Conf& cf, const Command&, void* conf)
             return conf_error;
         }
         ccf.cpu_affinity_auto = true;
-        // Differs from nginx: the processors that this process may use, not the first ones that the
-        // machine has.
+        // Differs from nginx: `auto` uses the processors that this process may use; nginx uses the
+        // first ones of the machine.
         cpu_set_t& all = ccf.cpu_affinity.emplace_back();
         CPU_ZERO(&all);
         (void)::sched_getaffinity(0, sizeof(all), &all);
@@ -494,7 +494,7 @@ const char* set_worker_processes(Conf& cf, const Command&, void* conf)
     return ccf.worker_processes ? conf_ok : "invalid value";
 }
 
-/// Its modules must be in no queue, tree or table any more: see exit_process.
+/// Unloads a module. It must not be in any queue, tree or table any more: see exit_process.
 ///
 /// nginx: ngx_unload_module()
 void unload_module(void* handle)
@@ -504,7 +504,7 @@ void unload_module(void* handle)
     }
 }
 
-/// What a name of C stands for in a loaded file; null after a log line if it is not there.
+/// Looks up a C symbol of a loaded file. Returns null after logging if it does not exist.
 template <typename T>
 const T* find_symbol(Conf& cf, void* handle, const char* name)
 {
@@ -516,8 +516,10 @@ const T* find_symbol(Conf& cf, void* handle, const char* name)
     return static_cast<const T*>(symbol);
 }
 
-/// Differs from nginx: a file that was not built as the server is refused before anything of it is
-/// loaded, for its start alone could do harm; and what differs is said.
+/// Handles `load_module`.
+///
+/// Differs from nginx: a file of another build is refused before any of it is loaded, as its static
+/// initialization alone could do harm, and the log shows what differs.
 ///
 /// nginx: ngx_load_module()
 const char* load_module(Conf& cf, const Command&, void*)
@@ -569,7 +571,7 @@ void add_inherited(Cycle& cycle, int fd)
     ls.inherited = 1;
 }
 
-/// The numbers in the variable, each followed by ; or by :.
+/// Parses the descriptors in the variable; each ends in ; or :.
 void parse_inherited(Cycle& cycle, std::string_view text)
 {
     while (!text.empty()) {
@@ -593,7 +595,7 @@ void parse_inherited(Cycle& cycle, std::string_view text)
     }
 }
 
-/// A socket from systemd is as the unit wants it, perhaps blocking.
+/// Adds a socket from systemd, and makes it nonblocking, as the unit may have left it blocking.
 void add_activated_socket(Cycle& cycle, int fd)
 {
     if (nonblocking(fd) == -1) {
@@ -603,8 +605,8 @@ void add_activated_socket(Cycle& cycle, int fd)
     cycle.listening.back().activated = 1;
 }
 
-/// Takes those that are there and are sockets. Descriptors of this process's own, such as its
-/// log's, may follow on them if the number is too large.
+/// Adds the descriptors from systemd that are open and are sockets. If systemd's number is too
+/// large, descriptors of this process, such as its log, may follow them.
 void add_activated(Cycle& cycle)
 {
     const int n = systemd_listen_fds(cycle.log);
@@ -625,8 +627,8 @@ void add_activated(Cycle& cycle)
     }
 }
 
-/// Takes the sockets that an older binary, or systemd, hands over. They are the listeners of the
-/// cycle before the first, which takes over what its configuration asks for.
+/// Adds the sockets that an older binary or systemd has passed on to the initial cycle's listeners.
+/// The first cycle takes over those that its configuration uses.
 ///
 /// nginx: ngx_add_inherited_sockets()
 Rc add_inherited_sockets(Cycle& cycle)
@@ -640,7 +642,8 @@ Rc add_inherited_sockets(Cycle& cycle)
     return set_inherited_sockets(cycle);
 }
 
-/// Everything between a configuration that is good and the loop.
+/// Does everything between reading the configuration and the loop. Returns 1 on error; otherwise it
+/// does not return.
 int run(Cycle* cycle, Log* log)
 {
     os_status(cycle->log);
@@ -677,8 +680,10 @@ int run(Cycle* cycle, Log* log)
     master_process_cycle(cycle);
 }
 
-/// Differs from nginx: standard descriptors that are closed become /dev/null. Otherwise a log or a
-/// listener would get such a number, and lose it again to daemon() or to the error log.
+/// Opens /dev/null for closed standard descriptors.
+///
+/// Differs from nginx: nginx leaves them closed. A log or a listener would get such a number, and
+/// daemon() or the error log would then replace it.
 void open_standard_files() noexcept
 {
     int fd = 0;
@@ -864,7 +869,7 @@ int main(int argc, char** words) noexcept
 
 namespace {
 
-/// The open listeners, as the new binary is to read them.
+/// Returns the variable with the open listeners for the new binary.
 std::string inherited_variable(const Cycle& cycle)
 {
     std::string var = fmt::format("{}=", nginx_var);
@@ -930,7 +935,7 @@ pid_t exec_new_binary(Cycle& cycle)
     CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
 
     std::string sockets = inherited_variable(cycle);
-    // Room for the titles of the new process.
+    // Space for the titles of the new process.
     std::string spare = "SPARE=" + std::string(300, 'X');
 
     ExecCtx ctx{.path = argv[0], .name = "new binary process", .argv = {}, .envp = {}};

@@ -8,31 +8,32 @@
 
 namespace ngx {
 
-/// The server, from its command line to its exit status. It stands apart from the program's
-/// main() so that a test program can be linked with everything else.
+/// Runs the server from its command line to its exit status. It is separate from the program's
+/// main() so that a test program can link everything else.
 ///
 /// nginx: main()
 int main(int argc, char** words) noexcept;
 
-/// Where a configuration and what it names are looked for: the prefix gets its last slash,
-/// `conf_file` starts there, and what that file includes lies beside it.
+/// Sets the paths of a cycle: the prefix, which gets a trailing slash, `conf_file`, which is
+/// relative to it, and the directory of `conf_file`, which included files are relative to.
 void set_paths(Cycle& cycle, std::string_view prefix, std::string_view conf_file);
 
-/// Makes the environment of this process what the `env` directives ask for: TZ and the named
-/// variables, nothing else.
+/// Sets the environment of this process to what the `env` directives request: TZ and the named
+/// variables. The cycle owns it.
 ///
 /// nginx: ngx_set_environment()
 void set_environment(Cycle& cycle);
 
-/// The mask of a worker's processors, or null when it may run on any. With `auto` each worker gets
-/// one processor of the mask in turn; with masks the last one is for all workers that are left.
+/// Returns the processors of worker `n`, or null if it may use any. With `auto` the workers get
+/// single processors of the mask in turn; with masks, the last one is for all remaining workers.
+/// The next call overwrites the result of `auto`.
 ///
 /// nginx: ngx_get_cpu_affinity()
 const cpu_set_t* get_cpu_affinity(const Cycle& cycle, std::size_t n);
 
-/// Starts the program file again, with the same command line and with the listening sockets, whose
-/// numbers are in the variable NGINX of its environment. The pid file of this process gets the
-/// suffix .oldbin. Returns the new process, or invalid_pid after a log line.
+/// Executes the program file again, with the same command line and the listening sockets, whose
+/// numbers are in the environment variable NGINX. Renames this process's pid file to the suffix
+/// .oldbin. Returns the new process, or invalid_pid after logging.
 ///
 /// nginx: ngx_exec_new_binary()
 pid_t exec_new_binary(Cycle& cycle);

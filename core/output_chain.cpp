@@ -29,7 +29,7 @@ Chain** end_of(Chain*& chain) noexcept
     return last;
 }
 
-/// Adds links to the same buffers at the end of a chain.
+/// Appends links to the same buffers to a chain.
 ///
 /// nginx: ngx_output_chain_add_copy()
 void output_chain_add_copy(Pool& pool, Chain*& chain, const Chain* in)
@@ -43,7 +43,8 @@ void output_chain_add_copy(Pool& pool, Chain*& chain, const Chain* in)
     }
 }
 
-/// Whether the filter gets the buffer without a copy. Past the page cache sendfile() cannot send.
+/// Tells whether the filter gets the buffer without a copy. sendfile() cannot send files that are
+/// open for direct I/O.
 ///
 /// nginx: ngx_output_chain_as_is()
 bool output_chain_as_is(const OutputChainCtx& ctx, Buf& b) noexcept
@@ -65,8 +66,8 @@ bool output_chain_as_is(const OutputChainCtx& ctx, Buf& b) noexcept
     return true;
 }
 
-/// For direct I/O: what lies before an aligned place in the file, and what is left at its end, is
-/// read into a small buffer of its own. False when the next piece is neither.
+/// With direct I/O, prepares a small buffer for a piece that begins at an unaligned offset, or for
+/// the last, shorter piece. Returns false if the next piece is neither.
 ///
 /// nginx: ngx_output_chain_align_file_buf()
 bool output_chain_align_file_buf(OutputChainCtx& ctx, const Buf& in)
@@ -87,7 +88,8 @@ bool output_chain_align_file_buf(OutputChainCtx& ctx, const Buf& in)
     return true;
 }
 
-/// A new buffer; the last piece of a chain needs no more than its size, and is not used again.
+/// Allocates a buffer. That of the last piece of a chain may be as small as the piece, and is not
+/// used again.
 ///
 /// nginx: ngx_output_chain_get_buf()
 void output_chain_get_buf(OutputChainCtx& ctx, const Buf& in)
@@ -107,7 +109,7 @@ void output_chain_get_buf(OutputChainCtx& ctx, const Buf& in)
     ctx.allocated++;
 }
 
-/// Finds a buffer to read into. False when the filter has to send first.
+/// Finds a buffer to read into. Returns false if the filter has to send first.
 bool output_chain_find_buf(OutputChainCtx& ctx, const Buf& in, bool has_out)
 {
     if (ctx.buf || output_chain_align_file_buf(ctx, in)) {
@@ -134,7 +136,8 @@ void set_directio(const File& file, bool on) noexcept
     }
 }
 
-/// Reads as `ctx` says: the number of bytes, io_again while it is under way, or io_error.
+/// Reads in the way that `ctx` selects. Returns the number of bytes, io_again while the read is in
+/// progress, or io_error.
 ssize_t read_piece(OutputChainCtx& ctx, File& file, char* buf, std::size_t size, off_t offset)
 {
     if (ctx.aio_handler) {
@@ -150,7 +153,7 @@ ssize_t read_piece(OutputChainCtx& ctx, File& file, char* buf, std::size_t size,
     return read_file(file, buf, size, offset);
 }
 
-/// Reads the next piece of the file into ctx.buf. ok, again, or an error.
+/// Reads the next piece of the file into ctx.buf. Returns ok, again or error.
 ///
 /// nginx: ngx_output_chain_copy_buf()
 Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src)
@@ -187,7 +190,7 @@ Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src)
     return Rc::ok;
 }
 
-/// Takes the first link off ctx.in.
+/// Removes the first link from ctx.in and returns it.
 Chain& shift(OutputChainCtx& ctx) noexcept
 {
     Chain& cl = *ctx.in;
@@ -196,8 +199,8 @@ Chain& shift(OutputChainCtx& ctx) noexcept
     return cl;
 }
 
-/// Moves to `out` what can be sent, reading files as far as there are buffers. ok when it can go no
-/// further before `out` is sent, again when a read is under way, or an error.
+/// Moves what can be sent to `out`, and reads files while there are buffers. Returns ok if it has
+/// to wait until `out` is sent or has finished, again if a read is in progress, or error.
 Rc output_chain_fill(OutputChainCtx& ctx, Chain*& out)
 {
     Chain** last = &out;
@@ -237,7 +240,7 @@ Rc output_chain_fill(OutputChainCtx& ctx, Chain*& out)
 
 Rc output_chain(OutputChainCtx& ctx, Chain* in)
 {
-    // The short way, for one buffer that needs no copy, and for what the filter has left.
+    // The short path: one buffer that needs no copy, or only what the filter has left.
     if (!ctx.in && !ctx.busy && !ctx.aio &&
         (!in || (!in->next && output_chain_as_is(ctx, *in->buf)))) {
         return ctx.output_filter(ctx.filter_ctx, in);
