@@ -292,7 +292,8 @@ Rc chain_writer(void* data, Chain* in)
     if (left == chain_error) {
         return Rc::error;
     }
-    // Differs from nginx: not while a thread sends, whose event comes.
+    // Differs from nginx: the event is not posted while a thread sends, as the end of its task
+    // calls the handler.
     if (left && c.write->ready && !is_sending_in_thread(c)) {
         post_event(*c.write, posted_next_events);
     }

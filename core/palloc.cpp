@@ -8,14 +8,14 @@ namespace ngx {
 
 namespace {
 
-/// A block that waits for the next connection; the hook lies in the unused block itself.
+/// A released block that the next connection can use. The hook is stored in the block itself.
 struct FreeBlock : boost::intrusive::slist_base_hook<> {};
 
 struct {
     boost::intrusive::slist<FreeBlock, boost::intrusive::constant_time_size<false>> blocks;
 } state;
 
-/// The size of each block has to be known when it is freed.
+/// Stores the size of a block, which is needed when it is freed.
 struct BlockHeader {
     std::size_t size;
 };
@@ -54,7 +54,7 @@ Pool::~Pool()
 std::string_view Pool::pstrdup(std::string_view text)
 {
     char* copy = static_cast<char*>(palloc(text.size() + 1, 1));
-    std::ranges::copy(text, copy);  // of no text the address may be null
+    std::ranges::copy(text, copy);  // an empty view may have a null pointer
     copy[text.size()] = '\0';
     return {copy, text.size()};
 }

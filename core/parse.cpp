@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t max_value = std::numeric_limits<std::int64_t>::max();
 
-/// Takes a unit of `units` off the end of the line; the n-th of them stands for 1024^(n+1).
+/// Parses a number with an optional unit from `units`: the unit at index n stands for 1024^(n+1).
 std::optional<std::int64_t> parse_scaled(std::string_view line, std::string_view units) noexcept
 {
     std::int64_t scale = 1;
@@ -31,7 +31,7 @@ std::optional<std::int64_t> parse_scaled(std::string_view line, std::string_view
     return *value * scale;
 }
 
-/// A unit of time. The parts of a time come in the order of this table, each unit once.
+/// A unit of time. The parts of a time follow the order of this table, each unit at most once.
 struct TimeUnit {
     std::string_view name;
     std::int64_t scale;  // seconds, or for ms milliseconds
@@ -57,7 +57,8 @@ constexpr std::size_t seconds_unit = 6;
 constexpr std::size_t milliseconds_unit = 7;
 constexpr std::size_t bare_unit = 8;
 
-/// The unit that the text starts with: "ms" is not minutes. Past the table if there is none.
+/// Returns the unit at the start of the text ("ms" is not minutes), or the table's size if there is
+/// none.
 std::size_t find_unit(std::string_view text) noexcept
 {
     if (text.starts_with("ms")) {
@@ -77,7 +78,8 @@ bool add_scaled(std::int64_t& total, std::int64_t value, std::int64_t scale) noe
            !__builtin_add_overflow(total, scaled, &total);
 }
 
-/// Digits off the front of the line; empty if they overflow. Without digits the value is 0.
+/// Removes digits from the front of the line and returns their value: 0 if there are none, empty on
+/// overflow.
 std::optional<std::int64_t> take_digits(std::string_view& line) noexcept
 {
     const std::size_t n = std::min(line.find_first_not_of("0123456789"), line.size());
@@ -120,7 +122,7 @@ std::optional<std::int64_t> parse_time(std::string_view line, bool is_sec) noexc
     const std::int64_t second = is_sec ? 1 : 1000;
     std::int64_t total = 0;
     bool valid = false;
-    std::size_t step = 0;  // units before this one may not come any more
+    std::size_t step = 0;  // units before this one are not allowed any more
 
     while (!line.empty()) {
         valid = valid || (line.front() >= '0' && line.front() <= '9');

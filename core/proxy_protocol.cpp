@@ -18,7 +18,7 @@ namespace ngx {
 
 namespace {
 
-/// What a header of version 2 begins with, zero byte included.
+/// The first bytes of a version 2 header, including a zero byte.
 constexpr std::string_view signature("\r\n\r\n\0\r\nQUIT\n", 12);
 
 constexpr std::size_t v2_header_size = 16;  // signature, command, family, length
@@ -57,13 +57,13 @@ constexpr TlvEntry tlv_ssl_entries[] = {
     {"version", 0x21}, {"cn", 0x22}, {"cipher", 0x23}, {"sig_alg", 0x24}, {"key_alg", 0x25},
 };
 
-/// The byte at `i`, which is there.
+/// Returns the byte at `i`, which must exist.
 unsigned byte_at(std::string_view bytes, std::size_t i) noexcept
 {
     return static_cast<unsigned char>(bytes[i]);
 }
 
-/// Two bytes in the network's order.
+/// Returns two bytes in network order as a number.
 ///
 /// nginx: ngx_proxy_protocol_parse_uint16()
 std::uint16_t parse_uint16(std::string_view bytes, std::size_t i) noexcept
@@ -71,7 +71,7 @@ std::uint16_t parse_uint16(std::string_view bytes, std::size_t i) noexcept
     return static_cast<std::uint16_t>(byte_at(bytes, i) << 8 | byte_at(bytes, i + 1));
 }
 
-/// Cuts `text` off the front, if it is there.
+/// Removes `text` from the front. Returns false if it is not there.
 bool take(std::string_view& rest, std::string_view text) noexcept
 {
     if (!rest.starts_with(text)) {
@@ -81,7 +81,7 @@ bool take(std::string_view& rest, std::string_view text) noexcept
     return true;
 }
 
-/// Cuts off what stands before the separator, and the separator.
+/// Removes and returns the text before the separator, and removes the separator.
 std::optional<std::string_view> take_until(std::string_view& rest, char separator) noexcept
 {
     const std::size_t end = rest.find(separator);
@@ -93,7 +93,8 @@ std::optional<std::string_view> take_until(std::string_view& rest, char separato
     return word;
 }
 
-/// Whether an address comes next, which is taken by its letters: nobody asks whether it is one.
+/// Reads a word of address characters. It does not check whether it is a valid address; nginx does
+/// not, either.
 ///
 /// nginx: ngx_proxy_protocol_read_addr()
 bool read_addr(std::string_view& rest, std::string_view& addr) noexcept
@@ -145,7 +146,7 @@ std::optional<std::size_t> v1_read(Connection& c, std::string_view buf)
     return std::nullopt;
 }
 
-/// An address of a header of version 2, in the connection's memory.
+/// Formats an address of a version 2 header, in memory of the pool.
 std::string_view addr_text(Pool& pool, std::string_view bytes)
 {
     SockaddrUnion sa{};
@@ -163,8 +164,8 @@ std::string_view addr_text(Pool& pool, std::string_view bytes)
         {text.data(), sock_ntop(&sa.any, socklen, text.data(), text.size(), false)});
 }
 
-/// Two addresses of `size` bytes each, two ports, and what else there is. False when that is more
-/// than `body` has.
+/// Reads two addresses of `size` bytes each, two ports, and the rest. Returns false if `body` is
+/// too short.
 bool read_v2_addrs(Connection& c, std::string_view body, std::size_t size)
 {
     const std::size_t ports = 2 * size;
@@ -185,8 +186,8 @@ bool read_v2_addrs(Connection& c, std::string_view body, std::size_t size)
     return true;
 }
 
-/// What is not understood, local connections among it, is passed over: false is only for what is
-/// broken.
+/// Reads the addresses. Skips unsupported commands (LOCAL too), transports and families; returns
+/// false only if the header is malformed.
 bool read_v2_body(Connection& c, std::string_view header, std::string_view body)
 {
     if (const unsigned command = byte_at(header, 12) & 0x0f; command != command_proxy) {
@@ -211,8 +212,10 @@ bool read_v2_body(Connection& c, std::string_view header, std::string_view body)
     }
 }
 
-/// Differs from nginx: a header too short for its addresses is logged as a broken one; there the
-/// connection ends without a word.
+/// Reads a version 2 header.
+///
+/// Differs from nginx: a header that is too short for its addresses is logged as broken; nginx
+/// closes the connection without a log line.
 ///
 /// nginx: ngx_proxy_protocol_v2_read()
 std::optional<std::size_t> v2_read(Connection& c, std::string_view buf)
@@ -258,7 +261,7 @@ Rc lookup_tlv(const Connection& c, std::string_view tlvs, unsigned type,
     return Rc::declined;
 }
 
-/// The type that a name stands for: one of the table's, or a number in hexadecimal.
+/// Returns the type for a name: one of the table's, or a hexadecimal number.
 std::optional<unsigned> tlv_type(std::span<const TlvEntry> entries, std::string_view name) noexcept
 {
     if (take(name, "0x")) {
@@ -271,14 +274,15 @@ std::optional<unsigned> tlv_type(std::span<const TlvEntry> entries, std::string_
     return entry != entries.end() ? std::optional(entry->type) : std::nullopt;
 }
 
-/// The result of the check of a client's certificate, from the head of what is said about TLS.
+/// Returns the result of the verification of the client's certificate, from the head of the TLS
+/// part.
 std::string_view verify_text(Pool& pool, std::string_view ssl)
 {
     const std::uint32_t verify = std::uint32_t{parse_uint16(ssl, 1)} << 16 | parse_uint16(ssl, 3);
     return pool.pstrdup(fmt::format_int(verify).str());
 }
 
-/// The address as one of IPv6, an IPv4 one mapped; empty for other families.
+/// Returns the address as an IPv6 address, mapped if it is IPv4; empty for other families.
 std::optional<in6_addr> in6_of(const sockaddr* sa) noexcept
 {
     in6_addr addr{};
@@ -315,7 +319,7 @@ char* put_uint16(char* p, std::uint16_t number) noexcept
     return p;
 }
 
-/// All of the header but its checksum, whose length is counted.
+/// Writes the header without its checksum, whose length is included in the header's length.
 ///
 /// nginx: ngx_proxy_protocol_v2_write_header()
 char* v2_write_header(const Connection& c, char* buf) noexcept
@@ -347,7 +351,7 @@ char* v2_write_header(const Connection& c, char* buf) noexcept
     return p;
 }
 
-/// The checksum is of the whole header, with zeros in its own place.
+/// Appends the checksum. It covers the whole header, with zeros in place of itself.
 ///
 /// nginx: ngx_proxy_protocol_v2_write_crc32c()
 char* v2_write_crc32c(const char* buf, char* p) noexcept

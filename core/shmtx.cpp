@@ -17,7 +17,7 @@ constexpr std::size_t default_spin = 2048;
 bool take(Atomic& lock) noexcept
 {
     std::int64_t expected = 0;
-    // The plain read first keeps the cache line shared while somebody else holds the lock.
+    // The plain read first keeps the cache line shared while another process holds the lock.
     return lock.load(std::memory_order_relaxed) == 0 &&
            lock.compare_exchange_strong(expected, pid, std::memory_order_acquire);
 }
@@ -40,12 +40,12 @@ bool spin_for(Shmtx& mtx) noexcept
     return false;
 }
 
-/// Sleeps until an unlock wakes this process; true if it got the lock instead.
+/// Sleeps until an unlock wakes this process. Returns true if it has acquired the lock instead.
 bool sleep_for(Shmtx& mtx) noexcept
 {
     mtx.wait->fetch_add(1);
 
-    // An unlock between the last try and the line above has seen nobody to wake.
+    // An unlock between the last try and the line above has not seen this process as a waiter.
     if (take(*mtx.lock)) {
         mtx.wait->fetch_sub(1);
         return true;

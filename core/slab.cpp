@@ -6,7 +6,7 @@ namespace ngx {
 
 SlabPool* SlabPool::create(void* addr, std::size_t size)
 {
-    // The blocks begin behind the pool, where any object may lie.
+    // The blocks begin after the pool, at the next aligned address.
     constexpr std::size_t align = Blocks::Alignment;
     constexpr std::size_t offset = (sizeof(SlabPool) + align - 1) / align * align;
 

@@ -9,7 +9,7 @@
 
 #include "core/core.hpp"
 
-/// The few string helpers that the standard library and {fmt} leave over.
+/// String helpers that neither the standard library nor {fmt} has.
 namespace ngx {
 
 /// Formats into [p, last), cuts what does not fit, writes no zero byte. Returns the new end.
@@ -17,7 +17,7 @@ namespace ngx {
 /// nginx: ngx_vslprintf()
 char* vslprintf(char* p, char* last, fmt::string_view format, fmt::format_args args);
 
-/// The same with the arguments themselves; the format is checked by the compiler.
+/// Does the same for arguments; the compiler checks the format.
 ///
 /// nginx: ngx_slprintf()
 template <typename... Args>
@@ -26,7 +26,7 @@ char* slprintf(char* p, char* last, fmt::format_string<Args...> format, const Ar
     return vslprintf(p, last, format, fmt::make_format_args(args...));
 }
 
-/// The decimal number that `text` is, digits only; empty when it is not one or overflows.
+/// Parses a decimal number, digits only. Empty if the text is not a number or overflows.
 ///
 /// nginx: ngx_atoi()
 inline std::optional<std::int64_t> atoi(std::string_view text) noexcept
@@ -43,12 +43,12 @@ inline std::optional<std::int64_t> atoi(std::string_view text) noexcept
     return value;
 }
 
-/// The lower case of an ASCII letter; anything else as it is.
+/// Returns the lower case of an ASCII letter, and any other character unchanged.
 ///
 /// nginx: ngx_tolower()
 char tolower(char c) noexcept;
 
-/// Equal but for the case of ASCII letters.
+/// Compares two texts, ignoring the case of ASCII letters.
 ///
 /// nginx: ngx_strcasecmp()
 bool strcaseeq(std::string_view a, std::string_view b) noexcept;

@@ -15,7 +15,7 @@ namespace ngx {
 
 namespace {
 
-/// By their numbers in RFC 3164.
+/// The names of the facilities, by their number in RFC 3164.
 constexpr std::array<std::string_view, 24> facilities = {
     "kern",   "user",   "mail",     "daemon", "auth",   "intern", "lpr",    "news",
     "uucp",   "clock",  "authpriv", "ftp",    "ntp",    "audit",  "alert",  "cron",
@@ -38,7 +38,7 @@ char* syslog_log_error(Log& log, char* buf, std::size_t len)
     return slprintf(buf, buf + len, " while {}, server: {}", log.action, peer.server.name);
 }
 
-/// Ends all use of the peer, whose memory goes with the cycle.
+/// Closes the socket and blocks further use of the peer, whose memory is freed with the cycle.
 ///
 /// nginx: ngx_syslog_cleanup()
 void syslog_cleanup(void* data)

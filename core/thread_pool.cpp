@@ -36,7 +36,7 @@ struct TaskQueue {
         last = &task;
     }
 
-    /// The first task, or null.
+    /// Removes and returns the first task, or null.
     ThreadTask* pop() noexcept
     {
         ThreadTask* const task = first;
@@ -46,15 +46,16 @@ struct TaskQueue {
 };
 
 struct {
-    std::uint64_t task_id = 0;  // the loop's thread alone posts
-    std::mutex done_mtx{};      // of what follows
+    std::uint64_t task_id = 0;  // only the loop's thread posts
+    std::mutex done_mtx{};      // guards the members below
     TaskQueue done{};
-    bool notified = false;  // the loop knows of `done`
+    bool notified = false;  // the loop has been notified of `done`
 } state;
 
 }  // namespace
 
-/// A pool as the configuration has it and, in a worker, its threads.
+/// A pool of the configuration, and in a worker its threads. It owns the threads and no tasks. The
+/// loop's thread posts to `queue`, the threads take from it.
 ///
 /// nginx: ngx_thread_pool_t
 struct ThreadPool {
@@ -63,9 +64,9 @@ struct ThreadPool {
     ThreadPool& operator=(const ThreadPool&) = delete;
     ~ThreadPool();
 
-    std::mutex mtx{};  // of the four that follow
+    std::mutex mtx{};  // guards the next four members
     TaskQueue queue{};
-    std::int64_t waiting = 0;  // tasks, less the threads that wait for one
+    std::int64_t waiting = 0;  // tasks minus idle threads
     std::condition_variable cond{};
     bool exiting = false;
 
@@ -73,10 +74,10 @@ struct ThreadPool {
     Rc (*notify)(EventHandler handler) noexcept = nullptr;
 
     std::string_view name{};
-    std::int64_t threads = 0;  // none: not defined yet
+    std::int64_t threads = 0;  // 0 if the pool is not defined yet
     std::int64_t max_queue = 0;
 
-    std::string_view file{};  // where it was first named
+    std::string_view file{};  // the first place that names it
     std::size_t line = 0;
 
     std::vector<std::thread> running{};
@@ -84,8 +85,8 @@ struct ThreadPool {
 
 namespace {
 
-/// The pools of a cycle. When the cycle goes, their threads end: without a master a reload leaves
-/// the old ones to the connections of the old cycle.
+/// The pools of a cycle. Their threads end with the cycle: in a reload without a master the old
+/// pools go on serving the old cycle's connections.
 ///
 /// nginx: ngx_thread_pool_conf_t
 struct ThreadPoolConf {
@@ -94,8 +95,8 @@ struct ThreadPoolConf {
     std::list<ThreadPool> pools{};
 };
 
-/// What a thread inherits while this lives: all signals are the loop's, but for those that a
-/// thread brings upon itself.
+/// Blocks all signals while threads are created, so that they inherit the mask; not the synchronous
+/// ones (SIGSEGV ...).
 class BlockedSignals {
 public:
     BlockedSignals() noexcept
@@ -115,7 +116,7 @@ private:
     sigset_t before_{};
 };
 
-/// Runs the handlers of the events whose tasks are done; on the loop's thread.
+/// Calls the event handlers of completed tasks, on the loop's thread.
 ///
 /// nginx: ngx_thread_pool_handler()
 void thread_pool_handler(Event& ev) noexcept
@@ -128,7 +129,7 @@ void thread_pool_handler(Event& ev) noexcept
         done = std::exchange(state.done, {});
         state.notified = false;
     }
-    // A handler may free its task, or post it again.
+    // A handler may free its task or post it again.
     while (ThreadTask* const task = done.pop()) {
         log_debug(log_debug_core, ev.log, 0, "run completion handler for task #{}", task->id);
         task->event.complete = 1;
@@ -137,7 +138,7 @@ void thread_pool_handler(Event& ev) noexcept
     }
 }
 
-/// The next task; null when the pool ends and none is left.
+/// Returns the next task. Returns null if the pool is ending and the queue is empty.
 ThreadTask* wait_for_task(ThreadPool& tp)
 {
     std::unique_lock lock(tp.mtx);
@@ -146,8 +147,8 @@ ThreadTask* wait_for_task(ThreadPool& tp)
     return tp.queue.pop();
 }
 
-/// Gives a task back to the loop, which may free it at once. It needs one notification for all
-/// that it has not fetched yet; after one that failed, which has been logged, the next task brings
+/// Passes a completed task to the loop, which may free it at once. One notification is enough for
+/// all tasks that the loop has not fetched. If it fails, which is logged, the next task sends
 /// another.
 void complete_task(ThreadPool& tp, ThreadTask& task)
 {
@@ -163,7 +164,7 @@ void complete_task(ThreadPool& tp, ThreadTask& task)
     }
 }
 
-/// What each thread of a pool runs.
+/// The main function of a pool's threads.
 ///
 /// nginx: ngx_thread_pool_cycle()
 void thread_pool_cycle(ThreadPool& tp) noexcept
@@ -180,7 +181,7 @@ void thread_pool_cycle(ThreadPool& tp) noexcept
     }
 }
 
-/// Starts the threads of a pool.
+/// Starts the threads of a pool. Returns error after logging.
 ///
 /// nginx: ngx_thread_pool_init()
 Rc thread_pool_init(ThreadPool& tp, Log* log)
@@ -205,11 +206,10 @@ Rc thread_pool_init(ThreadPool& tp, Log* log)
     return Rc::ok;
 }
 
-/// Waits until every task that was posted is done and the threads have ended. What they have done
-/// the loop may still fetch.
+/// Waits until every posted task is done and the threads have ended. The loop may fetch the
+/// completed tasks later.
 ///
-/// Differs from nginx: there each thread is posted a task that ends it, which a full queue
-/// refuses.
+/// Differs from nginx: nginx posts to each thread a task that ends it, which a full queue refuses.
 ///
 /// nginx: ngx_thread_pool_destroy(), ngx_thread_pool_exit_handler()
 void thread_pool_destroy(ThreadPool& tp) noexcept
@@ -288,10 +288,11 @@ void* thread_pool_create_conf(Cycle& cycle)
     return cycle.pool->create<ThreadPoolConf>();
 }
 
-/// Gives the default pool its size if it was used and not defined; refuses any other such.
+/// Sets the default size of the default pool if it is used and not defined. Any other undefined
+/// pool is an error.
 ///
-/// Differs from nginx: an event method that cannot be woken by threads is refused here; there
-/// every worker ends at its start.
+/// Differs from nginx: an event method that threads cannot wake is an error here; with nginx every
+/// worker exits at its start.
 ///
 /// nginx: ngx_thread_pool_init_conf()
 const char* thread_pool_init_conf(Cycle& cycle, void* conf)
@@ -318,9 +319,9 @@ const char* thread_pool_init_conf(Cycle& cycle, void* conf)
     return conf_ok;
 }
 
-/// Takes `threads=N` or `max_queue=N`. False after a log line.
+/// Parses `threads=N` or `max_queue=N`. Returns false after logging.
 ///
-/// Differs from nginx: there any other word is ignored.
+/// Differs from nginx: nginx ignores any other word.
 bool set_parameter(Conf& cf, ThreadPool& tp, std::string_view value)
 {
     if (value.starts_with("threads=")) {
@@ -342,7 +343,7 @@ bool set_parameter(Conf& cf, ThreadPool& tp, std::string_view value)
     return false;
 }
 
-/// `thread_pool NAME threads=N [max_queue=N];`
+/// The directive `thread_pool NAME threads=N [max_queue=N];`
 ///
 /// nginx: ngx_thread_pool()
 const char* thread_pool(Conf& cf, const Command& cmd, void*)
@@ -371,7 +372,8 @@ bool has_loop() noexcept
     return process == Process::worker || process == Process::single;
 }
 
-/// The queue of what is done stays as it is: it may hold tasks of an old cycle.
+/// Starts the threads of a worker. The queue of completed tasks is not cleared, as it may hold
+/// tasks of an old cycle.
 ///
 /// nginx: ngx_thread_pool_init_worker()
 Rc thread_pool_init_worker(Cycle& cycle)
@@ -387,7 +389,7 @@ Rc thread_pool_init_worker(Cycle& cycle)
     return Rc::ok;
 }
 
-/// No loop comes any more to fetch what is done.
+/// Ends the threads, and clears the queue of completed tasks, as no loop will fetch them.
 ///
 /// nginx: ngx_thread_pool_exit_worker()
 void thread_pool_exit_worker(Cycle& cycle)

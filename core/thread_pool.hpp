@@ -9,9 +9,9 @@
 
 namespace ngx {
 
-/// Work for another thread: `handler` runs there with `ctx`, and must not touch what the loop
-/// uses. Then the handler of `event` runs on the loop's thread. From the post to that moment
-/// `event` is active, and whoever owns the task must keep it and its ctx alive.
+/// A task for a thread of a pool: `handler(ctx)` runs in that thread, and must not touch what the
+/// loop uses. Then the handler of `event` runs on the loop's thread. In between `event` is active,
+/// and the owner of the task must keep it and its ctx alive.
 ///
 /// nginx: ngx_thread_task_t
 struct ThreadTask {
@@ -26,7 +26,7 @@ extern Module thread_pool_module;
 
 inline constexpr std::string_view thread_pool_default = "default";
 
-/// A task with a Ctx behind it; both live as long as `pool`.
+/// Creates a task with a Ctx; `pool` owns both.
 ///
 /// nginx: ngx_thread_task_alloc()
 template <typename Ctx>
@@ -37,19 +37,20 @@ ThreadTask* thread_task_alloc(Pool& pool)
     return task;
 }
 
-/// Gives the task to the next thread that is free. An error, after a log line, when the task is
-/// active already or max_queue tasks wait. Allocates nothing.
+/// Posts the task to the pool's queue. Returns error after logging if the task is active or
+/// max_queue tasks are waiting. Does not allocate. Call it on the loop's thread.
 ///
 /// nginx: ngx_thread_task_post()
 Rc thread_task_post(ThreadPool& tp, ThreadTask& task) noexcept;
 
-/// The pool of this name, added to the cycle that is being configured if it is new. It need not
-/// be defined yet; a name that never is ends the configuration, unless it is the default one's.
+/// Returns the pool of this name, and adds it to the cycle that is being configured if necessary.
+/// It may be defined later; at the end of the configuration an undefined pool is an error unless it
+/// is the default one. The cycle owns it.
 ///
 /// nginx: ngx_thread_pool_add()
 ThreadPool& thread_pool_add(Conf& cf, std::string_view name = thread_pool_default);
 
-/// The pool of this name, or null.
+/// Returns the pool of this name, or null.
 ///
 /// nginx: ngx_thread_pool_get()
 ThreadPool* thread_pool_get(const Cycle& cycle, std::string_view name) noexcept;

@@ -10,8 +10,8 @@ namespace ngx {
 
 namespace {
 
-/// A signal handler or a thread may read a string while the next is written: 64 slots in turn make
-/// sure that what it reads stays whole.
+/// A signal handler or a thread may read a string while the next one is written. Rotating through
+/// 64 slots keeps what it reads intact.
 constexpr std::size_t time_slots = 64;
 
 template <std::size_t N>
@@ -31,8 +31,8 @@ struct Slot {
 struct {
     std::array<Slot, time_slots> slots{};
     std::size_t slot = 0;
-    std::time_t sec = 0;  // of the slot; 0 makes the next time_update() write a new one
-    int gmtoff = 0;       // minutes, as of the last time_update()
+    std::time_t sec = 0;  // the second of the slot; 0 makes the next time_update() write a new one
+    int gmtoff = 0;       // minutes, from the last full update
     std::atomic_flag lock{};
 } state;
 
@@ -139,7 +139,7 @@ void time_update() noexcept
 
 void time_sigsafe_update() noexcept
 {
-    // Held: the signal came in the middle of an update, whose strings are as good.
+    // The lock is held if the signal has interrupted an update, whose strings are as recent.
     if (state.lock.test_and_set(std::memory_order_acquire)) {
         return;
     }
@@ -149,7 +149,7 @@ void time_sigsafe_update() noexcept
 
     if (state.sec != now.tv_sec) {
         Slot& s = next_slot();
-        state.sec = 0;  // the slot is not whole: the next time_update() makes the rest
+        state.sec = 0;  // incomplete slot: the next time_update() writes all of it
 
         const std::time_t local = now.tv_sec + std::time_t{state.gmtoff} * 60;
         std::tm tm{};

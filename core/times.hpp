@@ -8,7 +8,7 @@
 
 namespace ngx {
 
-/// The wall clock as it was at the last update.
+/// The wall clock at the last update.
 ///
 /// nginx: ngx_time_t
 struct Time {
@@ -17,8 +17,8 @@ struct Time {
     int gmtoff;  // minutes east of Greenwich
 };
 
-/// A pointer to a value of the cache. The loop publishes the next value while threads of a pool
-/// read the last one, which stays whole while 63 others are made.
+/// A pointer to the current value in the cache, which is static. The loop publishes the next value
+/// while threads of a pool read the last one, which stays intact until 63 more are published.
 template <typename T>
 class Cached {
 public:
@@ -32,9 +32,9 @@ private:
     std::atomic<const T*> value_;
 };
 
-/// Milliseconds of the monotonic clock, and the formatted wall clock. Everything that asks for
-/// the time reads these, so that one turn of the loop sees one time. Only time_update() and
-/// time_sigsafe_update() change them. The milliseconds are for the loop's thread alone.
+/// Milliseconds of the monotonic clock, and the formatted wall clock. All code reads the time from
+/// them, so that it does not change within one turn of the loop. Only time_update() and
+/// time_sigsafe_update() change them. Only the loop's thread may read the milliseconds.
 extern Msec current_msec;
 extern Cached<Time> cached_time;
 extern Cached<std::string_view> cached_err_log_time;
@@ -54,21 +54,21 @@ inline const Time& timeofday() noexcept
     return *cached_time;
 }
 
-/// Fills the cache for the first time.
+/// Fills the cache at the start.
 ///
 /// nginx: ngx_time_init()
 void time_init() noexcept;
 
-/// Reads the clocks. The strings are made anew only when the second has changed.
+/// Reads the clocks. Formats the strings only if the second has changed.
 ///
 /// nginx: ngx_time_update()
 void time_update() noexcept;
 
-/// Makes time_update() take the time zone and the strings anew, whatever the second.
+/// Makes the next time_update() read the time zone again and format the strings.
 void time_force_update() noexcept;
 
-/// What a signal handler may update: the two strings that a log line needs, by the last known
-/// offset from Greenwich, because localtime is not safe there.
+/// Updates the two strings that a log line needs; safe in a signal handler. It uses the last known
+/// offset from Greenwich, because localtime is not signal-safe.
 ///
 /// nginx: ngx_time_sigsafe_update()
 void time_sigsafe_update() noexcept;
