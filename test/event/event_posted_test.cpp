@@ -6,21 +6,12 @@
 #include <boost/test/unit_test.hpp>
 
 #include "core/cycle.hpp"
+#include "test/event/order.hpp"
 #include "test/support/log.hpp"
 
 namespace ngx::test {
 
 namespace {
-
-using Order = std::vector<std::size_t>;
-
-/// Which events have run, by Event::index, in their order.
-Order ran;
-
-void note(Event& ev) noexcept
-{
-    ran.push_back(ev.index);
-}
 
 struct Posted {
     Posted()

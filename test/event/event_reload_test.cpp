@@ -62,12 +62,6 @@ void turn_until_handed(ListenCycle& cycle, std::size_t n)
     BOOST_TEST_REQUIRE(handed.connections.size() == n);
 }
 
-void send_text(const Fd& client, std::string_view text)
-{
-    BOOST_TEST(::send(client.get(), text.data(), text.size(), 0) ==
-               static_cast<ssize_t>(text.size()));
-}
-
 /// Accepts a connection and has it watched.
 Connection& accept_watched(ListenCycle& cycle, Fd& client)
 {

@@ -9,28 +9,21 @@
 
 #include "core/connection.hpp"
 #include "core/times.hpp"
+#include "test/event/order.hpp"
 #include "test/support/log.hpp"
 
 namespace ngx::test {
 
 namespace {
 
-constexpr Msec now = 1'000'000;
-
-/// Which timers have run, by Event::index, in their order.
-std::vector<std::size_t> ran;
-
-void note(Event& ev) noexcept
-{
-    ran.push_back(ev.index);
-}
+constexpr Msec start = 1'000'000;
 
 /// A clock that the test sets, and events of a connection that is only there for debug lines.
 struct Timers {
     Timers()
     {
         timers = this;
-        current_msec = now;
+        current_msec = start;
         ran.clear();
         for (std::size_t i = 0; i < events.size(); i++) {
             events[i].index = i;
@@ -55,8 +48,6 @@ struct Timers {
     Connection c;
     std::array<Event, 1000> events;
 };
-
-using Order = std::vector<std::size_t>;
 
 }  // namespace
 
@@ -85,43 +76,43 @@ BOOST_AUTO_TEST_CASE(the_wait_is_until_the_earliest_timer)
 BOOST_AUTO_TEST_CASE(a_timer_that_is_due_or_overdue_leaves_no_wait)
 {
     add_timer(events[0], 100);
-    current_msec = now + 99;
+    current_msec = start + 99;
     BOOST_TEST(event_find_timer() == 1);
-    current_msec = now + 100;
+    current_msec = start + 100;
     BOOST_TEST(event_find_timer() == 0);
-    current_msec = now + 10'000;
+    current_msec = start + 10'000;
     BOOST_TEST(event_find_timer() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_timer_runs_at_its_millisecond_and_not_before)
 {
     add_timer(events[0], 100);
-    expire_at(now + 99);
+    expire_at(start + 99);
     BOOST_TEST(ran.empty());
     BOOST_TEST(events[0].timer_set());
 
-    expire_at(now + 100);
+    expire_at(start + 100);
     BOOST_TEST(ran == Order{0});
     BOOST_TEST(!events[0].timer_set());
 
-    expire_at(now + 200);
+    expire_at(start + 200);
     BOOST_TEST(ran.size() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_timer_that_was_set_by_a_stale_time_is_not_early)
 {
     constexpr Msec resolution = 2000;
-    add_timer(events[0], 1500);  // perhaps at now + 1999
+    add_timer(events[0], 1500);  // perhaps at start + 1999
 
-    current_msec = now + 2000;
+    current_msec = start + 2000;
     event_expire_timers(resolution);
     BOOST_TEST(ran.empty());
 
-    current_msec = now + 3499;
+    current_msec = start + 3499;
     event_expire_timers(resolution);
     BOOST_TEST(ran.empty());
 
-    current_msec = now + 3500;
+    current_msec = start + 3500;
     event_expire_timers(resolution);
     BOOST_TEST(ran == Order{0});
 }
@@ -143,7 +134,7 @@ BOOST_AUTO_TEST_CASE(timers_run_in_the_order_of_their_times)
     add_timer(events[1], 100);
     add_timer(events[2], 200);
     add_timer(events[3], 400);
-    expire_at(now + 300);
+    expire_at(start + 300);
     BOOST_TEST(ran == (Order{1, 2, 0}), boost::test_tools::per_element());
     BOOST_TEST(events[3].timer_set());
 }
@@ -153,7 +144,7 @@ BOOST_AUTO_TEST_CASE(equal_times_run_in_the_order_in_which_they_were_set)
     for (const std::size_t i : {3UL, 1UL, 4UL, 0UL, 2UL}) {
         add_timer(events[i], 100);
     }
-    expire_at(now + 100);
+    expire_at(start + 100);
     BOOST_TEST(ran == (Order{3, 1, 4, 0, 2}), boost::test_tools::per_element());
 }
 
@@ -163,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_timers_run_sorted_and_equal_ones_stay_in_order)
     for (Event& ev : events) {
         add_timer(ev, random() % 200);
     }
-    expire_at(now + 200);
+    expire_at(start + 200);
 
     BOOST_REQUIRE(ran.size() == events.size());
     for (std::size_t i = 1; i < ran.size(); i++) {
@@ -178,9 +169,9 @@ BOOST_AUTO_TEST_CASE(a_change_under_300_ms_keeps_the_old_timer)
     Event& ev = events[0];
     add_timer(ev, 1000);
     add_timer(ev, 1299);
-    BOOST_TEST(ev.timer_key == now + 1000);
+    BOOST_TEST(ev.timer_key == start + 1000);
     add_timer(ev, 701);
-    BOOST_TEST(ev.timer_key == now + 1000);
+    BOOST_TEST(ev.timer_key == start + 1000);
 }
 
 BOOST_AUTO_TEST_CASE(a_change_of_300_ms_moves_the_timer_later)
@@ -188,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_change_of_300_ms_moves_the_timer_later)
     Event& ev = events[0];
     add_timer(ev, 1000);
     add_timer(ev, 1300);
-    BOOST_TEST(ev.timer_key == now + 1300);
+    BOOST_TEST(ev.timer_key == start + 1300);
     BOOST_TEST(event_find_timer() == 1300);
 }
 
@@ -197,7 +188,7 @@ BOOST_AUTO_TEST_CASE(a_change_of_300_ms_moves_the_timer_earlier)
     Event& ev = events[0];
     add_timer(ev, 1000);
     add_timer(ev, 700);
-    BOOST_TEST(ev.timer_key == now + 700);
+    BOOST_TEST(ev.timer_key == start + 700);
     BOOST_TEST(event_find_timer() == 700);
 }
 
@@ -208,11 +199,11 @@ BOOST_AUTO_TEST_CASE(laziness_is_measured_from_the_time_that_was_kept)
     for (int i = 0; i < 2; i++) {
         current_msec += 149;
         add_timer(ev, 1000);
-        BOOST_TEST(ev.timer_key == now + 1000);
+        BOOST_TEST(ev.timer_key == start + 1000);
     }
     current_msec += 2;
     add_timer(ev, 1000);
-    BOOST_TEST(ev.timer_key == now + 1300);
+    BOOST_TEST(ev.timer_key == start + 1300);
 }
 
 BOOST_AUTO_TEST_CASE(a_timer_that_was_kept_keeps_its_place_among_equal_ones)
@@ -220,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_was_kept_keeps_its_place_among_equal_ones)
     add_timer(events[0], 100);
     add_timer(events[1], 100);
     add_timer(events[0], 100);
-    expire_at(now + 100);
+    expire_at(start + 100);
     BOOST_TEST(ran == (Order{0, 1}), boost::test_tools::per_element());
 }
 
@@ -231,7 +222,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_was_deleted_is_set_anew_without_laziness)
     del_timer(ev);
     BOOST_TEST(!ev.timer_set());
     add_timer(ev, 1001);
-    BOOST_TEST(ev.timer_key == now + 1001);
+    BOOST_TEST(ev.timer_key == start + 1001);
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_finds_its_event_timed_out_and_out_of_the_tree)
@@ -265,7 +256,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_a_handler_sets_for_now_runs_in_the_same_pass)
 
     add_timer(events[0], 100);
     add_timer(events[3], 100);
-    expire_at(now + 100);
+    expire_at(start + 100);
     BOOST_TEST(ran == (Order{0, 3, 1}), boost::test_tools::per_element());
     BOOST_TEST(events[2].timer_set());
 }
@@ -280,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_a_handler_deletes_does_not_run)
     add_timer(events[0], 100);
     add_timer(events[1], 100);
     add_timer(events[2], 100);
-    expire_at(now + 100);
+    expire_at(start + 100);
     BOOST_TEST(ran == (Order{0, 2}), boost::test_tools::per_element());
     BOOST_TEST(!events[1].timedout);
 }
@@ -313,7 +304,7 @@ BOOST_AUTO_TEST_CASE(a_handler_may_set_its_timer_again_for_later)
 
     add_timer(events[0], 10);
     for (Msec ms = 0; ms <= 35; ms++) {
-        expire_at(now + ms);
+        expire_at(start + ms);
     }
     BOOST_TEST(ran.size() == 3);
     BOOST_TEST(event_find_timer() == 5);

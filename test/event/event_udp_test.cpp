@@ -61,11 +61,6 @@ Connection& last_session()
     return *handed.connections.back();
 }
 
-void send_text(const Fd& fd, std::string_view text)
-{
-    BOOST_TEST(::send(fd.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
-}
-
 void close_session(Connection& c)
 {
     Pool* const pool = c.pool;

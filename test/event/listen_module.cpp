@@ -176,7 +176,7 @@ Fd ListenCycle::connect(std::size_t i, std::string_view text) const
     Fd client(::socket(sa.any.sa_family, listening(i).type | SOCK_CLOEXEC, 0));
     check(::connect(client.get(), &sa.any, len), "connect()");
 
-    check(static_cast<int>(::send(client.get(), text.data(), text.size(), 0)), "send()");
+    send_text(client, text);
 
     // The kernel may be a moment later than connect() with what accept() gets.
     pollfd entry{.fd = listener, .events = POLLIN, .revents = 0};
@@ -184,6 +184,15 @@ Fd ListenCycle::connect(std::size_t i, std::string_view text) const
         throw std::runtime_error("nothing to accept");
     }
     return client;
+}
+
+void send_text(const Fd& client, std::string_view text)
+{
+    const ssize_t n = ::send(client.get(), text.data(), text.size(), 0);
+    check(static_cast<int>(n), "send()");
+    if (static_cast<std::size_t>(n) != text.size()) {
+        throw std::runtime_error("send() sent a part");
+    }
 }
 
 Connection& ListenCycle::accept(Fd& client, std::size_t i) const

@@ -57,6 +57,9 @@ private:
     static std::string_view prepare(std::string_view conf, const Fake& wanted);
 };
 
+/// Sends the text whole.
+void send_text(const Fd& client, std::string_view text);
+
 /// Whether a poller was built.
 bool has_poller(std::string_view name);
 

@@ -19,8 +19,8 @@ namespace ngx::test::process {
 namespace {
 
 /// A master with some workers, which return a text on one port and echo on the other.
-struct Site {
-    explicit Site(int workers = 2) { conf.workers = workers; }
+struct MasterSite {
+    explicit MasterSite(int workers = 2) { conf.workers = workers; }
 
     /// The configuration with another text.
     ServerConf& with(std::string_view text)
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_SUITE(master)
 
 BOOST_AUTO_TEST_CASE(it_starts_its_workers_and_each_process_has_its_title)
 {
-    Site site(3);
+    MasterSite site(3);
     Server server(site.with("hello"));
     BOOST_TEST(server.workers().size() == 3U);
     for (const pid_t worker : server.workers()) {
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(it_starts_its_workers_and_each_process_has_its_title)
 
 BOOST_AUTO_TEST_CASE(a_worker_has_nothing_of_what_the_master_waits_by)
 {
-    Site site(3);
+    MasterSite site(3);
     Server server(site.with("hello"));
     server.settle();  // the master has done with the start
     for (const pid_t worker : server.workers()) {
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(a_worker_has_nothing_of_what_the_master_waits_by)
 BOOST_AUTO_TEST_CASE(term_and_int_end_all_within_a_second_with_clients_connected)
 {
     for (const int number : {SIGTERM, SIGINT}) {
-        Site site;
+        MasterSite site;
         Server server(site.with("hello"));
         std::vector<Client> clients;
         for (int i = 0; i < 10; ++i) {
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(term_and_int_end_all_within_a_second_with_clients_connected
 
 BOOST_AUTO_TEST_CASE(a_worker_that_does_not_obey_is_killed)
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     const std::vector<pid_t> workers = server.workers();
     server.allow("exited on signal 9");
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_does_not_obey_is_killed)
 
 BOOST_AUTO_TEST_CASE(quit_lets_clients_finish_and_refuses_new_ones)
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     const Client client(site.echo);
     BOOST_TEST(client.echo("x") == "x");
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(quit_lets_clients_finish_and_refuses_new_ones)
 
 BOOST_AUTO_TEST_CASE(worker_shutdown_timeout_ends_a_graceful_stop)
 {
-    Site site;
+    MasterSite site;
     site.with("hello").main = "worker_shutdown_timeout 200ms;";
     Server server(site.conf);
     const Client client(site.echo);
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(worker_shutdown_timeout_ends_a_graceful_stop)
 
 BOOST_AUTO_TEST_CASE(a_worker_that_was_told_to_quit_by_hand_is_replaced)
 {
-    Site site(1);
+    MasterSite site(1);
     Server server(site.with("$pid"));
     const pid_t first = server.workers().front();
     BOOST_TEST(ask(site.port) == std::to_string(first));
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_was_told_to_quit_by_hand_is_replaced)
 // With the mutex, some of them hold it when they die.
 BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_behind)
 {
-    Site site(3);
+    MasterSite site(3);
     site.with("$pid").events = "worker_connections 64; accept_mutex on; accept_mutex_delay 5ms;";
     Server server(site.conf);
     server.allow("exited on signal 9");
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
 BOOST_AUTO_TEST_CASE(logs_are_opened_anew_by_all_and_no_line_is_lost)
 {
     constexpr std::size_t asked = 300;
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     const std::filesystem::path rotated = server.dir() / "error.log.1";
     {
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(logs_are_opened_anew_by_all_and_no_line_is_lost)
 
 BOOST_AUTO_TEST_CASE(the_signals_of_the_command_line_reach_the_master)
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     BOOST_TEST(run(server.command({"-s", "reopen"})).status.exited_with(0));
     server.wait_for_log(fmt::format("{0}#{0}: reopening logs\n", server.pid()));
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(the_signals_of_the_command_line_reach_the_master)
 
 BOOST_AUTO_TEST_CASE(workers_are_the_user_of_the_configuration, *precondition(we_are_root))
 {
-    Site site;
+    MasterSite site;
     site.with("hello").main = "user nobody nogroup;";
     Server server(site.conf);
     for (const pid_t worker : server.workers()) {
@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(workers_are_the_user_of_the_configuration, *precondition(we
 
 BOOST_AUTO_TEST_CASE(limits_priority_processor_directory_and_environment_are_the_workers)
 {
-    Site site;
+    MasterSite site;
     site.with("hello").main = "worker_rlimit_nofile 99; worker_rlimit_core 0; worker_priority 3;\n"
                               "worker_cpu_affinity auto; working_directory /;\n"
                               "env KEPT; env GIVEN=value;";
@@ -319,7 +319,7 @@ BOOST_AUTO_TEST_CASE(limits_priority_processor_directory_and_environment_are_the
 
 BOOST_AUTO_TEST_CASE(workers_that_cannot_start_end_the_start)
 {
-    Site site;
+    MasterSite site;
     site.with("hello").main = "working_directory /nowhere;";
     const TempDir dir;
     write_file(dir / "nginx.conf", site.conf.text());
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_SUITE(master_reload)
 
 BOOST_AUTO_TEST_CASE(fifty_reloads_under_load_lose_nobody)
 {
-    Site site;
+    MasterSite site;
     site.conf.log_level = "notice";
     Server server(site.with("0"));
     Load load(site.port, site.echo);
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(fifty_reloads_under_load_lose_nobody)
 
 BOOST_AUTO_TEST_CASE(generations_are_counted_in_titles_and_in_the_log)
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     const Client old(site.echo);
     BOOST_TEST(old.echo("x") == "x");
@@ -380,7 +380,7 @@ BOOST_AUTO_TEST_CASE(generations_are_counted_in_titles_and_in_the_log)
 
 BOOST_AUTO_TEST_CASE(a_broken_file_leaves_the_workers_as_they_are)
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     const std::vector<pid_t> workers = server.workers();
     server.reload_refused("events {}\nbogus;\n", "unknown directive \"bogus\"");
@@ -390,7 +390,7 @@ BOOST_AUTO_TEST_CASE(a_broken_file_leaves_the_workers_as_they_are)
 
 BOOST_AUTO_TEST_CASE(new_workers_that_cannot_start_leave_the_old_ones)
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     const std::vector<pid_t> workers = server.workers();
     site.with("new").main = "working_directory /nowhere;";
@@ -413,7 +413,7 @@ BOOST_AUTO_TEST_CASE(new_workers_that_cannot_start_leave_the_old_ones)
 
 BOOST_AUTO_TEST_CASE(workers_are_as_many_as_the_new_file_says)
 {
-    Site site(1);
+    MasterSite site(1);
     Server server(site.with("hello"));
     for (const int workers : {4, 2}) {
         site.conf.workers = workers;
@@ -424,7 +424,7 @@ BOOST_AUTO_TEST_CASE(workers_are_as_many_as_the_new_file_says)
 
 BOOST_AUTO_TEST_CASE(the_event_method_may_change, *precondition(methods_can_be_changed))
 {
-    Site site;
+    MasterSite site;
     Server server(site.with("hello"));
     for (const std::string& method : setup().methods) {
         site.with(method).method = method;
@@ -435,7 +435,7 @@ BOOST_AUTO_TEST_CASE(the_event_method_may_change, *precondition(methods_can_be_c
 
 BOOST_AUTO_TEST_CASE(listeners_are_opened_kept_and_closed)
 {
-    Site site;
+    MasterSite site;
     const Port added;
     Server server(site.with("hello"));
     site.conf.stream = server_block(site.port, "return kept;") + server_block(added, "return new;");

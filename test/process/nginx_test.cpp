@@ -143,7 +143,7 @@ std::vector<std::string> session_lines(const std::string& log)
 }
 
 /// A proxy with what can become of a session behind it.
-struct Site {
+struct ComparedSite {
     [[nodiscard]] std::string stream() const
     {
         const auto proxy = [](const Port& from, const Port& to, std::string_view more = "") {
@@ -184,7 +184,7 @@ struct Ends {
 };
 
 /// Lives through every kind of session; returns the log's lines about sessions.
-std::vector<std::string> live(const Site& site, auto& server)
+std::vector<std::string> live(const ComparedSite& site, auto& server)
 {
     Ends client_ends(site.port, site.upstream);
     client_ends.client.close();
@@ -228,10 +228,10 @@ BOOST_AUTO_TEST_CASE(a_master_and_its_workers_tell_the_same_story_as_nginxs,
 BOOST_AUTO_TEST_CASE(sessions_of_the_proxy_tell_the_same_story_as_nginxs,
                      *precondition(nginx_is_there) * precondition(method_is_epoll))
 {
-    const Site our_site;
+    const ComparedSite our_site;
     Server server({.stream = our_site.stream()});
     const std::vector<std::string> ours = live(our_site, server);
-    const Site their_site;
+    const ComparedSite their_site;
     Nginx nginx(their_site.stream());
     const std::vector<std::string> theirs = live(their_site, nginx);
     BOOST_TEST(ours.size() > 20);

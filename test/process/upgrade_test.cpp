@@ -18,7 +18,7 @@ namespace {
 constexpr const char* nginx = "/usr/sbin/nginx";
 
 /// A master with two workers: on one port they say who they are, on the other they echo.
-struct Site {
+struct UpgradedSite {
     Port port;
     Port echo;
     ServerConf conf{.stream = server_block(port, "return $pid;") + server_block(echo, "echo;") +
@@ -42,7 +42,7 @@ struct Site {
 
 /// Changes the binary and tells the old one's workers to go. Returns the new master when its
 /// workers serve alone.
-pid_t hand_over(const Daemon& daemon, const Site& site)
+pid_t hand_over(const Daemon& daemon, const UpgradedSite& site)
 {
     const pid_t old = daemon.pid();
     const pid_t fresh = daemon.change_binary();
@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_SUITE(daemon)
 
 BOOST_AUTO_TEST_CASE(when_the_first_process_has_ended_the_server_serves)
 {
-    const Site site;
+    const UpgradedSite site;
     const Daemon daemon(site.conf);
     BOOST_TEST(daemon.started().status.exited_with(0));
     BOOST_TEST(daemon.started().err == "");
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(when_the_first_process_has_ended_the_server_serves)
 BOOST_AUTO_TEST_CASE(the_command_line_stops_it)
 {
     for (const char* const signal : {"stop", "quit"}) {
-        const Site site;
+        const UpgradedSite site;
         const Daemon daemon(site.conf);
         const pid_t pid = daemon.pid();
         BOOST_TEST(run(daemon.command({"-s", signal})).status.exited_with(0));
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(the_command_line_stops_it)
 
 BOOST_AUTO_TEST_CASE(without_a_master_it_serves_as_well)
 {
-    Site site;
+    UpgradedSite site;
     site.conf.workers = 0;
     const Daemon daemon(site.conf);
     BOOST_TEST(daemon.started().status.exited_with(0));
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(without_a_master_it_serves_as_well)
 
 BOOST_AUTO_TEST_CASE(one_that_cannot_start_tells_the_first_process)
 {
-    Site site;
+    UpgradedSite site;
     site.conf.main = "working_directory /nowhere;";
     const Daemon daemon(site.conf);
     BOOST_TEST(daemon.started().status.exited_with(1));
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_SUITE(upgrade)
 
 BOOST_AUTO_TEST_CASE(a_new_binary_takes_over_under_load_and_loses_nobody)
 {
-    const Site site;
+    const UpgradedSite site;
     const Daemon daemon(site.conf);
     const pid_t old = daemon.pid();
     Load load(site.port, site.echo);
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_new_binary_takes_over_under_load_and_loses_nobody)
 
 BOOST_AUTO_TEST_CASE(the_old_binary_may_be_gone_back_to_under_load)
 {
-    const Site site;
+    const UpgradedSite site;
     const Daemon daemon(site.conf);
     const pid_t old = daemon.pid();
     Load load(site.port, site.echo);
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(the_old_binary_may_be_gone_back_to_under_load)
 // The workers of the old binary were told to go: it starts new ones by itself.
 BOOST_AUTO_TEST_CASE(a_new_binary_that_dies_gives_the_service_back)
 {
-    const Site site;
+    const UpgradedSite site;
     const Daemon daemon(site.conf);
     const pid_t old = daemon.pid();
     const pid_t fresh = hand_over(daemon, site);
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(a_new_binary_that_dies_gives_the_service_back)
 
 BOOST_AUTO_TEST_CASE(a_new_binary_that_refuses_the_configuration_changes_nothing)
 {
-    const Site site;
+    const UpgradedSite site;
     const Daemon daemon(site.conf);
     const pid_t old = daemon.pid();
     daemon.write_conf("bogus;\n");
@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_new_binary_that_refuses_the_configuration_changes_nothing
 
 BOOST_AUTO_TEST_CASE(a_third_binary_is_refused)
 {
-    const Site site;
+    const UpgradedSite site;
     const Daemon daemon(site.conf);
     const pid_t old = daemon.pid();
     const pid_t fresh = daemon.change_binary();

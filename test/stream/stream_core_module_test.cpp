@@ -44,8 +44,8 @@ struct Listen : Server {
 };
 
 /// Checks that each parameter is refused with the message and the place.
-void check_refused(std::initializer_list<const char*> params, const std::string& before,
-                   const std::string& behind = "\"")
+void check_parameters_refused(std::initializer_list<const char*> params, const std::string& before,
+                              const std::string& behind = "\"")
 {
     for (const std::string param : params) {
         const std::string log = refusal(listen(param));
@@ -114,15 +114,16 @@ BOOST_AUTO_TEST_CASE(the_last_of_two_counts)
 
 BOOST_AUTO_TEST_CASE(a_bad_number_is_refused)
 {
-    check_refused({"backlog=", "backlog=x", "backlog=-1", "backlog=0", "backlog=1k",
-                   "backlog=2147483648", "backlog=4294967297", "backlog=99999999999999999999"},
-                  "invalid backlog \"");
-    check_refused({"fastopen=", "fastopen=x", "fastopen=-1", "fastopen=2147483648"},
-                  "invalid fastopen \"");
-    check_refused({"rcvbuf=", "rcvbuf=x", "rcvbuf=1g", "rcvbuf=-1", "rcvbuf=2048m",
-                   "rcvbuf=2147483648", "rcvbuf=9007199254740992k"},
-                  "invalid rcvbuf \"");
-    check_refused({"sndbuf=", "sndbuf=8kb", "sndbuf=2147483648"}, "invalid sndbuf \"");
+    check_parameters_refused({"backlog=", "backlog=x", "backlog=-1", "backlog=0", "backlog=1k",
+                              "backlog=2147483648", "backlog=4294967297",
+                              "backlog=99999999999999999999"},
+                             "invalid backlog \"");
+    check_parameters_refused({"fastopen=", "fastopen=x", "fastopen=-1", "fastopen=2147483648"},
+                             "invalid fastopen \"");
+    check_parameters_refused({"rcvbuf=", "rcvbuf=x", "rcvbuf=1g", "rcvbuf=-1", "rcvbuf=2048m",
+                              "rcvbuf=2147483648", "rcvbuf=9007199254740992k"},
+                             "invalid rcvbuf \"");
+    check_parameters_refused({"sndbuf=", "sndbuf=8kb", "sndbuf=2147483648"}, "invalid sndbuf \"");
 }
 
 BOOST_AUTO_TEST_CASE(a_word_is_taken)
@@ -158,7 +159,7 @@ BOOST_AUTO_TEST_CASE(ipv6only_is_on_or_off)
     BOOST_TEST(unsigned{Listen("ipv6only=off")->ipv6only} == 0);
     BOOST_TEST(contains(refusal(listen("ipv6only=o")), "invalid ipv6only flags \"o\" in "));
     BOOST_TEST(contains(refusal(listen("ipv6only=onn")), "invalid ipv6only flags \"onn\" in "));
-    check_refused({"ipv6only", "ipv6only=", "ipv6only=yes"}, "invalid parameter \"");
+    check_parameters_refused({"ipv6only", "ipv6only=", "ipv6only=yes"}, "invalid parameter \"");
 }
 
 BOOST_AUTO_TEST_CASE(so_keepalive_is_on_or_off)
@@ -237,7 +238,7 @@ BOOST_AUTO_TEST_CASE(bad_so_keepalive_is_refused)
 
 BOOST_AUTO_TEST_CASE(what_is_not_served_is_refused_by_name)
 {
-    check_refused({"ssl"}, "the \"", "\" parameter is not supported");
+    check_parameters_refused({"ssl"}, "the \"", "\" parameter is not supported");
 }
 
 BOOST_AUTO_TEST_CASE(udp_is_a_type_of_socket)
@@ -281,9 +282,10 @@ BOOST_AUTO_TEST_CASE(tcp_and_udp_may_have_the_same_port)
 
 BOOST_AUTO_TEST_CASE(what_is_no_parameter_is_refused_as_one)
 {
-    check_refused({"x", "default", "Bind", "bind=on", "backlog", "rcvbuf", "sndbuf", "fastopen",
-                   "so_keepalive", "reuseport=on", "setfib=1", "quic", "http2", "UDP"},
-                  "invalid parameter \"");
+    check_parameters_refused({"x", "default", "Bind", "bind=on", "backlog", "rcvbuf", "sndbuf",
+                              "fastopen", "so_keepalive", "reuseport=on", "setfib=1", "quic",
+                              "http2", "UDP"},
+                             "invalid parameter \"");
 }
 
 BOOST_AUTO_TEST_CASE(an_accept_filter_is_complained_of_and_ignored)

@@ -86,7 +86,7 @@ private:
     Fd fd_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
 };
 
-std::string proxying(std::string_view directives)
+std::string proxying_udp(std::string_view directives)
 {
     return fmt::format("server {{ listen 127.0.0.1:PORT udp; proxy_pass 127.0.0.1:PORT2; "
                        "error_log DIR/info info; {} }}",
@@ -95,7 +95,7 @@ std::string proxying(std::string_view directives)
 
 /// A session whose client has sent "question".
 struct Asked {
-    explicit Asked(std::string_view directives = "") : server(proxying(directives))
+    explicit Asked(std::string_view directives = "") : server(proxying_udp(directives))
     {
         client.send("question");
         server.turn_until([&] { return server.connections().size() == 2; });
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(a_session_ends_when_it_has_its_answers)
 
 BOOST_AUTO_TEST_CASE(a_session_that_waits_for_no_answers_ends_at_once)
 {
-    const Server server(proxying("proxy_responses 0;"));
+    const Server server(proxying_udp("proxy_responses 0;"));
     Answering upstream(server);
     const Client client = server.connect();
     client.send("log line");
@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(an_answer_that_is_missing_is_the_upstreams_fault)
 
 BOOST_AUTO_TEST_CASE(an_upstream_that_is_not_there_is_told_of_by_the_next_read)
 {
-    const Server server(proxying("proxy_responses 1;"));
+    const Server server(proxying_udp("proxy_responses 1;"));
     const Client client = server.connect();
     client.send("question");
     server.accept();
@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_is_not_there_is_told_of_by_the_next_read)
 
 BOOST_AUTO_TEST_CASE(after_an_error_of_one_datagram_the_session_goes_on)
 {
-    const Server server(proxying(""));
+    const Server server(proxying_udp(""));
     const Client client = server.connect();
     for (std::size_t errors = 1; errors <= 2; errors++) {
         client.send("lost");
@@ -364,7 +364,7 @@ BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_datagram_does_not_cost_the_next)
 
 BOOST_AUTO_TEST_CASE(a_datagram_that_was_sent_excuses_the_peer)
 {
-    const Server server(proxying(""));
+    const Server server(proxying_udp(""));
     const Client client = server.connect();
     client.send("lost");
     server.turn_until([&] { return contains(read_file(server.dir / "info"), "(111: "); });
@@ -394,7 +394,7 @@ BOOST_AUTO_TEST_CASE(a_socket_that_can_be_written_no_more_ends_the_session)
 
 BOOST_AUTO_TEST_CASE(the_header_is_a_part_of_the_first_datagram)
 {
-    const Server server(proxying("proxy_protocol on;"));
+    const Server server(proxying_udp("proxy_protocol on;"));
     Answering upstream(server);
     const Client client = server.connect();
     client.send("question");

@@ -58,7 +58,7 @@ void check_parts(const std::string& text, const Strings& wanted)
 }
 
 /// Checks that a text is refused at its place.
-void check_refused(const std::string& text, const std::string& message)
+void check_script_refused(const std::string& text, const std::string& message)
 {
     const std::string log = refusal("server { listen unix:DIR/a; test_text " + text + "; }");
     BOOST_TEST(contains(log, "[emerg]"), text << " gave " << log);
@@ -141,23 +141,23 @@ BOOST_AUTO_TEST_CASE(a_dollar_without_a_name_is_refused)
 {
     for (const char* const text : {"$", "a$", "\"a $ b\"", "$$", "$-", "\"$\"", "\"${}\"", "\"${\"",
                                    "\"$(one)\"", "\"$\\one\""}) {
-        check_refused(text, "invalid variable name");
+        check_script_refused(text, "invalid variable name");
     }
 }
 
 BOOST_AUTO_TEST_CASE(a_bracket_that_is_not_closed_is_refused)
 {
-    check_refused("\"${one\"", "the closing bracket in \"one\" variable is missing");
-    check_refused("\"${one two}\"", "the closing bracket in \"one\" variable is missing");
-    check_refused("\"${one-}\"", "the closing bracket in \"one\" variable is missing");
-    check_refused("\"${ one}\"", "the closing bracket in \"\" variable is missing");
+    check_script_refused("\"${one\"", "the closing bracket in \"one\" variable is missing");
+    check_script_refused("\"${one two}\"", "the closing bracket in \"one\" variable is missing");
+    check_script_refused("\"${one-}\"", "the closing bracket in \"one\" variable is missing");
+    check_script_refused("\"${ one}\"", "the closing bracket in \"\" variable is missing");
 }
 
 BOOST_AUTO_TEST_CASE(captures_are_refused_as_there_are_no_regular_expressions)
 {
-    check_refused("$1", "using variable \"$1\" requires PCRE library");
-    check_refused("a$9b", "using variable \"$9\" requires PCRE library");
-    check_refused("$10", "using variable \"$1\" requires PCRE library");
+    check_script_refused("$1", "using variable \"$1\" requires PCRE library");
+    check_script_refused("a$9b", "using variable \"$9\" requires PCRE library");
+    check_script_refused("$10", "using variable \"$1\" requires PCRE library");
 }
 
 BOOST_AUTO_TEST_CASE(zero_is_a_name)

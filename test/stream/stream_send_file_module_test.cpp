@@ -66,7 +66,7 @@ std::string text_of(std::size_t size)
 }
 
 /// Much more than the buffers of two sockets take, and no multiple of any block.
-const std::string& big_text()
+const std::string& big_file()
 {
     static const std::string text = text_of(3'000'001);
     return text;
@@ -90,7 +90,7 @@ struct FileServer {
 
 /// A file server with a client that takes nothing, and more to send.
 struct StuckClient : FileServer {
-    explicit StuckClient(const std::string& way = "") : FileServer(big_text(), way) {}
+    explicit StuckClient(const std::string& way = "") : FileServer(big_file(), way) {}
 
     Client client = server.connect(0, 4096);
     Connection& c = server.accepted();
@@ -164,10 +164,10 @@ BOOST_AUTO_TEST_CASE(a_slow_client_gets_all_of_it_in_each_way)
         if (way.find("output_buffers 3 7") != way.npos) {
             continue;  // half a million of reads
         }
-        const FileServer files(big_text(), way);
+        const FileServer files(big_file(), way);
         const Client client = files.server.connect(0, 4096);
         const std::string got = files.server.serve([&client] { return client.receive_all(); });
-        BOOST_TEST((got == big_text()), way << files.server.log());
+        BOOST_TEST((got == big_file()), way << files.server.log());
         files.server.finish();
     }
 }
@@ -255,13 +255,13 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_truncated_on_its_way_is_an_alert_and_closes)
         if (way.find("output_buffers") != way.npos) {
             continue;
         }
-        const FileServer files(big_text(), way);
+        const FileServer files(big_file(), way);
         const Client client = files.server.connect(0, 4096);
         Connection& c = files.server.accepted();
         files.server.turn_until([&c] { return !c.write->ready; });
         std::filesystem::resize_file(files.path, 1000);
         const std::string got = files.server.serve([&client] { return client.receive_all(); });
-        BOOST_TEST(got.size() < big_text().size(), way);
+        BOOST_TEST(got.size() < big_file().size(), way);
         files.server.finish();
         BOOST_TEST(contains(files.server.log(), "[alert]"), way);
         BOOST_TEST((contains(files.server.log(), "pread() read only") ||
@@ -319,7 +319,7 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_asked_to_close_closes)
 
 BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
 {
-    const FileServer files(big_text(), "", "unix:DIR/a");
+    const FileServer files(big_file(), "", "unix:DIR/a");
     const Client client = files.server.connect();
     files.server.accept_with_failing_poller();
     BOOST_TEST(files.server.connections().empty());

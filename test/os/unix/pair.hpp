@@ -128,6 +128,14 @@ public:
         return b;
     }
 
+    /// Adds a mark that has no memory.
+    void add_flush()
+    {
+        Buf& b = add(nullptr, nullptr);
+        b.memory = 0;
+        b.flush = 1;
+    }
+
     Chain* chain() { return links_.empty() ? nullptr : &links_.front(); }
     Chain* link(std::size_t i) { return &links_.at(i); }
     Buf& operator[](std::size_t i) { return bufs_.at(i); }

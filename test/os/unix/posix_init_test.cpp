@@ -51,13 +51,13 @@ BOOST_AUTO_TEST_CASE(the_status_is_four_notices)
 
 BOOST_AUTO_TEST_CASE(the_calls_that_move_data_are_the_systems)
 {
-    BOOST_TEST(os_io.recv == unix_recv);
-    BOOST_TEST(os_io.recv_chain == readv_chain);
-    BOOST_TEST(os_io.udp_recv == udp_unix_recv);
-    BOOST_TEST(os_io.send == unix_send);
-    BOOST_TEST(os_io.udp_send == udp_unix_send);
-    BOOST_TEST(os_io.udp_send_chain == udp_unix_sendmsg_chain);
-    BOOST_TEST(os_io.send_chain == linux_sendfile_chain);
+    BOOST_TEST(os_io.recv == ngx::unix_recv);
+    BOOST_TEST(os_io.recv_chain == ngx::readv_chain);
+    BOOST_TEST(os_io.udp_recv == ngx::udp_unix_recv);
+    BOOST_TEST(os_io.send == ngx::unix_send);
+    BOOST_TEST(os_io.udp_send == ngx::udp_unix_send);
+    BOOST_TEST(os_io.udp_send_chain == ngx::udp_unix_sendmsg_chain);
+    BOOST_TEST(os_io.send_chain == ngx::linux_sendfile_chain);
 }
 
 BOOST_AUTO_TEST_CASE(every_errno_has_the_systems_text)

@@ -33,7 +33,7 @@ struct Readv {
     {
         Pieces pieces;
         pieces.add_free(buf, buf + size);
-        return readv_chain(c, pieces.chain(), 0);
+        return ngx::readv_chain(c, pieces.chain(), 0);
     }
 };
 

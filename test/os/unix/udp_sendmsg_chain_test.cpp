@@ -28,14 +28,6 @@ void end_each(Pieces& pieces, std::size_t n)
     }
 }
 
-/// A mark in the chain that has no memory.
-void add_flush(Pieces& pieces)
-{
-    Buf& b = pieces.add(nullptr, nullptr);
-    b.memory = 0;
-    b.flush = 1;
-}
-
 /// What every test of sending needs: the kernel's own answer whether it knows UDP_SEGMENT.
 bool knows_segments(boost::unit_test::test_unit_id)
 {
@@ -118,7 +110,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready)
 BOOST_AUTO_TEST_CASE(a_mark_alone_is_an_empty_datagram)
 {
     Pieces pieces;
-    add_flush(pieces);
+    pieces.add_flush();
     BOOST_TEST(udp_unix_sendmsg_chain(c, pieces.chain(), 0) == nullptr);
     BOOST_TEST(peer_receives() == Texts{""}, boost::test_tools::per_element());
 }
@@ -126,8 +118,8 @@ BOOST_AUTO_TEST_CASE(a_mark_alone_is_an_empty_datagram)
 BOOST_AUTO_TEST_CASE(a_mark_behind_a_datagram_is_not_another_one)
 {
     Datagrams datagrams({"abc"});
-    add_flush(datagrams);
-    add_flush(datagrams);
+    datagrams.add_flush();
+    datagrams.add_flush();
     BOOST_TEST(udp_unix_sendmsg_chain(c, datagrams.chain(), 0) == nullptr);
     BOOST_TEST(peer_receives() == Texts{"abc"}, boost::test_tools::per_element());
 }

@@ -39,14 +39,6 @@ std::string joined(const std::vector<std::string>& texts)
     return std::accumulate(texts.begin(), texts.end(), std::string());
 }
 
-/// A mark in the chain that has no memory.
-void add_flush(Pieces& pieces)
-{
-    Buf& b = pieces.add(nullptr, nullptr);
-    b.memory = 0;
-    b.flush = 1;
-}
-
 /// A buffer that is of no kind: neither in memory nor a mark.
 void add_bad(Pieces& pieces)
 {
@@ -82,7 +74,7 @@ BOOST_AUTO_TEST_CASE(buffers_side_by_side_in_memory_become_one_piece)
     std::string text = "abcdefgh";
     Pieces pieces;
     pieces.add(text.data(), text.data() + 3);
-    add_flush(pieces);
+    pieces.add_flush();
     pieces.add(text.data() + 3, text.data() + 5);
     pieces.add(text.data() + 6, text.data() + 8);
     IoVec vec;
@@ -154,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_buffer_that_is_not_in_memory_is_a_point_to_stop_at)
 BOOST_AUTO_TEST_CASE(a_chain_is_sent_whole_in_one_call)
 {
     Pieces pieces({"abc", "d", "ef"});
-    add_flush(pieces);
+    pieces.add_flush();
     const FakeCall writev(Call::writev, {}, 0);
     BOOST_TEST(ngx::writev_chain(c, pieces.chain(), 0) == nullptr);
     BOOST_TEST(writev.calls() == 1);
@@ -178,8 +170,8 @@ BOOST_AUTO_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready)
 BOOST_AUTO_TEST_CASE(marks_alone_are_sent_by_sending_nothing)
 {
     Pieces pieces;
-    add_flush(pieces);
-    add_flush(pieces);
+    pieces.add_flush();
+    pieces.add_flush();
     BOOST_TEST(ngx::writev_chain(c, pieces.chain(), 0) == nullptr);
     BOOST_TEST(peer_receives() == "");
     BOOST_CHECK(wev.ready);
