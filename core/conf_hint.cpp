@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "auto_build.hpp"
 #include "core/conf_file.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"

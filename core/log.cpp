@@ -7,6 +7,7 @@
 #include <string>
 #include <unistd.h>
 
+#include "auto_build.hpp"
 #include "core/conf_file.hpp"
 #include "core/cycle.hpp"
 #include "core/string.hpp"

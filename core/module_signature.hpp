@@ -7,6 +7,7 @@
 #include <boost/version.hpp>
 #include <fmt/core.h>
 
+#include "auto_build.hpp"
 #include "core/conf_file.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"

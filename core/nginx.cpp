@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "auto_build.hpp"
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/exception.hpp"

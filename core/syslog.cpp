@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <unistd.h>
 
+#include "auto_build.hpp"
 #include "core/conf_file.hpp"
 #include "core/cycle.hpp"
 #include "core/string.hpp"

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "auto_build.hpp"
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/inet.hpp"

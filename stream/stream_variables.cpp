@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "auto_build.hpp"
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
 #include "core/proxy_protocol.hpp"

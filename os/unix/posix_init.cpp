@@ -3,6 +3,7 @@
 #include <cstring>
 #include <unistd.h>
 
+#include "auto_build.hpp"
 #include "core/log.hpp"
 #include "core/times.hpp"
 #include "os/unix/os.hpp"

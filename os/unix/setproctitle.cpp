@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "auto_build.hpp"
 #include "core/log.hpp"
 #include "core/string.hpp"
 

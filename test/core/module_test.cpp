@@ -12,6 +12,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "auto_build.hpp"
 #include "core/conf_file.hpp"
 #include "core/module_signature.hpp"
 #include "core/string.hpp"

@@ -14,6 +14,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "auto_build.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "test/core/fixture.hpp"

@@ -10,6 +10,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "auto_build.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "os/unix/process.hpp"

@@ -13,6 +13,7 @@
 
 #include <boost/program_options.hpp>
 
+#include "auto_build.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <stdexcept>
 
+#include "auto_build.hpp"
 #include "core/embed.hpp"
 #include "core/log.hpp"
 #include "core/nginx.hpp"

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "auto_config.hpp"
+#include "auto_build.hpp"
 #include "core/module.hpp"
 #include "stream/stream.hpp"
 #include "stream/stream_variables.hpp"

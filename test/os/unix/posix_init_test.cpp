@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "auto_build.hpp"
 #include "core/times.hpp"
 #include "os/unix/os.hpp"
 #include "test/support/limit.hpp"
