@@ -83,7 +83,7 @@ class BareSystem(unittest.TestCase):
 
     def default_paths(self) -> list[str]:
         """What the server writes to where the configuration does not say."""
-        text = (self.root / "build/auto/auto_config.hpp").read_text()
+        text = (self.root / "build/auto/auto_build.hpp").read_text()
         return re.findall(r'default_(?:pid|lock)_path = "(.*)"', text)
 
     def begin_module(self, prefix: Path) -> Path:
