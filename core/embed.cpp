@@ -1,5 +1,6 @@
 #include "core/embed.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <span>
 #include <sys/time.h>
@@ -36,6 +37,15 @@ void close_connections(Cycle& cycle) noexcept
             destroy_pool(pool);
         }
     }
+}
+
+/// Looks at descriptors, since the slots of an old cycle are freed to the new one.
+bool uses_connections(const Cycle& cycle) noexcept
+{
+    const std::span connections{cycle.connections.get(),
+                                cycle.connections ? cycle.connection_n : 0};
+    return std::ranges::any_of(
+        connections, [](int fd) { return fd != invalid_socket; }, &Connection::fd);
 }
 
 /// Stops the timer of timer_resolution, whose signal handler writes to the cycle's log.
@@ -76,6 +86,23 @@ Cycle* start_cycle(Cycle& old)
         std::exit(exit_fatal);
     }
     return cycle;
+}
+
+bool process_events_without_waiting(Cycle& cycle) noexcept
+{
+    TurnHook no_wait;
+    no_wait.before = [](TurnHook&, Msec) noexcept { return Msec{0}; };
+    add_turn_hook(no_wait);
+    process_events_and_timers(cycle);
+    del_turn_hook(no_wait);
+    return cycle_is_alive(cycle);
+}
+
+bool cycle_is_alive(const Cycle& cycle) noexcept
+{
+    return uses_connections(cycle) || event_no_timers_left() != Rc::ok ||
+           !posted_next_events.empty() ||
+           std::ranges::any_of(old_cycles, [](const Cycle* c) { return uses_connections(*c); });
 }
 
 void stop_cycle(Cycle& cycle)

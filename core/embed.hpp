@@ -21,6 +21,16 @@ Cycle* init_library();
 /// status 2, as in the server. A reload redirects descriptor 2 to the error log.
 Cycle* start_cycle(Cycle& old);
 
+/// Makes one turn of the loop, as process_events_and_timers() does, without waiting: handles what is
+/// ready and due now. Returns cycle_is_alive(). A handler must not call it.
+bool process_events_without_waiting(Cycle& cycle) noexcept;
+
+/// Whether a turn of the loop can still have something to do: a connection is in use, of this cycle
+/// or of one before (a listener and an open EventWaker have one as well), a timer is set that is
+/// not `cancelable`, or an event is posted for the next turn. It does not know of a task that a
+/// pool of threads works on.
+bool cycle_is_alive(const Cycle& cycle) noexcept;
+
 /// Ends all cycles: calls exit_process of the modules, closes connections and listeners, empties
 /// timers and queues, calls done of the poller and frees the cycles. The program must first close
 /// what it has opened itself, such as an EventWaker.

@@ -150,6 +150,8 @@ Part next_part(std::string_view& signature) noexcept
     return {line.substr(0, equals), line.substr(std::min(equals + 1, line.size()))};
 }
 
+constexpr std::string_view unknown = "unknown";
+
 /// Returns the value of a part in a signature, or "unknown".
 std::string_view value_of(std::string_view name, std::string_view signature) noexcept
 {
@@ -158,7 +160,7 @@ std::string_view value_of(std::string_view name, std::string_view signature) noe
             return part.value;
         }
     }
-    return "unknown";
+    return unknown;
 }
 
 /// Describes the parts that differ: `compiler is "clang 14" instead of "gcc 12"`, joined by "; ".
@@ -209,6 +211,13 @@ Rc check_module_signature(Conf& cf, std::string_view file, std::string_view sign
 {
     const std::string_view own = module_signature.text.data();
 
+    // Its source has to be changed, whatever else differs.
+    if (const std::string_view api = value_of("module API", signature);
+        api != unknown && api != value_of("module API", own)) {
+        conf_log_error(log_emerg, cf, 0, "module \"{}\" is for module API {} instead of {}", file,
+                       api, module_api_version);
+        return Rc::error;
+    }
     if (const std::string_view version = value_of("version", signature);
         version != server_version) {
         conf_log_error(log_emerg, cf, 0, "module \"{}\" version {} instead of {}", file, version,

@@ -12,6 +12,7 @@
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"
+#include "core/module_api.hpp"
 #include "event/event.hpp"
 
 /// \file
@@ -103,7 +104,8 @@ consteval ModuleSignature make_module_signature()
 {
     ModuleSignatureWriter w;
     w.text(module_signature_mark);
-    w.text("version=").text(server_version);
+    w.text("module API=").number(module_api_version);
+    w.text("\nversion=").text(server_version);
     w.text("\ncompiler=").text(signature_part::compiler).number(signature_part::compiler_version);
     w.text("\nC++ standard=").number(__cplusplus);
     w.text("\nC++ library=").text(signature_part::library);
@@ -131,8 +133,9 @@ std::string_view find_module_signature(std::string_view bytes) noexcept;
 /// run code of the file, and does not block on it.
 Rc check_module_file(Conf& cf, const std::string& file);
 
-/// Checks that a module with this signature may run in this server. If not, logs each part that
-/// differs, with both values, for the module `file`, and returns error.
+/// Checks that a module with this signature may run in this server. If not, logs what differs, with
+/// both values, for the module `file`, and returns error: the version of the module API alone, or
+/// the version of the server alone, or each part that differs.
 Rc check_module_signature(Conf& cf, std::string_view file, std::string_view signature);
 
 }  // namespace ngx

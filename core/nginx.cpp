@@ -207,8 +207,9 @@ void show_version_info(const Options& options)
     }
 
     if (options.show_configure) {
-        write_stderr(fmt::format("built by {}\nconfigure arguments:{}\nmodules:", compiler,
-                                 configure_arguments));
+        write_stderr(fmt::format("built by {}\nmodule API version: {}\nconfigure arguments:{}\n"
+                                 "modules:",
+                                 compiler, module_api_version, configure_arguments));
         for (const std::string_view* name = module_names; !name->empty(); name++) {
             write_stderr(fmt::format(" {}", *name));
         }

@@ -5,10 +5,13 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_wake.hpp"
 #include "test/core/fixture.hpp"
 
 namespace ngx::test {
@@ -51,6 +54,25 @@ struct Embedded {
     Cycle* cycle = init_library();
 };
 
+/// A timer that says that it has expired.
+struct Alarm {
+    explicit Alarm(Log* log)
+    {
+        event.data = &owner;
+        event.log = log;
+        owner.data = &expired;
+        event.handler = [](Event& ev) noexcept {
+            *static_cast<bool*>(static_cast<Connection*>(ev.data)->data) = true;
+        };
+    }
+    Alarm(const Alarm&) = delete;
+    Alarm& operator=(const Alarm&) = delete;
+
+    bool expired = false;
+    Connection owner{};
+    Event event{};
+};
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(embed)
@@ -67,18 +89,92 @@ BOOST_FIXTURE_TEST_CASE(a_text_is_read_in_place_of_a_file, Embedded)
 BOOST_FIXTURE_TEST_CASE(the_loop_turns, Embedded)
 {
     BOOST_TEST_REQUIRE(start("events {}"));
-    static bool expired;
-    expired = false;
-    Connection none;
-    Event timer;
-    timer.data = &none;
-    timer.log = cycle->log;
-    timer.handler = [](Event&) noexcept { expired = true; };
-    add_timer(timer, 1);
-    while (!expired) {
+    Alarm alarm(cycle->log);
+    add_timer(alarm.event, 1);
+    while (!alarm.expired) {
         process_events_and_timers(*cycle);
     }
-    BOOST_TEST(!timer.timer_set());
+    BOOST_TEST(!alarm.event.timer_set());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_turn_without_waiting_returns_before_its_timer, Embedded)
+{
+    BOOST_TEST_REQUIRE(start("events {}"));
+    Alarm alarm(cycle->log);
+    add_timer(alarm.event, 3'600'000);
+    BOOST_TEST(process_events_without_waiting(*cycle));
+    BOOST_TEST(!alarm.expired);
+
+    current_msec += 3'600'000;
+    event_expire_timers();
+    BOOST_TEST(alarm.expired);
+    BOOST_TEST(!process_events_without_waiting(*cycle));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_turn_without_waiting_runs_what_is_due_and_what_is_ready, Embedded)
+{
+    BOOST_TEST_REQUIRE(start("events {}"));
+    Alarm alarm(cycle->log);
+    bool woken = false;
+    EventWaker waker;
+    waker.data = &woken;
+    waker.handler = [](EventWaker& w) noexcept { *static_cast<bool*>(w.data) = true; };
+    BOOST_TEST_REQUIRE((event_waker_init(waker, *cycle) == Rc::ok));
+
+    BOOST_TEST(process_events_without_waiting(*cycle));
+    BOOST_TEST(!woken);
+
+    add_timer(alarm.event, 0);
+    event_wake(waker);
+    BOOST_TEST(process_events_without_waiting(*cycle));
+    BOOST_TEST(woken);
+    BOOST_TEST(alarm.expired);
+
+    event_waker_done(waker);
+    BOOST_TEST(!process_events_without_waiting(*cycle));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_turn_after_one_without_waiting_waits_again, Embedded)
+{
+    BOOST_TEST_REQUIRE(start("events {}"));
+    static Msec longest;
+    TurnHook hook;
+    hook.before = [](TurnHook&, Msec timer) noexcept {
+        longest = timer;
+        return Msec{0};
+    };
+    BOOST_TEST(!process_events_without_waiting(*cycle));
+    add_turn_hook(hook);
+    process_events_and_timers(*cycle);
+    BOOST_TEST(longest == timer_infinite);
+    del_turn_hook(hook);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_cycle_is_alive_while_something_can_happen, Embedded)
+{
+    BOOST_TEST_REQUIRE(start("events {}"));
+    BOOST_TEST(!cycle_is_alive(*cycle));
+
+    Alarm alarm(cycle->log);
+    add_timer(alarm.event, 1000);
+    BOOST_TEST(cycle_is_alive(*cycle));
+    alarm.event.cancelable = 1;
+    BOOST_TEST(!cycle_is_alive(*cycle));
+    del_timer(alarm.event);
+
+    post_event(alarm.event, posted_next_events);
+    BOOST_TEST(cycle_is_alive(*cycle));
+    BOOST_TEST(!process_events_without_waiting(*cycle));
+    BOOST_TEST(alarm.expired);
+
+    EventWaker waker;
+    BOOST_TEST_REQUIRE((event_waker_init(waker, *cycle) == Rc::ok));
+    BOOST_TEST(cycle_is_alive(*cycle));
+
+    BOOST_TEST_REQUIRE(start("events {}"));
+    BOOST_TEST(cycle_is_alive(*cycle), "the waker is of the old cycle");
+    event_waker_done(waker);
+    BOOST_TEST(!cycle_is_alive(*cycle));
 }
 
 BOOST_FIXTURE_TEST_CASE(an_error_in_a_text_names_its_line, Embedded)

@@ -287,6 +287,11 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_no_module_of_this_server_is_refused_with_the
     BOOST_TEST(fault(shared_object("ngx_module_names")) == "is a module of nginx, not of ngxx\n");
     BOOST_TEST(fault(shared_object(std::string(module_signature_mark) + "version=0\n")) ==
                fmt::format("version 0 instead of {}\n", server_version));
+
+    const std::string other_api =
+        std::string(module_signature_mark) + "module API=999\nversion=0\n";
+    BOOST_TEST(fault(shared_object(other_api)) ==
+               fmt::format("is for module API 999 instead of {}\n", module_api_version));
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_would_be_read_for_ever_is_refused_at_once)

@@ -107,7 +107,8 @@ class Samples(unittest.TestCase):
                              if "ModuleType::event" in sample]
         with ThreadPoolExecutor(3) as pool:
             jobs = [pool.submit(cls.compile, name, sample) for name, sample in samples.items()]
-            jobs += [pool.submit(cls.build_example)] if Files.stream else []
+            jobs += [pool.submit(cls.build_example, "embed")] if Files.stream else []
+            jobs += [pool.submit(cls.build_example, "loop")]
             jobs += [pool.submit(cls.build_by_cmake, samples)] if shutil.which("cmake") else []
             for job in jobs:
                 job.result()
@@ -136,10 +137,10 @@ class Samples(unittest.TestCase):
         cls.built_by_cmake = source / "build" / f"{name}.so"
 
     @classmethod
-    def build_example(cls) -> None:
+    def build_example(cls, name: str) -> None:
         env = {**cls.installed.env, "CXX": shlex.join(Files.compiler)}
-        source = cls.prefix / "embed"
-        shutil.copytree(Files.root / "docs/examples/embed", source)
+        source = cls.prefix / name
+        shutil.copytree(Files.root / "docs/examples" / name, source)
         cls.checked(["meson", "setup", "build"], source, env)
         cls.checked(["ninja", "-C", "build"], source, env)
 
@@ -233,9 +234,59 @@ class Samples(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("[emerg]", result.stderr)
 
+    def test_the_programs_of_the_page_on_embedding_do_what_they_say(self) -> None:
+        says = {
+            "descriptor": "5 bytes: hello\nend\n",
+            "threads": "the sum is 6\n",
+            "timers": "beat 1\nbeat 2\nbeat 3\n",
+            "turns": "the timer has expired\nframes were drawn meanwhile\n",
+        }
+        for name, output in says.items():
+            with self.subTest(name):
+                result = run([str(self.prefix / "loop/build" / name)])
+                self.assertEqual((result.returncode, result.stdout, result.stderr),
+                                 (0, output, ""))
+
+    def test_the_program_with_signals_takes_them_on_its_loop(self) -> None:
+        command = [str(self.prefix / "loop/build/signals")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+            guard = threading.Timer(SECONDS, program.kill)
+            guard.start()
+            self.assertTrue(program.stdout.readline().startswith("kill -USR1 "))
+            for number in (1, 2):
+                program.send_signal(signal.SIGUSR1)
+                self.assertEqual(program.stdout.readline(), f"SIGUSR1: {number}\n")
+            program.send_signal(signal.SIGTERM)
+            self.assertEqual(program.stdout.read(), "SIGTERM\n")
+            guard.cancel()
+        self.assertEqual(program.returncode, 0)
+
+    def test_the_command_of_the_page_on_embedding_builds_a_program(self) -> None:
+        page = (Files.root / "docs/embedding.md").read_text()
+        [command] = re.findall(r"^```sh\ng\+\+ (.*)\n```$", page, re.MULTILINE)
+        command = f"{shlex.join(Files.compiler)} {command}".replace("-o timers", "-o by_hand")
+        self.checked(["sh", "-c", command], self.prefix / "loop")
+        self.assertTrue((self.prefix / "loop/by_hand").is_file())
+
+    def test_pkg_config_knows_the_version_of_the_module_api(self) -> None:
+        text = (Files.root / "core/module_api.hpp").read_text()
+        [version] = re.findall(r"^#define NGX_MODULE_API_VERSION (\d+)$", text, re.MULTILINE)
+        for name in ("ngxx", "ngxx-module"):
+            said = self.installed.pkg_config("--variable=module_api_version", name)
+            self.assertEqual(said, [version], name)
+
     def test_the_example_is_short(self) -> None:
         text = (Files.root / "docs/examples/embed/main.cpp").read_text()
         self.assertLess(len(text.splitlines()), 80)
+
+
+class Embedding(unittest.TestCase):
+    def test_the_page_has_the_programs_as_they_are(self) -> None:
+        page = (Files.root / "docs/embedding.md").read_text()
+        shown = re.findall(r"^```cpp\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        programs = [path.read_text() for path in (Files.root / "docs/examples/loop").glob("*.cpp")]
+        self.assertTrue(programs)
+        self.assertEqual(sorted(shown), sorted(programs))
 
 
 class Promises(unittest.TestCase):

@@ -57,18 +57,30 @@ class RefusedModule(unittest.TestCase):
         command = [str(NGXX), "-p", str(self.folder), "-c", "nginx.conf", "-t"]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    def refuse(self, difference: str) -> None:
+    def refuse_because(self, why: str) -> None:
         """The table alone is enough: nothing of the file may run."""
         result = self.load()
         self.assertEqual(result.returncode, 1, result.stderr)
-        line = rf'\[emerg\].* module "{self.folder}/hello_module\.so" is not binary compatible: '
-        self.assertRegex(result.stderr, rf"{line}{difference} in \S+nginx\.conf:1\n")
+        line = rf'\[emerg\].* module "{self.folder}/hello_module\.so" {why} in \S+nginx\.conf:1\n'
+        self.assertRegex(result.stderr, line)
+
+    def refuse(self, difference: str) -> None:
+        self.refuse_because(f"is not binary compatible: {difference}")
 
     def test_one_that_was_built_as_the_server_is_loaded(self) -> None:
         self.build(TABLE, HELLO)
         result = self.load()
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("hello: world\n", result.stderr)
+
+    def test_another_version_of_the_module_api(self) -> None:
+        name = "core/module_api.hpp"
+        text = (ROOT / name).read_text()
+        [ours] = re.findall(r"^#define NGX_MODULE_API_VERSION (\d+)$", text, re.MULTILINE)
+        text = changed(text, f"API_VERSION {ours}\n", f"API_VERSION {int(ours) + 1}\n")
+        self.change_header(name, text)
+        self.build(TABLE)
+        self.refuse_because(f"is for module API {int(ours) + 1} instead of {ours}")
 
     def test_another_option(self) -> None:
         text = (AUTO / "auto_config.hpp").read_text()

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/module_api.hpp"
 #include "test/process/client.hpp"
 #include "test/process/precondition.hpp"
 #include "test/process/server.hpp"
@@ -105,6 +106,8 @@ BOOST_AUTO_TEST_CASE(V_lists_the_modules_in_the_order_of_the_table)
               " ngx_stream_echo_module ngx_stream_discard_module ngx_stream_send_file_module";
     BOOST_TEST(count(result.err, wanted) == 1U, result.err);
     BOOST_TEST(count(result.err, "\nconfigure arguments: --prefix=") == 1U, result.err);
+    const std::string api = fmt::format("\nmodule API version: {}\n", module_api_version);
+    BOOST_TEST(count(result.err, api) == 1U, result.err);
 }
 
 BOOST_AUTO_TEST_CASE(h_tells_every_option)

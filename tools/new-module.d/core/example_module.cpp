@@ -11,6 +11,7 @@
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"
+#include "core/module_api.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_wake.hpp"
@@ -26,6 +27,8 @@
 ///
 /// The loop's own things, the log among them, are touched on the loop's thread and nowhere else.
 namespace ngx {
+
+static_assert(module_api_version == 1, "written for another version of the module API");
 
 // The descriptor of the module is the last thing in the file, and is needed before.
 extern Module example_module;

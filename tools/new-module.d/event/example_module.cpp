@@ -5,6 +5,7 @@
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/module_api.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
@@ -17,6 +18,8 @@
 /// the loop. It runs no handler itself and knows nothing of sockets, of timers or of modules. How
 /// it does that, it says in event_flags; what it has to keep then, `ngxx-event-contract` tries.
 namespace ngx {
+
+static_assert(module_api_version == 1, "written for another version of the module API");
 
 // The descriptor of the module is the last thing in the file, and is needed before.
 extern Module example_module;

@@ -4,6 +4,7 @@
 #include "core/buf.hpp"
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
+#include "core/module_api.hpp"
 #include "core/palloc.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
@@ -17,6 +18,8 @@
 /// the session is its own: it sets the handlers of the connection's two events, leaves, and goes on
 /// when one of them is called. Nothing may wait: a call that would block is left for later.
 namespace ngx {
+
+static_assert(module_api_version == 1, "written for another version of the module API");
 
 // The descriptor of the module is the last thing in the file, and is needed before.
 extern Module example_module;
