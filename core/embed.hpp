@@ -21,8 +21,8 @@ Cycle* init_library();
 /// status 2, as in the server. A reload redirects descriptor 2 to the error log.
 Cycle* start_cycle(Cycle& old);
 
-/// Makes one turn of the loop, as process_events_and_timers() does, without waiting: handles what is
-/// ready and due now. Returns cycle_is_alive(). A handler must not call it.
+/// Makes one turn of the loop, as process_events_and_timers() does, without waiting: handles what
+/// is ready and due now. Returns cycle_is_alive(). A handler must not call it.
 bool process_events_without_waiting(Cycle& cycle) noexcept;
 
 /// Whether a turn of the loop can still have something to do: a connection is in use, of this cycle

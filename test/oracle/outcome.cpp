@@ -21,8 +21,8 @@ std::string replace_all(std::string text, const std::string& from, const std::st
     return text;
 }
 
-/// ngxx says more of a name that it does not know: which is meant, or which there are. Of a file that
-/// it cannot open it says how to set another.
+/// ngxx says more of a name that it does not know: which is meant, or which there are. Of a file
+/// that it cannot open it says how to set another.
 std::string without_hint(const std::string& text)
 {
     static const std::regex hint(

@@ -1,5 +1,5 @@
-// SIGUSR1 is counted, and SIGTERM ends the loop. Their handler only says which one it was, and wakes
-// the loop; all else is done on the loop's thread, as an event.
+// SIGUSR1 is counted, and SIGTERM ends the loop. Their handler only says which one it was, and
+// wakes the loop; all else is done on the loop's thread, as an event.
 #include <csignal>
 #include <cstdio>
 #include <unistd.h>
