@@ -1,5 +1,5 @@
-// The operators new and delete of the whole program. An exception of theirs says how much memory
-// was asked for, in nginx's words.
+// The operators new and delete of the whole program. Their exception has nginx's message, with the
+// requested size.
 
 #include <array>
 #include <cstdlib>
@@ -31,7 +31,7 @@ private:
     std::array<char, 64> text_{};
 };
 
-/// Asks again as long as a handler finds memory to free.
+/// Retries as long as a new-handler can free memory.
 template <typename Allocate, typename... Sizes>
 void* allocate_or_throw(Allocate allocate, Sizes... sizes)
 {
@@ -53,7 +53,7 @@ void* allocate_or_throw(Allocate allocate, Sizes... sizes)
 
 void* operator new(std::size_t size)
 {
-    // Two objects never have one address, however small they are.
+    // Every object needs an address of its own, even one of size 0.
     return ngx::allocate_or_throw([=] { return std::malloc(size == 0 ? 1 : size); }, size);
 }
 
@@ -61,7 +61,7 @@ void* operator new(std::size_t size, std::align_val_t align)
 {
     const auto alignment = static_cast<std::size_t>(align);
     const std::size_t whole = (size + alignment - 1) / alignment * alignment;
-    // A size near the largest has no multiple above it.
+    // A size near the maximum overflows when it is rounded up.
     return ngx::allocate_or_throw(
         [=] {
             return whole < size ? nullptr

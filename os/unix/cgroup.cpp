@@ -18,9 +18,9 @@ namespace ngx {
 
 namespace {
 
-/// One of the two kinds of hierarchies of cgroups. In version 1 each controller has its own.
+/// One of the two kinds of cgroup hierarchies. In version 1 each controller has its own hierarchy.
 struct Hierarchy {
-    std::string_view type;        // of the file system
+    std::string_view type;        // type of the file system
     std::string_view controller;  // empty in version 2, which has one for all
 };
 
@@ -35,7 +35,8 @@ bool has_word(std::string_view list, std::string_view word)
     return false;
 }
 
-/// From /proc/self/mountinfo: ID PARENT DEV ROOT MOUNT-POINT ... - TYPE SOURCE OPTIONS.
+/// Returns the mount point. The lines of /proc/self/mountinfo are: ID PARENT DEV ROOT MOUNT-POINT
+/// ... - TYPE SOURCE OPTIONS.
 std::string find_mount(const std::string& root, const Hierarchy& h)
 {
     std::ifstream in(root + "/proc/self/mountinfo");
@@ -59,7 +60,7 @@ std::string find_mount(const std::string& root, const Hierarchy& h)
     return {};
 }
 
-/// From /proc/self/cgroup, whose lines are NUMBER:CONTROLLERS:PATH.
+/// Returns the cgroup's path. The lines of /proc/self/cgroup are NUMBER:CONTROLLERS:PATH.
 std::string find_path(const std::string& root, const Hierarchy& h)
 {
     std::ifstream in(root + "/proc/self/cgroup");
@@ -77,8 +78,8 @@ std::string find_path(const std::string& root, const Hierarchy& h)
     return {};
 }
 
-/// The directories of this process's cgroup and of each above it, as they are named below `root`.
-/// In a container the path may be the host's, of which nothing can be seen but what is mounted.
+/// Returns the directories of this process's cgroup and of each cgroup above it, without `root`. In
+/// a container the path may be the host's, of which only the mounted part is visible.
 std::vector<std::string> cgroup_dirs(const std::string& root, const Hierarchy& h)
 {
     const std::string mount = find_mount(root, h);
@@ -94,7 +95,7 @@ std::vector<std::string> cgroup_dirs(const std::string& root, const Hierarchy& h
     return dirs;
 }
 
-/// The numbers of a file; "max" is none.
+/// Returns the numbers in a file; "max" is -1.
 std::vector<std::int64_t> read_numbers(const std::string& path)
 {
     std::vector<std::int64_t> numbers;
@@ -112,7 +113,7 @@ void limit(Share& share, std::int64_t n, const std::string& by)
     }
 }
 
-/// A quota is so many microseconds of processor time in each period.
+/// Applies a quota: microseconds of processor time in each period, also in microseconds.
 void limit_by_quota(Share& share, const std::string& dir, std::int64_t quota, std::int64_t period)
 {
     if (quota > 0 && period > 0) {

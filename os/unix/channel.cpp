@@ -12,14 +12,14 @@ namespace ngx {
 
 namespace {
 
-/// The room for one descriptor beside a message. The larger stands first, so that Control{} is
-/// zero.
+/// Space for one descriptor beside a message. The larger member is the first, so that Control{} is
+/// zeroed.
 union Control {
     char space[CMSG_SPACE(sizeof(int))];
     cmsghdr header;
 };
 
-/// Takes the descriptor out of what came beside an open_channel.
+/// Reads the descriptor that comes with an open_channel message.
 Rc take_descriptor(const Control& control, Channel& ch, Log* log) noexcept
 {
     const cmsghdr& cm = control.header;
@@ -116,8 +116,9 @@ Rc add_channel_event(Cycle& cycle, int fd, EventType event, EventHandler handler
     Event& ev = event == read_event ? *c->read : *c->write;
     ev.handler = handler;
 
-    // Differs from nginx: there a poller other than epoll watches the channel by add_conn, and
-    // calls the handler of the other event, which is null, as soon as it finds room in the channel.
+    // Differs from nginx: with a poller other than epoll, nginx adds the channel by add_conn; the
+    // poller then calls the handler of the other event, which is null, as soon as the channel is
+    // writable.
     if (event_actions.add(ev, event, 0) == Rc::error) {
         free_connection(*c);
         c->fd = invalid_socket;

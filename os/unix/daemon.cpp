@@ -18,8 +18,8 @@ struct {
     int ready_fd = -1;  // the first process reads the other end
 } state;
 
-/// What becomes of the first process: a byte means that the daemon serves, the end of the pipe that
-/// it is gone, after a log line.
+/// The rest of the first process: waits for the daemon, and exits with status 0 after a byte, or 1
+/// if the pipe was closed, as the daemon has exited after logging.
 [[noreturn]] void wait_for_daemon(int fd) noexcept
 {
     char byte = 0;
@@ -87,7 +87,7 @@ void daemon_ready() noexcept
 {
     const int fd = std::exchange(state.ready_fd, -1);
     if (fd != -1) {
-        // There is nobody to tell when the first process was killed.
+        // A failure means that the first process was killed; it cannot be notified.
         [[maybe_unused]] const ssize_t n = ::write(fd, "", 1);
         ::close(fd);
     }

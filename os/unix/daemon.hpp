@@ -4,17 +4,17 @@
 
 namespace ngx {
 
-/// Goes on in a child with a session of its own, with /dev/null for standard input and output.
-/// The first process waits until the child says that it serves; it then ends with status 0, or, if
-/// the child ends before that, with 1.
+/// Continues in a child with its own session, and with /dev/null as standard input and output. The
+/// first process waits until the child calls daemon_ready(), and then exits with status 0; it exits
+/// with 1 if the child exits before that. Returns error after logging.
 ///
-/// Differs from nginx: there the first process ends as soon as it has forked, so that whoever
-/// started it finds no pid file yet, and never learns that the daemon could not go on.
+/// Differs from nginx: nginx's first process exits as soon as it has forked, so that its caller may
+/// not find a pid file yet, and is not notified if the daemon cannot continue.
 ///
 /// nginx: ngx_daemon()
 Rc daemon(Log* log);
 
-/// Lets the first process end, if one waits.
+/// Notifies the first process, if one is waiting.
 void daemon_ready() noexcept;
 
 }  // namespace ngx

@@ -12,11 +12,10 @@ namespace ngx {
 
 namespace {
 
-/// A file that was loaded. One that the loader keeps although nobody here uses it any more, because
-/// it must or because somebody else has it, stays in the list, too.
+/// A loaded file. A file without users stays in the list as long as the loader keeps it loaded.
 struct Loaded {
     void* handle;
-    std::string name;  // by which the loader knows it
+    std::string name;  // the loader's name for it
     dev_t device;
     ino_t inode;
     std::size_t users;
@@ -26,7 +25,7 @@ struct {
     std::vector<Loaded> files{};
 } state;
 
-/// The path in another spelling, which is another name to the loader.
+/// Returns another spelling of the path, which the loader takes as another name.
 std::string spelled(const std::string& path, std::size_t n)
 {
     std::string name = path;
@@ -37,7 +36,7 @@ std::string spelled(const std::string& path, std::size_t n)
     return name;
 }
 
-/// What the loader has of this name, be it an older file, or of the file that has it now. Null if
+/// Returns the handle under which the loader already has this name or file loaded; null if it has
 /// neither.
 void* find_loaded(const std::string& name) noexcept
 {
@@ -48,7 +47,7 @@ void* find_loaded(const std::string& name) noexcept
     return handle;
 }
 
-/// A name that no other file of the list has.
+/// Returns a spelling of the path that belongs to no other file of the list.
 std::string new_name(const std::string& path)
 {
     std::size_t n = 0;

@@ -4,23 +4,24 @@
 
 namespace ngx {
 
-/// Loads a shared object, or counts one more user of it. Null if that fails: see dlerror().
+/// Loads a shared object, or counts another use of it. Returns null on failure: see dlerror().
+/// Release the handle with dlclose().
 ///
-/// A file that has replaced another of its name is loaded beside that one, as long as somebody
-/// uses the old. dlopen(3) would go by the name and hand out the old again.
+/// If a file has replaced another one of the same name, it is loaded beside the old one, as long as
+/// the old one is in use. dlopen(3) goes by the name and would return the old one.
 ///
-/// Differs from nginx: its symbols are its own, not every other module's, so that an old and a
-/// new one do not meet. And nginx goes on with the old file until it is started anew.
+/// Differs from nginx: the symbols of a file are not visible to other modules, so that an old and a
+/// new file do not mix. And nginx continues with the old file until it is restarted.
 ///
 /// nginx: ngx_dlopen()
 void* dlopen(const std::string& path);
 
-/// What dlopen() has given is used once less. Not 0 if that fails.
+/// Counts one use less of a handle from dlopen(). Returns a value other than 0 on failure.
 ///
 /// nginx: ngx_dlclose()
 int dlclose(void* handle) noexcept;
 
-/// What went wrong last.
+/// Returns the message of the last failure.
 ///
 /// nginx: ngx_dlerror()
 const char* dlerror() noexcept;

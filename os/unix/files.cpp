@@ -20,9 +20,9 @@ ssize_t read_failed(const File& file, Err err) noexcept
 
 }  // namespace
 
-/// Differs from nginx: there a log that is a FIFO stops the process, in open() until it has a
-/// reader, in write() while the reader sleeps. Here such a log cannot be opened, and lines that
-/// find no room are lost.
+/// Differs from nginx: with nginx, a log that is a FIFO blocks the process, in open() until the
+/// FIFO has a reader, in write() while the reader is slow. With ngxx such a log cannot be opened
+/// without a reader, and lines are lost if the FIFO is full.
 int open_append(const char* name) noexcept
 {
     return open_file(name, O_WRONLY | O_APPEND | O_NONBLOCK, O_CREAT, 0644);
@@ -42,7 +42,7 @@ ssize_t read_file(File& file, char* buf, std::size_t size, off_t offset) noexcep
 
 namespace {
 
-/// A read for a thread, and what came of it.
+/// A read for a thread, and its result.
 ///
 /// nginx: ngx_thread_file_ctx_t
 struct ThreadFileCtx {

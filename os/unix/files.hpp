@@ -11,13 +11,14 @@
 
 namespace ngx {
 
-/// Whether the poller completes asynchronous reads; where it does, the kernel's context of them
-/// and the descriptor by which it tells. The poller owns both.
+/// `file_aio` is true if the poller completes asynchronous reads. Then `aio_ctx` is the kernel's
+/// context for them, and `eventfd` the descriptor that reports them; the poller owns both.
 extern bool file_aio;
 extern aio_context_t aio_ctx;
 extern int eventfd;
 
-/// open(), the descriptor not inherited by other programs. `mode` and `create` are its flags.
+/// Opens a file with close-on-exec. `mode` and `create` are flags of open(), `access` the
+/// permissions of a new file. Returns the descriptor, or -1 with errno.
 ///
 /// nginx: ngx_open_file()
 inline int open_file(const char* name, int mode, int create = 0, mode_t access = 0) noexcept
@@ -25,8 +26,9 @@ inline int open_file(const char* name, int mode, int create = 0, mode_t access =
     return ::open(name, mode | create | O_CLOEXEC, access);
 }
 
-/// Opens a file that lines are appended to, such as a log, and creates it if need be. Neither this
-/// call nor a write to the descriptor waits. -1 and errno, for a FIFO without a reader ENXIO.
+/// Opens a file such as a log for appending, and creates it if necessary. Neither this call nor a
+/// write to the descriptor blocks. Returns -1 with errno on failure, ENXIO for a FIFO without a
+/// reader.
 int open_append(const char* name) noexcept;
 
 /// nginx: ngx_close_file()
@@ -41,32 +43,34 @@ inline int fd_info(int fd, struct ::stat* info) noexcept
     return ::fstat(fd, info);
 }
 
-/// Reads once at `offset`: the number of bytes, 0 at the end, or io_error after a log line. Moves
-/// `file.offset`.
+/// Reads once at `offset`. Returns the number of bytes, 0 at the end of the file, or io_error after
+/// logging. Adds the number to `file.offset`.
 ///
 /// nginx: ngx_read_file()
 ssize_t read_file(File& file, char* buf, std::size_t size, off_t offset) noexcept;
 
-/// Has a thread read. First it answers io_again: when the event of `file.thread_task` comes, the
-/// same call answers as read_file() does. Until then `buf` is the thread's.
+/// Starts a read in a thread and returns io_again, or io_error. When the event of
+/// `file.thread_task` is called, call again with the same arguments to get the result, as from
+/// read_file(). Until then the thread uses `buf`. `pool` owns the task.
 ///
 /// nginx: ngx_thread_read()
 ssize_t thread_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool);
 
-/// Gives the file what an asynchronous read needs.
+/// Creates the state of the file's asynchronous reads, which `pool` owns.
 ///
 /// nginx: ngx_file_aio_init()
 void file_aio_init(File& file, Pool& pool);
 
-/// Has the kernel read. First it answers io_again: when the event of `file.aio` comes, the same
-/// call answers as read_file() does. Until then `buf` is the kernel's. Where the kernel cannot, it
-/// answers at once, as read_file().
+/// Starts a read in the kernel and returns io_again. When the event of `file.aio` is called, call
+/// again with the same arguments to get the result, as from read_file(). Until then the kernel uses
+/// `buf`. If the kernel cannot start the read, it reads at once as read_file() does, or returns
+/// io_error after logging.
 ///
 /// nginx: ngx_file_aio_read()
 ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool);
 
-/// Lets reads go past the page cache; where they begin, their size and their memory must then be
-/// aligned to the device's blocks. -1 and errno if the file system cannot.
+/// Makes reads bypass the page cache. Their offset, size and memory must then be aligned to the
+/// device's blocks. Returns -1 with errno if the file system does not support it.
 ///
 /// nginx: ngx_directio_on()
 int directio_on(int fd) noexcept;

@@ -8,7 +8,8 @@
 
 namespace ngx {
 
-/// What one readv() or writev() takes. Pieces that lie side by side in memory become one.
+/// The arguments of one readv() or writev(). Adjacent pieces of memory are merged. It does not own
+/// the memory.
 ///
 /// nginx: ngx_iovec_t
 struct IoVec {
@@ -19,9 +20,9 @@ struct IoVec {
     std::size_t count = 0;
     std::size_t size = 0;
 
-    IoVec() noexcept = default;  // `IoVec vec;` leaves a kilobyte as it is; {} would clear it
+    IoVec() noexcept = default;  // `IoVec vec;` leaves 1 KB uninitialised; {} would clear it
 
-    /// False when there is no room for the piece.
+    /// Adds a piece. Returns false if there is no space for it.
     bool append(char* base, std::size_t len) noexcept
     {
         if (count > 0) {
@@ -41,14 +42,14 @@ struct IoVec {
     }
 };
 
-/// Collects what a chain has in memory before the first piece of a file, up to `limit` bytes.
-/// Returns the link behind the last that was taken, be it only in part because of the limit; null
-/// at the chain's end; or chain_error when a buffer is of no kind.
+/// Collects the parts of a chain that are in memory, up to the first part of a file, or up to
+/// `limit` bytes. Returns the link after the last one that was used, also if the limit has cut that
+/// one; null at the chain's end; or chain_error after logging if a buffer has no kind.
 ///
 /// nginx: ngx_output_chain_to_iovec()
 Chain* output_chain_to_iovec(IoVec& vec, Chain* in, std::size_t limit, Log* log) noexcept;
 
-/// Writes once: the number of bytes, io_again, or io_error after a log line.
+/// Writes once. Returns the number of bytes, io_again, or io_error after logging.
 ///
 /// nginx: ngx_writev()
 ssize_t writev(Connection& c, IoVec& vec) noexcept;

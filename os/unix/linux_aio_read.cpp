@@ -15,7 +15,7 @@ int eventfd = -1;
 
 namespace {
 
-/// The C library has no function for it.
+/// The C library has no wrapper for this call.
 int io_submit(aio_context_t ctx, iocb* request) noexcept
 {
     return static_cast<int>(::syscall(SYS_io_submit, ctx, 1L, &request));
@@ -29,7 +29,7 @@ void file_aio_event_handler(Event& ev) noexcept
     aio.handler(ev);
 }
 
-/// What the kernel has brought.
+/// Returns the result of a completed read.
 ssize_t file_aio_result(const File& file, EventAio& aio) noexcept
 {
     aio.event.active = 0;
@@ -42,7 +42,7 @@ ssize_t file_aio_result(const File& file, EventAio& aio) noexcept
     return aio.res;
 }
 
-/// 0, or an errno.
+/// Submits a read. Returns 0 or an errno.
 Err submit(EventAio& aio, char* buf, std::size_t size, off_t offset) noexcept
 {
     aio.aiocb = iocb{
@@ -104,7 +104,7 @@ ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Poo
     if (err == 0) {
         return io_again;
     }
-    // EAGAIN: as many requests are under way as worker_aio_requests lets be.
+    // EAGAIN: the number of pending requests has reached worker_aio_requests.
     if (err != EAGAIN) {
         log_error(log_crit, file.log, err, "io_submit(\"{}\") failed", file.name);
         if (err != ENOSYS) {

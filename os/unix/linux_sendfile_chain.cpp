@@ -16,12 +16,12 @@ namespace ngx {
 
 namespace {
 
-constexpr ssize_t io_done = static_cast<ssize_t>(Rc::done);  // a thread sends
+constexpr ssize_t io_done = static_cast<ssize_t>(Rc::done);  // a thread is sending
 
-/// The kernel sends a page less in one call, whatever it is asked for.
+/// The limit of a call. The kernel sends a page less than this at most.
 constexpr std::size_t sendfile_maxsize = 2'147'483'647;
 
-/// A sendfile() for a thread, and what came of it.
+/// A sendfile() for a thread, and its result.
 ///
 /// nginx: ngx_linux_sendfile_ctx_t
 struct LinuxSendfileCtx {
@@ -33,7 +33,7 @@ struct LinuxSendfileCtx {
     Err err = 0;
 };
 
-/// A socket option could not be set. A signal is no reason to fail: the data goes without.
+/// Handles a failed setsockopt(). After EINTR the data is sent without the option.
 Rc option_failed(Connection& c, const char* text) noexcept
 {
     const Err err = errno;
@@ -45,8 +45,8 @@ Rc option_failed(Connection& c, const char* text) noexcept
     return Rc::error;
 }
 
-/// Before memory that is followed by a file: holds the last packet of the memory back until the
-/// file can fill it. TCP_NODELAY, which is set for the opposite, has to go first.
+/// Called before memory that is followed by a file: delays the last packet of the memory until data
+/// of the file fills it. TCP_NODELAY has the opposite effect and is removed first.
 Rc cork(Connection& c) noexcept
 {
     if (c.tcp_nodelay == TcpOption::set) {
@@ -67,7 +67,7 @@ Rc cork(Connection& c) noexcept
     return Rc::ok;
 }
 
-/// There is nothing where the buffer says that the file goes on.
+/// Logs that the file ends before the buffer's end.
 ssize_t truncated(const Connection& c, const Buf& file) noexcept
 {
     log_error(log_alert, c.log, 0, "sendfile() reported that \"{}\" was truncated at {}",
@@ -88,8 +88,9 @@ void linux_sendfile_thread_handler(void* data, Log* log) noexcept
               ctx.size, ctx.file->file_pos);
 }
 
-/// What the thread has brought about. When the poller has reported room in the meantime, a full
-/// socket is tried again: the report comes once.
+/// Returns the result of the thread. If the poller has reported the socket writable in the
+/// meantime, it returns 0 for a full socket, so that the call is repeated: an edge is reported only
+/// once.
 ssize_t linux_sendfile_result(Connection& c, const LinuxSendfileCtx& ctx) noexcept
 {
     if (ctx.err == EAGAIN) {
@@ -126,7 +127,8 @@ ssize_t linux_sendfile_thread(Connection& c, const Buf& file, std::size_t size)
     return file.file->thread_handler(task, *file.file) == Rc::ok ? io_done : io_error;
 }
 
-/// Sends once from a file: the number of bytes, io_again, io_done, or io_error after a log line.
+/// Sends once from a file. Returns the number of bytes, io_again, io_done, or io_error after
+/// logging.
 ///
 /// nginx: ngx_linux_sendfile()
 ssize_t linux_sendfile(Connection& c, const Buf& file, std::size_t size)
@@ -158,13 +160,13 @@ ssize_t linux_sendfile(Connection& c, const Buf& file, std::size_t size)
     return io_error;
 }
 
-/// What one call was to send, and what came of it.
+/// The requested size of a call, and its result.
 struct Sent {
     std::size_t size;
     ssize_t n;
 };
 
-/// Sends the pieces of a file that lie side by side from `cl` on.
+/// Sends the adjacent pieces of a file that begin at `cl`.
 Sent send_file(Connection& c, Chain* cl, std::size_t limit)
 {
     const Buf& file = *cl->buf;
@@ -178,8 +180,8 @@ Sent send_file(Connection& c, Chain* cl, std::size_t limit)
 
 }  // namespace
 
-// Differs from nginx: a writev() that sends a part tells that the socket is full, as in
-// writev_chain(). Only sendfile() stops early without a reason, and is called until EAGAIN.
+// Differs from nginx: a partial writev() means that the socket is full, as in writev_chain(). Only
+// sendfile() may send less without that reason, and is called until EAGAIN.
 Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit)
 {
     Event& wev = *c.write;

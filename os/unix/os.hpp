@@ -9,7 +9,7 @@ namespace ngx {
 
 inline constexpr unsigned io_sendfile = 1;
 
-/// The calls that move data. A poller chooses them in its init; an accepted connection takes them
+/// The functions that move data. A poller sets `io` in its init; accepted connections copy them
 /// from `io`.
 ///
 /// nginx: ngx_os_io_t
@@ -31,15 +31,16 @@ extern int ncpu;
 extern std::size_t pagesize;
 extern long max_sockets;
 
-/// False until a socket that accept4() returns is found to be blocking.
+/// True while accept4() makes accepted sockets nonblocking; false once it has failed with ENOSYS.
 extern bool inherited_nonblocking;
 
-/// Finds out what the system is like: processors, page size, limits, kernel.
+/// Reads the properties of the system: processors, page size, limits, kernel. Returns error after
+/// logging.
 ///
 /// nginx: ngx_os_init()
 Rc os_init(Log* log);
 
-/// Logs what os_init() has found.
+/// Logs what os_init() has read.
 ///
 /// nginx: ngx_os_status()
 void os_status(Log* log);
@@ -50,53 +51,53 @@ Rc os_specific_init(Log* log);
 /// nginx: ngx_os_specific_status()
 void os_specific_status(Log* log);
 
-/// Reads once, up to `size` bytes: their number, 0 at the end of the data, io_again, or io_error
-/// after a log line. Keeps `ready`, `eof`, `error` and `available` of the read event.
+/// Reads once, up to `size` bytes. Returns the number of bytes, 0 at the end of the data, io_again,
+/// or io_error after logging. Updates `ready`, `eof`, `error` and `available` of the read event.
 ///
 /// nginx: ngx_unix_recv()
 ssize_t unix_recv(Connection& c, char* buf, std::size_t size) noexcept;
 
-/// As unix_recv(), into the free ends of a chain's buffers, at most `limit` bytes unless it is 0.
-/// Does not move their `last`.
+/// Reads as unix_recv() does, into the free space of a chain's buffers, up to `limit` bytes (0: no
+/// limit). Does not change their `last`.
 ///
 /// nginx: ngx_readv_chain()
 ssize_t readv_chain(Connection& c, Chain* in, off_t limit) noexcept;
 
-/// Writes once: the number of bytes, io_again, or io_error after a log line.
+/// Writes once. Returns the number of bytes, io_again, or io_error after logging.
 ///
 /// nginx: ngx_unix_send()
 ssize_t unix_send(Connection& c, const char* buf, std::size_t size) noexcept;
 
-/// Writes a chain until it is all sent, the socket is full, or `limit` bytes (0: no limit) are
-/// sent. Returns what is left, null if nothing, or chain_error after a log line. When something
-/// is left below the limit, the write event is not ready any more.
+/// Writes a chain until all of it is sent, the socket is full, or `limit` bytes (0: no limit) are
+/// sent. Returns the rest, null if there is none, or chain_error after logging. If there is a rest
+/// below the limit, the write event is not ready any more.
 ///
 /// nginx: ngx_writev_chain()
 Chain* writev_chain(Connection& c, Chain* in, off_t limit) noexcept;
 
-/// As writev_chain(), but that a buffer may be a piece of a file; a file whose owner has threads is
-/// sent by one of them. At most 2 GB go in one call.
+/// Sends as writev_chain() does, and also buffers in files. A thread sends a file whose owner has
+/// set a thread_handler. Sends at most 2 GB in one call.
 ///
 /// nginx: ngx_linux_sendfile_chain()
 Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit);
 
-/// Takes the next datagram, cut to `size` bytes: its length, which may be 0, io_again, or io_error
-/// after a log line.
+/// Receives the next datagram, cut to `size` bytes. Returns its length, which may be 0, io_again,
+/// or io_error after logging.
 ///
 /// nginx: ngx_udp_unix_recv()
 ssize_t udp_unix_recv(Connection& c, char* buf, std::size_t size) noexcept;
 
-/// Sends one datagram to the connection's peer: its length, io_again, or io_error after a log line.
-/// From a wildcard socket it comes from the address that the system chooses;
-/// udp_unix_sendmsg_chain() sends from the one that the peer has written to.
+/// Sends one datagram to the connection's peer. Returns its length, io_again, or io_error after
+/// logging. For a wildcard socket the system chooses the source address; udp_unix_sendmsg_chain()
+/// uses the address to which the peer has written.
 ///
 /// nginx: ngx_udp_unix_send()
 ssize_t udp_unix_send(Connection& c, const char* buf, std::size_t size) noexcept;
 
-/// Sends a chain of datagrams to the connection's peer, each of which ends with a buffer that has
-/// `flush` or `last_buf`, until all are sent, the socket is full, or `limit` bytes (0: no limit)
-/// are sent. Returns what is left, null if nothing, or chain_error after a log line. What is left
-/// is either a datagram whose end has not come yet, or the write event is not ready any more.
+/// Sends a chain of datagrams to the connection's peer, until all are sent, the socket is full, or
+/// `limit` bytes (0: no limit) are sent. A datagram ends with a buffer that has `flush` or
+/// `last_buf`. Returns the rest, null if there is none, or chain_error after logging. A rest below
+/// the limit is either an incomplete datagram, or the write event is not ready any more.
 ///
 /// nginx: ngx_udp_unix_sendmsg_chain()
 Chain* udp_unix_sendmsg_chain(Connection& c, Chain* in, off_t limit) noexcept;
@@ -104,17 +105,17 @@ Chain* udp_unix_sendmsg_chain(Connection& c, Chain* in, off_t limit) noexcept;
 /// nginx: ngx_nonblocking()
 int nonblocking(int s) noexcept;
 
-/// TCP_CORK on.
+/// Sets TCP_CORK. Returns -1 with errno on failure.
 ///
 /// nginx: ngx_tcp_nopush()
 int tcp_nopush(int s) noexcept;
 
-/// TCP_CORK off.
+/// Clears TCP_CORK. Returns -1 with errno on failure.
 ///
 /// nginx: ngx_tcp_push()
 int tcp_push(int s) noexcept;
 
-/// The system's text for an errno.
+/// Returns the system's text for an errno. Does not allocate.
 ///
 /// nginx: ngx_strerror()
 const char* strerror(Err err) noexcept;

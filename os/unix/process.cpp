@@ -23,7 +23,7 @@ namespace {
 
 void signal_handler(int signo, siginfo_t* siginfo, void* ucontext);
 
-/// A signal, its name for the log, and what -s calls it. Without a handler it is ignored.
+/// A signal, its name in the log, and its name for -s. A signal without a handler is ignored.
 ///
 /// nginx: ngx_signal_t
 struct Signal {
@@ -48,8 +48,8 @@ constexpr std::array<Signal, 12> signals = {{
     {SIGPIPE, "SIGPIPE, SIG_IGN", "", nullptr},
 }};
 
-/// What a signal asks of a process that is its own master, or the workers' master. Returns what
-/// the log line says of it.
+/// Sets the flag for a signal in a master, or in a process without a master. Returns a note for the
+/// log line.
 std::string_view note_for_master(int signo, bool& refused) noexcept
 {
     switch (signo) {
@@ -73,7 +73,8 @@ std::string_view note_for_master(int signo, bool& refused) noexcept
         reopen = 1;
         return ", reopening logs";
     case SIGUSR2:
-        // With the process that started this one still there, or with a new one: not a third.
+        // A third process is refused if this one was started by a running process or has started a
+        // new binary.
         if (::getppid() == parent || new_binary > 0) {
             refused = true;
             return ", ignoring";
@@ -94,7 +95,7 @@ std::string_view note_for_master(int signo, bool& refused) noexcept
     }
 }
 
-/// What a signal asks of a worker.
+/// Sets the flag for a signal in a worker. Returns a note for the log line.
 std::string_view note_for_worker(int signo) noexcept
 {
     switch (signo) {
@@ -123,7 +124,7 @@ std::string_view note_for_worker(int signo) noexcept
     }
 }
 
-/// A process that died can release nothing any more: the mutexes that it held are released here.
+/// Releases the mutexes of a process that died while it held them.
 ///
 /// nginx: ngx_unlock_mutexes()
 void unlock_mutexes(pid_t holder) noexcept
@@ -139,11 +140,11 @@ void unlock_mutexes(pid_t holder) noexcept
     }
 }
 
-/// Notes in its slot how a child has ended, and logs it.
+/// Records and logs how a child has exited.
 ///
 /// Differs from nginx: a worker that cannot start is given up only if its configuration has never
-/// served; else what it lacked, such as memory or descriptors, may be there in a moment. nginx goes
-/// on with a worker less.
+/// served; otherwise what it needs, such as memory or descriptors, may be available again soon.
+/// nginx continues with one worker less.
 void note_exit(pid_t child, int status) noexcept
 {
     ProcessSlot unknown{.name = "unknown process"};
@@ -172,7 +173,7 @@ void note_exit(pid_t child, int status) noexcept
     unlock_mutexes(child);
 }
 
-/// Collects every child that has ended: one signal may stand for many of them.
+/// Collects every child that has exited: one signal may stand for several children.
 ///
 /// nginx: ngx_process_get_status()
 void process_get_status() noexcept
@@ -189,7 +190,7 @@ void process_get_status() noexcept
             if (err == EINTR) {
                 continue;
             }
-            // The children of the signals to come may have been collected already.
+            // The children of later signals may have been collected already.
             if (err != ECHILD || !one) {
                 log_error(err == ECHILD ? log_info : log_alert, ngx_cycle->log, err,
                           "waitpid() failed");
@@ -201,7 +202,7 @@ void process_get_status() noexcept
     }
 }
 
-/// Only notes the signal and logs it: what is to be done, the loop does.
+/// Only records the signal and logs it. The loop handles it.
 ///
 /// nginx: ngx_signal_handler()
 void signal_handler(int signo, siginfo_t* siginfo, void*)
@@ -266,8 +267,8 @@ int last_process;
 
 namespace {
 
-/// A socket pair between the new child and everybody else. The master hears by SIGIO that a child
-/// has closed its end.
+/// Creates a socket pair between the new child and all other processes. SIGIO notifies the master
+/// when a child closes its end.
 Rc open_channel(ProcessSlot& slot, const char* name, Log* log) noexcept
 {
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, slot.channel) == -1) {
@@ -288,7 +289,7 @@ Rc open_channel(ProcessSlot& slot, const char* name, Log* log) noexcept
     return Rc::error;
 }
 
-/// The slot for a child that is not started again in its old one, or -1.
+/// Returns a free slot for a new child, or -1 after logging.
 int free_slot(Log* log) noexcept
 {
     int s = 0;
@@ -302,7 +303,7 @@ int free_slot(Log* log) noexcept
     return s;
 }
 
-/// The child's way: nothing of what it throws reaches the functions that its parent is in.
+/// Runs the child. An exception does not reach the functions that called fork().
 [[noreturn]] void run_child(Cycle& cycle, SpawnProc proc, void* data) noexcept
 {
     parent = pid;
@@ -384,8 +385,10 @@ pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, 
 
 namespace {
 
-/// Differs from nginx: the signals that the master blocks between its waits are not blocked in the
-/// program, which would stay deaf to them if it is no master.
+/// Executes the program of an ExecCtx.
+///
+/// Differs from nginx: the signals that the master blocks between its waits are unblocked for the
+/// program, as one that is not a master would never receive them.
 ///
 /// nginx: ngx_execute_proc()
 [[noreturn]] void execute_proc(Cycle& cycle, void* data)
@@ -397,7 +400,7 @@ namespace {
     ::execve(ctx.path.c_str(), ctx.argv.data(), ctx.envp.data());
     log_error(log_alert, cycle.log, errno, "execve() failed while executing {} \"{}\"", ctx.name,
               ctx.path);
-    // Not exit(): what is to be done at the end is the master's.
+    // Not exit(): the exit handlers belong to the master.
     ::_exit(1);
 }
 

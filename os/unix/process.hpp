@@ -11,7 +11,7 @@
 
 namespace ngx {
 
-/// What this process is.
+/// The role of this process.
 ///
 /// nginx: NGX_PROCESS_SINGLE and the others
 enum class Process { single, master, signaller, worker, helper };
@@ -20,7 +20,7 @@ extern Process process;
 extern pid_t pid;
 extern pid_t parent;
 
-/// The command line: a copy, for a new binary, and the original, which titles are written over.
+/// The command line: a copy, for a new binary, and the original, which titles overwrite.
 extern std::vector<std::string> argv;
 extern char** os_argv;
 
@@ -29,42 +29,43 @@ inline constexpr pid_t invalid_pid = -1;
 /// The exit status of a process that could not start.
 inline constexpr int exit_fatal = 2;
 
-/// The last generation of which all workers have served. A later one whose worker exits with
-/// exit_fatal would not start a second time.
+/// The last generation whose workers have all served. A worker of a later one that exits with
+/// exit_fatal is not started again.
 extern std::size_t served_generation;
 
-/// What a child runs. If it returns, or throws, the child ends with exit_fatal.
+/// The main function of a child. The child exits with exit_fatal if it returns or throws.
 using SpawnProc = void (*)(Cycle& cycle, void* data);
 
-/// One child. Every process has the table, as it was when it was forked and as channel messages
-/// have changed it since; a slot is the same child in each.
+/// One child. Every process has the table as of its fork, updated by channel messages; a slot is
+/// the same child in every process. A slot owns its channel. Only the process's main thread and its
+/// signal handlers use the table.
 ///
 /// nginx: ngx_process_t
 struct ProcessSlot {
     pid_t pid = invalid_pid;  // -1 in a free slot
     int status = 0;
-    int channel[2] = {-1, -1};  // the others write to the first, the child reads the second
+    int channel[2] = {-1, -1};  // others write to the first, the child reads the second
 
     SpawnProc proc = nullptr;
     void* data = nullptr;
     const char* name = nullptr;
-    std::size_t generation = 0;  // of the configuration that it was started with
+    std::size_t generation = 0;  // the generation that it was started with
 
-    Msec started = 0;     // when it was forked, by monotonic_time()
-    Msec pause = 0;       // before it is started again, growing with each early end
-    Msec respawn_at = 0;  // one that has ended: when it is started again, or 0
+    Msec started = 0;     // the time of its fork, by monotonic_time()
+    Msec pause = 0;       // ms before it is started again; grows with each early exit
+    Msec respawn_at = 0;  // when an exited child is started again, or 0
 
-    unsigned respawn : 1 = 0;     // start it again when it ends
-    unsigned just_spawn : 1 = 0;  // the next command is for those before it
-    unsigned detached : 1 = 0;    // no channel, and it may outlive this process
-    unsigned exiting : 1 = 0;     // it was told to end
-    unsigned exited : 1 = 0;      // it has ended and was not yet dealt with
+    unsigned respawn : 1 = 0;     // start it again if it exits
+    unsigned just_spawn : 1 = 0;  // skip it for the next command
+    unsigned detached : 1 = 0;    // has no channel, may outlive this process
+    unsigned exiting : 1 = 0;     // was told to exit
+    unsigned exited : 1 = 0;      // has exited and is not handled yet
 };
 
 inline constexpr int max_processes = 1024;
 
-/// How spawn_process() is to treat the child; a number from 0 on is a slot in which to start it
-/// again as it was.
+/// The kind of a child for spawn_process(). A number from 0 on is the slot of a child that is
+/// started again.
 inline constexpr int process_norespawn = -1;
 inline constexpr int process_just_spawn = -2;
 inline constexpr int process_respawn = -3;
@@ -72,22 +73,23 @@ inline constexpr int process_just_respawn = -4;
 inline constexpr int process_detached = -5;
 
 extern std::array<ProcessSlot, max_processes> processes;
-extern int process_slot;  // this process's own slot, and in the master the last child's
+extern int process_slot;  // this process's slot; in the master the last child's
 extern int channel;       // this process's end of its channel
-extern int last_process;  // the slots in use lie before it
+extern int last_process;  // one more than the last slot in use
 
 inline ProcessSlot& slot_at(int i) noexcept
 {
     return processes[static_cast<std::size_t>(i)];
 }
 
-/// Forks a child that runs `proc(cycle, data)`, in a free slot of `processes` or in the one that
-/// `respawn` names. Returns its id, or invalid_pid after a log line.
+/// Forks a child that runs `proc(cycle, data)`, in a free slot of `processes` or in the slot
+/// `respawn`. `data` and `name` must live as long as the slot. Returns the child's id, or
+/// invalid_pid after logging.
 ///
 /// nginx: ngx_spawn_process()
 pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, int respawn);
 
-/// A program to run in place of a child.
+/// A program that a child executes.
 ///
 /// nginx: ngx_exec_ctx_t
 struct ExecCtx {
@@ -97,29 +99,31 @@ struct ExecCtx {
     std::vector<char*> envp;
 };
 
-/// Ends a child.
+/// Exits a child.
 ///
-/// Differs from nginx: destructors of static objects, and what atexit() was given, are the first
-/// process's and not run; nginx calls exit(). Under AddressSanitizer they are, for its report of
-/// leaks is among them.
+/// Differs from nginx: destructors of static objects and handlers of atexit() belong to the first
+/// process and are not run; nginx calls exit(). They are run under AddressSanitizer, because its
+/// report of leaks is one of them.
 [[noreturn]] void exit_child(int status) noexcept;
 
-/// Starts a program as a detached child. Whether it could be executed, only its log line tells.
+/// Starts a program as a detached child. Returns its id, or invalid_pid after logging. A failed
+/// execve() is only logged by the child.
 ///
 /// nginx: ngx_execute()
 pid_t execute(Cycle& cycle, ExecCtx& ctx);
 
-/// Handles the signals that steer the server; ignores SIGSYS and SIGPIPE.
+/// Installs the handlers of the signals that control the server; ignores SIGSYS and SIGPIPE.
+/// Returns error after logging.
 ///
 /// nginx: ngx_init_signals()
 Rc init_signals(Log* log);
 
-/// Sends the signal that -s calls `name`; returns the exit status.
+/// Sends the signal that -s calls `name` to the process `to`. Returns the exit status.
 ///
 /// nginx: ngx_os_signal_process()
 int os_signal_process(Cycle& cycle, std::string_view name, pid_t to);
 
-/// Where something impossible was seen: stops or aborts as debug_points says.
+/// Stops or aborts the process, if debug_points says so. Called where an impossible state is found.
 ///
 /// nginx: ngx_debug_point()
 void debug_point() noexcept;
