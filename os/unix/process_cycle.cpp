@@ -59,13 +59,13 @@ namespace {
 constexpr uid_t no_user = static_cast<uid_t>(-1);
 
 struct {
-    int signal_fd = -1;  // written by a signal handler, read by the loop
+    int signal_fd = -1;  // written by the signal handler, read by the loop
 
-    int start_pipe[2] = {-1, -1};  // new workers write to it when they serve, the master reads
+    int start_pipe[2] = {-1, -1};  // new workers report readiness to the master
 
-    Msec reload_msec = 0;         // when the last reload began, by monotonic_time()
-    bool restart = false;         // workers are to be started, as the new binary is gone
-    std::int64_t sigio_left = 0;  // how many more to pass over before the next TERM
+    Msec reload_msec = 0;         // the start of the last reload, by monotonic_time()
+    bool restart = false;         // start workers, as the new binary has exited
+    std::int64_t sigio_left = 0;  // SIGIO signals to skip before the next TERM
 } state;
 
 [[noreturn]] void exit_process(int status)
@@ -85,9 +85,12 @@ void signal_fd_handler(Event& rev) noexcept
     }
 }
 
-/// Differs from nginx: a signal that comes after the loop has looked at the flags and before it
-/// waits would be obeyed only at the next event, which may be never. nginx's worker is spoken to by
-/// a channel and so wakes up; a process without a master gets a channel to itself here.
+/// Creates the descriptor by which signals wake the loop.
+///
+/// Differs from nginx: a signal that arrives after the loop has checked the flags and before it
+/// waits would be handled only after the next event, which may never come. nginx's workers get a
+/// message on a channel, which wakes them; a process without a master has a descriptor of its own
+/// here.
 void init_signal_channel(Cycle& cycle)
 {
     state.signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -98,10 +101,10 @@ void init_signal_channel(Cycle& cycle)
     if (add_channel_event(cycle, state.signal_fd, read_event, signal_fd_handler) != Rc::ok) {
         exit_process(exit_fatal);
     }
-    wake_up();  // for a signal that came while there was no channel
+    wake_up();  // for a signal that arrived before there was a descriptor
 }
 
-/// The old cycle's connection for it is closed with the descriptor.
+/// Closes the old cycle's connection for the descriptor, and with it the descriptor.
 void close_signal_channel(Cycle& old)
 {
     for (Connection& c : std::span{old.connections.get(), old.connection_n}) {
@@ -151,7 +154,7 @@ void init_process(Cycle& cycle)
     master_process_exit(cycle);
 }
 
-/// `user`, unless it is no_user, becomes the owner of the logs.
+/// Reopens the logs. `user` becomes their owner, unless it is no_user.
 void reopen_logs(Cycle& cycle, uid_t user)
 {
     reopen = 0;
@@ -159,7 +162,7 @@ void reopen_logs(Cycle& cycle, uid_t user)
     reopen_files(cycle, user);
 }
 
-/// With a new binary the service goes on.
+/// Notifies systemd, unless a new binary continues the service.
 void notify_stopping(Log* log)
 {
     if (new_binary == 0) {
@@ -167,10 +170,11 @@ void notify_stopping(Log* log)
     }
 }
 
-/// A graceful end: accept no more, and wait until no timer holds a connection.
+/// Starts a graceful shutdown: closes the listeners; the process exits when no timer is left that
+/// holds a connection.
 ///
-/// Differs from nginx: there only a worker ends like this; a process without a master exits at once
-/// on QUIT, as on TERM.
+/// Differs from nginx: in nginx only a worker shuts down like this; a process without a master
+/// exits at once on QUIT, as on TERM.
 void start_quit(Cycle& cycle)
 {
     quit = 0;
@@ -188,11 +192,13 @@ void start_quit(Cycle& cycle)
     event_process_posted(cycle, posted_events);
 }
 
-/// Differs from nginx: there a process without a master reads the new configuration, but never
-/// calls init_process for it, so that it has no connections and refuses every client until it is
-/// started again. Here the new cycle takes over the listeners and the idle connections, and
-/// those of the old cycle go on until they end. A module that cannot start in init_process ends the
-/// process, as the old cycle has given its listeners away.
+/// Reloads the configuration in a process without a master.
+///
+/// Differs from nginx: without a master, nginx reads the new configuration but never calls
+/// init_process for it, so that it has no connections and refuses every client until it is
+/// restarted. In ngxx the new cycle takes over the listeners, closes the idle connections of the
+/// old one, and the old cycle's other connections go on until they are closed. A module whose
+/// init_process fails ends the process, as the old cycle has already lost its listeners.
 Cycle* reload(Cycle* old)
 {
     log_error(log_notice, old->log, 0, "reconfiguring");
@@ -224,7 +230,7 @@ void wake_up() noexcept
 {
     if (state.signal_fd != -1) {
         constexpr std::uint64_t one = 1;
-        // A counter that is full wakes the loop as well.
+        // A full counter wakes the loop as well.
         [[maybe_unused]] const ssize_t n = ::write(state.signal_fd, &one, sizeof(one));
     }
 }
@@ -270,13 +276,13 @@ void single_process_cycle(Cycle* cycle)
 
 namespace {
 
-constexpr Msec first_delay = 50;      // between the first and the second TERM
-constexpr Msec longest_delay = 1000;  // then KILL
-constexpr Msec retry_delay = 1000;    // after a fork() that failed
+constexpr Msec first_delay = 50;      // ms between the first and the second TERM
+constexpr Msec longest_delay = 1000;  // ms; after it comes KILL
+constexpr Msec retry_delay = 1000;    // ms after a failed fork()
 constexpr int start_timeout_ms = 5000;
 
-/// "master process", and from the first reload on "master process #2"; and the words of the command
-/// line. Without memory the old title stays.
+/// Sets the title: "master process", from the first reload on "master process #2", and the words of
+/// the command line. If memory runs out, the old title stays.
 void set_master_title(const Cycle& cycle) noexcept
 {
     (void)no_throw(cycle.log, [&] {
@@ -305,7 +311,7 @@ void set_worker_title(const Cycle& cycle, std::string_view what) noexcept
     setproctitle({title.data(), static_cast<std::size_t>(p - title.data())}, cycle.log);
 }
 
-/// There is a new process, and this is how to reach it; or one is gone. Each worker knows of all.
+/// Updates the process table from a channel message: a process was started, or has exited.
 void know_channel(const Channel& ch, Log* log) noexcept
 {
     ProcessSlot& other = slot_at(ch.slot);
@@ -320,7 +326,8 @@ void know_channel(const Channel& ch, Log* log) noexcept
     }
 }
 
-/// What the master says, the loop sees at the end of its turn, as it sees a signal.
+/// Handles a message of the master. Commands set the flags that signals set, which the loop checks
+/// at the end of its turn.
 void obey(const Channel& ch, Log* log) noexcept
 {
     log_debug(log_debug_core, log, 0, "channel command: {}", ch.command);
@@ -353,7 +360,7 @@ void channel_handler(Event& ev) noexcept
         case Rc::again:
             return;
         default:
-            // Other processes have this socket, too, and epoll would go on to report it.
+            // Other processes have this socket open too, so epoll would go on reporting it.
             if ((event_flags & use_epoll_event) != 0) {
                 (void)event_actions.del_conn(c, 0);
             }
@@ -383,7 +390,7 @@ void set_worker_limits(const CoreConf& ccf, Log* log)
     }
 }
 
-/// Lets the workers bind to addresses that are not this machine's, whoever they become.
+/// Keeps the right to bind to addresses of other machines after the change of user.
 void keep_net_raw(Log* log)
 {
     constexpr unsigned net_raw = 1U << CAP_NET_RAW;
@@ -395,7 +402,7 @@ void keep_net_raw(Log* log)
     }
 }
 
-/// Becomes the user of the workers. There is no way back, and no way on when it fails.
+/// Changes to the user of the workers, which cannot be undone. The worker exits if that fails.
 void drop_privileges(const CoreConf& ccf, Log* log)
 {
     if (::geteuid() != 0) {
@@ -421,7 +428,8 @@ void drop_privileges(const CoreConf& ccf, Log* log)
     }
 }
 
-/// The master's signals were blocked while it forked; a worker takes them at any time.
+/// Unblocks the signals that the master had blocked when it forked; a worker receives them at any
+/// time.
 void unblock_signals(Log* log)
 {
     sigset_t set;
@@ -431,8 +439,8 @@ void unblock_signals(Log* log)
     }
 }
 
-/// A worker speaks to nobody but hears the master: of its own channel it keeps the second end, of
-/// the others' the first.
+/// Closes the channel ends that a worker does not use: it keeps the second end of its own channel,
+/// to receive from the master, and the first ends of the others.
 void close_unused_channels(Log* log)
 {
     for (int n = 0; n < last_process; n++) {
@@ -456,7 +464,7 @@ void close_start_pipe(int end) noexcept
     }
 }
 
-/// A worker that was started in place of another has no pipe.
+/// Reports to the master that this worker serves. A respawned worker has no pipe.
 void tell_ready() noexcept
 {
     if (const int fd = state.start_pipe[1]; fd != -1) {
@@ -465,8 +473,10 @@ void tell_ready() noexcept
     close_start_pipe(1);
 }
 
-/// Differs from nginx: what the master has still to obey is not the worker's. nginx's worker takes
-/// over a `reopen`, and opens logs that it is no longer allowed to.
+/// Clears the master's flags in a new worker, and closes the master's end of the pipe.
+///
+/// Differs from nginx: nginx's worker inherits a pending `reopen`, and reopens logs that it no
+/// longer has permission to open.
 void leave_master() noexcept
 {
     for (volatile std::sig_atomic_t* const flag :
@@ -488,7 +498,7 @@ void worker_process_init(Cycle& cycle)
         setaffinity(*cpu_affinity, cycle.log);
     }
 
-    // setuid() has taken away that a core may be written.
+    // setuid() has disabled core dumps; this enables them.
     if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == -1) {
         log_error(log_alert, cycle.log, errno, "prctl(PR_SET_DUMPABLE) failed");
     }
@@ -509,7 +519,8 @@ void worker_process_init(Cycle& cycle)
     }
 }
 
-/// A connection that nobody waits for any more, at the end of a graceful shutdown, was forgotten.
+/// Reports connections that are still open at the end of a graceful shutdown: a module has not
+/// closed them.
 void report_open_sockets(Cycle& cycle)
 {
     for (std::size_t i = 0; i < cycle.connection_n; i++) {
@@ -539,7 +550,7 @@ void report_open_sockets(Cycle& cycle)
     exit_process(0);
 }
 
-/// The loop of a worker; `data` is its number.
+/// Runs a worker's loop; `data` is the worker's number.
 ///
 /// nginx: ngx_worker_process_cycle()
 [[noreturn]] void worker_process_cycle(Cycle& cycle, void* data)
@@ -571,7 +582,7 @@ void report_open_sockets(Cycle& cycle)
     worker_process_exit(cycle);
 }
 
-/// Sends a message to every child but those to be skipped.
+/// Sends a message to every child for which `skip` is false.
 template <typename Skip>
 void tell_others(const Channel& ch, Log* log, Skip skip)
 {
@@ -584,12 +595,12 @@ void tell_others(const Channel& ch, Log* log, Skip skip)
                   "pass channel command {} s:{} pid:{} fd:{} to s:{} "
                   "pid:{} fd:{}",
                   ch.command, ch.slot, ch.pid, ch.fd, i, p.pid, p.channel[0]);
-        // One whose channel is full does without.
+        // A child whose channel is full misses the message.
         (void)write_channel(p.channel[0], ch, log);
     }
 }
 
-/// Gives all other children the channel of the newest.
+/// Sends the newest child's channel to all other children.
 ///
 /// nginx: ngx_pass_open_channel()
 void pass_open_channel(Cycle& cycle)
@@ -601,8 +612,8 @@ void pass_open_channel(Cycle& cycle)
     tell_others(ch, cycle.log, [](int i, const ProcessSlot&) { return i == process_slot; });
 }
 
-/// Waits until each of the new workers has written its byte, or has ended and so closed the pipe.
-/// Returns how many serve.
+/// Waits until each new worker has written its byte, or has exited, which closes its end of the
+/// pipe. Returns how many serve; after a timeout it returns `started`.
 std::int64_t wait_for_workers(int fd, std::int64_t started, Log* log)
 {
     std::int64_t ready = 0;
@@ -622,10 +633,10 @@ std::int64_t wait_for_workers(int fd, std::int64_t started, Log* log)
     return ready;
 }
 
-/// Starts the workers and waits until they serve. Returns how many do.
+/// Starts the workers and waits until they serve. Returns how many serve.
 ///
-/// Differs from nginx: there the master never knows whether a worker could start; after a reload it
-/// gives them 100 ms, and then ends the old ones.
+/// Differs from nginx: nginx's master does not know whether a worker could start; after a reload it
+/// waits 100 ms and then ends the old ones.
 ///
 /// nginx: ngx_start_worker_processes()
 std::int64_t start_worker_processes(Cycle& cycle, std::int64_t n, int type)
@@ -670,7 +681,8 @@ unsigned command_of(int signo) noexcept
     }
 }
 
-/// Tells one worker by its channel or, where that fails or there is no word for it, by the signal.
+/// Notifies one worker over its channel, or by the signal if that fails or if the channel has no
+/// such command.
 void signal_worker(ProcessSlot& p, int signo, Log* log)
 {
     const Channel ch{.command = command_of(signo)};
@@ -693,7 +705,7 @@ void signal_worker(ProcessSlot& p, int signo, Log* log)
     p.exiting = p.exiting || signo != SIGUSR1;
 }
 
-/// Passes a signal on to the workers, less those that were started since the last one.
+/// Passes a signal on to the workers, except those that were started since the last one.
 ///
 /// nginx: ngx_signal_worker_processes()
 void signal_worker_processes(Cycle& cycle, int signo)
@@ -709,7 +721,7 @@ void signal_worker_processes(Cycle& cycle, int signo)
             p.just_spawn = 0;
             continue;
         }
-        if (p.exited) {  // its number may be another's already; reap_children() has to know
+        if (p.exited) {  // its id may be reused; reap_children() handles it
             p.exiting = p.exiting || signo != SIGUSR1;
             reap = 1;
             continue;
@@ -720,7 +732,7 @@ void signal_worker_processes(Cycle& cycle, int signo)
     }
 }
 
-/// Says when the last worker of an old configuration is gone, and how long that took.
+/// Logs that the last worker of an old configuration has exited, and how long that took.
 void report_generation(Cycle& cycle, std::size_t generation)
 {
     if (generation >= cycle.generation) {
@@ -738,7 +750,7 @@ void report_generation(Cycle& cycle, std::size_t generation)
               generation, monotonic_time() - state.reload_msec, cycle.generation);
 }
 
-/// The new binary is gone: this process is the server again.
+/// Makes this process the server again after the new binary has exited.
 void take_over_from_new_binary(Cycle& cycle)
 {
     const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
@@ -754,7 +766,7 @@ void take_over_from_new_binary(Cycle& cycle)
     }
 }
 
-/// Lets the others forget the channel of a child that has ended.
+/// Closes the channel of an exited child, and notifies the other children.
 void withdraw_channel(Cycle& cycle, int slot)
 {
     ProcessSlot& gone = slot_at(slot);
@@ -763,11 +775,11 @@ void withdraw_channel(Cycle& cycle, int slot)
     tell_others(ch, cycle.log, [](int, const ProcessSlot& p) { return p.exited; });
 }
 
-/// How long to wait before a child is started again.
+/// Returns how many ms to wait before a child is started again.
 ///
-/// Differs from nginx: a worker that ends early again and again, but for those that are killed, is
-/// started after a pause that doubles; nginx starts it at once, and spends a processor and the log
-/// on that. Its clients are the other workers' meanwhile.
+/// Differs from nginx: a worker that exits early repeatedly, except one that was killed, is started
+/// after a pause that doubles; nginx starts it at once, which costs a processor and fills the log.
+/// Meanwhile the other workers serve its clients.
 Msec respawn_pause(ProcessSlot& p, Msec now, Log* log) noexcept
 {
     constexpr Msec early = 1000;
@@ -789,10 +801,10 @@ Msec respawn_pause(ProcessSlot& p, Msec now, Log* log) noexcept
     return pause;
 }
 
-/// Starts a child again that has ended by itself, when it is time.
+/// Starts an exited child again when its pause is over.
 ///
-/// Differs from nginx: a child that cannot be forked is tried again every second, until it can be;
-/// nginx goes on without it.
+/// Differs from nginx: a fork() that fails is tried again every second until it succeeds; nginx
+/// continues without the child.
 void respawn(Cycle& cycle, int slot)
 {
     ProcessSlot& p = slot_at(slot);
@@ -811,7 +823,7 @@ void respawn(Cycle& cycle, int slot)
     pass_open_channel(cycle);
 }
 
-/// Deals with the children that have ended; says whether one is left.
+/// Handles the children that have exited. Returns whether a child is left.
 ///
 /// nginx: ngx_reap_children()
 bool reap_children(Cycle& cycle)
@@ -852,7 +864,7 @@ bool reap_children(Cycle& cycle)
     return live;
 }
 
-/// What the master waits for: nothing of it may come between two waits.
+/// Blocks the signals that sigsuspend() waits for, so that none is delivered between two waits.
 void block_signals(Log* log)
 {
     sigset_t set;
@@ -876,7 +888,7 @@ void set_alarm(Msec delay, Log* log)
     }
 }
 
-/// How long until something is to be tried again; 0 if there is no such thing.
+/// Returns the ms until the next retry; 0 if none is pending.
 Msec next_try() noexcept
 {
     Msec next = systemd_has_unsent() ? retry_delay : 0;
@@ -891,12 +903,12 @@ Msec next_try() noexcept
     return next;
 }
 
-/// Waits for a signal. `delay` is that of a fast shutdown, which each alarm doubles.
+/// Waits for a signal. `delay` is that of a fast shutdown; each alarm doubles it.
 void master_wait(Cycle& cycle, Msec& delay)
 {
     systemd_notify_unsent(cycle.log);
     if (reap) {
-        return;  // it was set without a signal
+        return;  // set without a signal
     }
 
     if (delay != 0) {
@@ -924,8 +936,8 @@ void master_wait(Cycle& cycle, Msec& delay)
     }
 }
 
-/// A fast shutdown: TERM, again and again at growing intervals, then KILL. After each round as many
-/// SIGIO as there are channels are passed over: they say that workers close theirs.
+/// Performs a fast shutdown: sends TERM repeatedly at growing intervals, then KILL. After each
+/// round it skips as many SIGIO as there are channels, because workers that exit close theirs.
 void master_terminate(Cycle& cycle, Msec& delay)
 {
     if (delay == 0) {
@@ -940,7 +952,7 @@ void master_terminate(Cycle& cycle, Msec& delay)
     signal_worker_processes(cycle, delay > longest_delay ? SIGKILL : SIGTERM);
 }
 
-/// Tells the workers that were just started to end, and not those before them.
+/// Tells only the workers that were just started to exit.
 void quit_just_spawned(Cycle& cycle)
 {
     for (int i = 0; i < last_process; i++) {
@@ -953,10 +965,10 @@ void quit_just_spawned(Cycle& cycle)
     }
 }
 
-/// The new workers have started: the old ones may go.
+/// Starts the new workers, and then ends the old ones.
 ///
-/// Differs from nginx: when a new worker cannot start, it is the new ones that go, and the old ones
-/// that serve on; nginx ends the old ones all the same, and may be left with none.
+/// Differs from nginx: if a new worker cannot start, the new ones are ended and the old ones
+/// continue to serve; nginx ends the old ones in any case, and may have no worker left.
 void replace_workers(Cycle& cycle)
 {
     const std::int64_t n = *get_conf<CoreConf>(cycle.conf_ctx)->worker_processes;
@@ -971,7 +983,7 @@ void replace_workers(Cycle& cycle)
     signal_worker_processes(cycle, SIGQUIT);
 }
 
-/// Returns the cycle to go on with.
+/// Reloads the configuration, or starts workers if a new binary runs. Returns the current cycle.
 Cycle* master_reconfigure(Cycle* cycle)
 {
     if (new_binary != 0) {
@@ -997,7 +1009,7 @@ Cycle* master_reconfigure(Cycle* cycle)
     return cycle;
 }
 
-/// The signals that do not end the master, in the order of their urgency.
+/// Handles the signals that do not end the master, in order of urgency. Returns the current cycle.
 Cycle* master_obey(Cycle* cycle, bool& live)
 {
     if (reconfigure) {

@@ -7,7 +7,7 @@
 
 namespace ngx {
 
-/// Set by signals and by the master's messages, seen by the loop at the end of its turn.
+/// Flags that signals and the master's messages set. The loop checks them at the end of its turn.
 extern volatile std::sig_atomic_t reap;
 extern volatile std::sig_atomic_t sigio;
 extern volatile std::sig_atomic_t sigalrm;
@@ -19,38 +19,39 @@ extern volatile std::sig_atomic_t reopen;
 extern volatile std::sig_atomic_t change_binary;
 extern volatile std::sig_atomic_t noaccept;
 
-/// The loop is only waiting for its connections to end.
+/// True if the loop only waits until its connections are closed.
 extern bool exiting;
 
-/// This process was started by an older one, whose sockets it has.
+/// True if an older process has started this one and passed on its sockets.
 extern bool inherited;
 
-/// This process is no child of the terminal's: it was forked by daemon(), or inherited.
+/// True if this process has no terminal: daemon() forked it, or it is `inherited`.
 extern bool daemonized;
 
-/// The workers have been told to accept no more, because a new binary does.
+/// True if the workers were told to stop accepting because a new binary accepts.
 extern bool noaccepting;
 
-/// The process of a new binary, or 0.
+/// The process id of a new binary, or 0.
 extern pid_t new_binary;
 
-/// Which of the workers this one is: its reuseport sockets are those with this number.
+/// The number of this worker. It uses the reuseport sockets with this number.
 extern std::size_t ngx_worker;
 
-/// Whether this is the last server that has a listener's socket: not a worker, not a master whose
-/// new binary goes on, nor a new binary whose master is still there.
+/// Tells whether this process is the last server that has the listener's socket. That is false for
+/// a worker, for a master whose new binary runs, and for a new binary whose old master still runs;
+/// also for a socket from systemd.
 bool owns_socket(const Listening& ls) noexcept;
 
-/// Lets the loop's next wait, or the one it is in, end at once. For signal handlers.
+/// Ends the loop's current or next wait at once. Safe in a signal handler.
 void wake_up() noexcept;
 
-/// The master: starts the workers, then obeys signals, and starts workers that died again, until it
-/// exits.
+/// Runs the master: starts the workers, then handles signals and restarts workers that have died,
+/// until it exits.
 ///
 /// nginx: ngx_master_process_cycle()
 [[noreturn]] void master_process_cycle(Cycle* cycle);
 
-/// The whole server in this process: initialises every module, then turns the loop and obeys the
+/// Runs the whole server in this process: initializes every module, then runs the loop and handles
 /// signals until it exits.
 ///
 /// nginx: ngx_single_process_cycle()

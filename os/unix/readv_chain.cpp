@@ -13,7 +13,7 @@ namespace ngx {
 
 namespace {
 
-/// The free ends of the buffers, up to `limit` bytes unless it is 0.
+/// Collects the free space of the buffers, up to `limit` bytes (0: no limit).
 void chain_to_iovec(IoVec& vec, const Chain* chain, std::size_t limit) noexcept
 {
     for (; chain && (limit == 0 || vec.size < limit); chain = chain->next) {

@@ -38,7 +38,7 @@ ssize_t recv_failed(Connection& c, Err err, const char* text) noexcept
         log_debug(log_debug_event, c.log, err, "{}: not ready", text);
         return io_again;
     }
-    // An error that is to be ignored reads as the end of the data.
+    // An ignored error is returned as 0, the end of the data.
     const ssize_t n = connection_error(c, err, text);
     if (n == io_error) {
         rev.error = 1;

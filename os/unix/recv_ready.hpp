@@ -7,17 +7,18 @@
 #include "core/core.hpp"
 #include "event/event.hpp"
 
-/// What recv() and readv() have in common: how a read event's readiness follows from what a call
-/// has returned.
+/// The common part of recv() and readv(): they set the readiness of a read event from the result of
+/// a call.
 namespace ngx {
 
-/// Whether the poller tells of the end of the data, so that a read need not find it.
+/// Tells whether the poller reports the end of the data, so that no read is needed to find it.
 inline bool rdhup_known() noexcept
 {
     return (event_flags & use_epoll_event) != 0 && use_epoll_rdhup;
 }
 
-/// False when the poller has already reported all there is to read: io_again without a call.
+/// Returns false if the poller has reported that there is nothing left to read; the caller then
+/// returns io_again without a call.
 inline bool recv_may_have_data(Event& rev) noexcept
 {
     if (rdhup_known() && rev.available == 0 && !rev.pending_eof) {
@@ -27,12 +28,14 @@ inline bool recv_may_have_data(Event& rev) noexcept
     return true;
 }
 
-/// `available` counts what the kernel was seen to hold; it is asked when a read has filled all that
-/// there was room for. Less than nothing means that more has come since, and that a new edge will
-/// tell: then `ready` may go, even with a clear poller.
+/// Updates `available`, the number of bytes that the kernel is known to hold, after a read of `n`
+/// bytes. If it is not known, it is read with FIONREAD. If it falls below zero, more data has
+/// arrived since, which a new edge will report; so `ready` can be cleared, even with an
+/// edge-triggered poller. Returns error after logging.
 Rc recv_update_available(Connection& c, std::size_t n) noexcept;
 
-/// After a call that wanted `size` bytes and got n >= 0. Returns n, or io_error.
+/// Updates the read event after a call that requested `size` bytes and returned n >= 0. Returns n,
+/// or io_error.
 inline ssize_t recv_got(Connection& c, ssize_t n, std::size_t size) noexcept
 {
     Event& rev = *c.read;
@@ -50,7 +53,7 @@ inline ssize_t recv_got(Connection& c, ssize_t n, std::size_t size) noexcept
         return n;
     }
     if (rdhup_known()) {
-        // All was read; only a pending end of data is left to be seen.
+        // All data was read; only a pending end of the data remains.
         if (!rev.pending_eof) {
             rev.ready = 0;
         }
@@ -61,7 +64,8 @@ inline ssize_t recv_got(Connection& c, ssize_t n, std::size_t size) noexcept
     return n;
 }
 
-/// After a call that failed with `err`, not EINTR: io_again or io_error; `text` is for the log.
+/// Updates the read event after a call that failed with `err`, which is not EINTR. Returns
+/// io_again, io_error, or 0 for an error that is ignored. `text` is for the log.
 ssize_t recv_failed(Connection& c, Err err, const char* text) noexcept;
 
 }  // namespace ngx

@@ -16,7 +16,7 @@ namespace {
 
 struct {
     char** argv = nullptr;
-    char* begin = nullptr;  // of the room for titles
+    char* begin = nullptr;  // start of the space for titles
     char* end = nullptr;
     std::vector<std::string> environment{};
 } state;
@@ -27,7 +27,8 @@ void init_setproctitle(char** argv)
 {
     char* end = argv[0];
     const auto extend = [&end](char* word) {
-        // The kernel puts all words side by side; what was moved away does not count.
+        // The kernel stores the words next to each other; a word that was moved away is not in this
+        // space.
         if (word == end) {
             end += std::strlen(word) + 1;
         }
@@ -54,7 +55,7 @@ void setproctitle(std::string_view title, Log* log) noexcept
         return;
     }
     state.argv[1] = nullptr;
-    // The rest of the old title goes first: nobody who looks meanwhile is to see it behind the new.
+    // Clears the rest of the old title first, so that it is never visible after the new one.
     const std::size_t size = fmt::formatted_size("{}: {}", server_name, title);
     const auto room = static_cast<std::size_t>(state.end - state.begin);
     std::fill(state.begin + std::min(size, room), state.end, '\0');

@@ -6,14 +6,14 @@
 
 namespace ngx {
 
-/// Makes room for titles: Linux shows what stands where the arguments of the program were, up to
-/// the end of the environment, which therefore moves elsewhere. The arguments are gone with the
-/// first title, so whoever needs them later has copied them. `argv` is main()'s.
+/// Prepares the space for titles. Linux shows the memory of the program's arguments, up to the end
+/// of the environment, which is therefore moved. The first title overwrites the arguments, so copy
+/// them before if they are needed later. `argv` is main()'s.
 ///
 /// nginx: ngx_init_setproctitle()
 void init_setproctitle(char** argv);
 
-/// Shows "ngxx: `title`" in the list of processes, cut to the room that there is.
+/// Shows "ngxx: `title`" in the list of processes, cut to the available space.
 ///
 /// nginx: ngx_setproctitle()
 void setproctitle(std::string_view title, Log* log) noexcept;

@@ -7,7 +7,8 @@
 
 namespace ngx {
 
-/// Memory that a process shares with those it forks.
+/// Memory that a process shares with the processes that it forks. The owner of the Shm maps and
+/// unmaps it.
 ///
 /// nginx: ngx_shm_t
 struct Shm {
@@ -17,11 +18,13 @@ struct Shm {
     Log* log = nullptr;
 };
 
-/// Maps `size` zeroed bytes.
+/// Maps `size` zeroed bytes and sets `addr`. Returns error after logging.
 ///
 /// nginx: ngx_shm_alloc()
 Rc shm_alloc(Shm& shm);
 
+/// Unmaps the memory. A failure is logged.
+///
 /// nginx: ngx_shm_free()
 void shm_free(Shm& shm);
 

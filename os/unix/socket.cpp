@@ -18,7 +18,7 @@ int set_cork(int s, int cork) noexcept
 
 int nonblocking(int s) noexcept
 {
-    // One call, where fcntl() would take two.
+    // ioctl() takes one call, fcntl() two.
     int on = 1;
     return ::ioctl(s, FIONBIO, &on);
 }

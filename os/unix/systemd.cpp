@@ -25,10 +25,10 @@ constexpr std::string_view notify_socket = "NOTIFY_SOCKET=";
 struct {
     std::string variable{};  // NOTIFY_SOCKET=PATH
     std::array<char, 64> unsent{};
-    std::size_t unsent_size = 0;  // of the last message, if the socket had no room for it
+    std::size_t unsent_size = 0;  // size of the last message, if it was not sent
 } state;
 
-/// The number that a variable is, or -1.
+/// Returns the number in an environment variable, or -1.
 int number_of(const char* name) noexcept
 {
     const char* const text = std::getenv(name);
@@ -36,7 +36,7 @@ int number_of(const char* name) noexcept
     return number && *number <= INT_MAX ? static_cast<int>(*number) : -1;
 }
 
-/// A path; or with @ in front a name that is in no directory, where a zero byte is in its place.
+/// Fills in a path or, with a leading @, an abstract socket name. Returns the address's length.
 socklen_t address_of(std::string_view path, sockaddr_un& sun) noexcept
 {
     sun.sun_family = AF_UNIX;
@@ -78,7 +78,7 @@ const char* systemd_variable() noexcept
 
 namespace {
 
-/// Sends without waiting; 0, or what has failed, after a log line unless there was no room.
+/// Sends without blocking. Returns 0 or an errno, after logging unless the socket was full.
 Err send_message(std::string_view text, Log* log) noexcept
 {
     sockaddr_un sun{};
@@ -111,7 +111,7 @@ void systemd_notify(std::string_view text, Log* log) noexcept
         return;
     }
     if (send_message(text, log) != EAGAIN) {
-        state.unsent_size = 0;  // what it would have said is past
+        state.unsent_size = 0;  // an older message is out of date
         return;
     }
     if (state.unsent_size == 0) {

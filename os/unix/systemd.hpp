@@ -5,42 +5,43 @@
 
 #include "core/core.hpp"
 
-/// What systemd and a server have to tell each other, as plain messages to a socket and variables
-/// of the environment: see sd_notify(3) and sd_listen_fds(3). Without these variables nothing here
-/// does anything. nginx has none of it.
+/// The messages between systemd and a server, sent to a socket and passed in environment variables:
+/// see sd_notify(3) and sd_listen_fds(3). Without these variables the functions do nothing. nginx
+/// has nothing like it.
 namespace ngx {
 
-/// The first descriptor that is handed over.
+/// The first descriptor that systemd passes on.
 inline constexpr int systemd_first_fd = 3;
 
-/// Notes the variables of the environment, which does without most of them later.
+/// Stores the environment variable NOTIFY_SOCKET, because set_environment() removes it.
 void systemd_init();
 
-/// How many listening sockets were handed over to this process, from systemd_first_fd on. The
-/// variables that say so are removed: they are not for its children.
+/// Returns how many listening sockets were passed on to this process, from systemd_first_fd on.
+/// Removes the variables from the environment, as they are not for its children. Logs an invalid
+/// number and returns 0.
 int systemd_listen_fds(Log* log);
 
-/// NOTIFY_SOCKET=..., for the environment of a new binary, or null.
+/// Returns "NOTIFY_SOCKET=...", for the environment of a new binary, or null.
 const char* systemd_variable() noexcept;
 
-/// Sends assignments such as READY=1, one a line, at most 64 bytes. It does not wait: a message
-/// that finds no room is kept for systemd_notify_unsent(), unless a later one makes it out of date.
-/// Other failures are logged and have no consequence.
+/// Sends assignments such as READY=1, one per line, up to 64 bytes. Does not block: if the socket
+/// is full, the message is stored for systemd_notify_unsent(), unless a later message replaces it.
+/// Other failures are logged and ignored.
 void systemd_notify(std::string_view text, Log* log) noexcept;
 
-/// Whether a message has found no room.
+/// Tells whether a message is stored because the socket was full.
 bool systemd_has_unsent() noexcept;
 
-/// Tries again to send it.
+/// Tries to send the stored message.
 void systemd_notify_unsent(Log* log) noexcept;
 
-/// Says which process is the server, behind the line `what`.
+/// Sends the lines `what` and then the process id of the server.
 void systemd_notify_pid(std::string_view what, pid_t main_pid, Log* log) noexcept;
 
-/// The server serves: at its start, and again after each reload.
+/// Reports that the server serves, at its start and after each reload.
 void systemd_notify_ready(Log* log) noexcept;
 
-/// A reload begins.
+/// Reports that a reload begins.
 void systemd_notify_reloading(Log* log) noexcept;
 
 }  // namespace ngx

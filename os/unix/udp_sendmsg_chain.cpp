@@ -22,26 +22,27 @@ namespace {
 
 constexpr ssize_t io_declined = static_cast<ssize_t>(Rc::declined);
 
-/// What the kernel takes at once: UDP_MAX_SEGMENTS datagrams, in an IPv4 packet together.
+/// The kernel's limits for one call: UDP_MAX_SEGMENTS datagrams, and the size of an IPv4 packet.
 constexpr std::size_t max_segments = 64;
 constexpr std::size_t max_segments_size = 65'507;
 
-/// What fits into a packet of Ethernet, with IPv6.
+/// The largest datagram that fits in an Ethernet packet with IPv6.
 constexpr std::size_t ethernet_segment = 1500 - 40 - 8;
 
 struct {
-    /// The largest datagrams that are sent several at once: 0 for none, empty while not known.
+    /// The largest datagrams that are sent several at once: 0 for none, empty if not known yet.
     std::optional<std::size_t> max_segment;
 } state;
 
 struct Datagram {
-    Chain* end = nullptr;  // the link behind it
+    Chain* end = nullptr;  // the link after it
     std::size_t size = 0;
     std::size_t parts = 0;
-    const Buf* bad = nullptr;  // cannot be sent
+    const Buf* bad = nullptr;  // a buffer that cannot be sent
 };
 
-/// Finds the end of the datagram that begins at `in`; declined when it has not come yet.
+/// Finds the end of the datagram that begins at `in`. Returns declined if the datagram is
+/// incomplete.
 Rc find_datagram(Chain* in, Datagram& d) noexcept
 {
     const char* prev = nullptr;
@@ -83,7 +84,7 @@ Chain* bad_buf(const Buf& b, Log* log) noexcept
     return chain_error;
 }
 
-/// A mark behind a datagram is not another, empty one.
+/// Skips special buffers; one after a datagram is not an empty datagram.
 Chain* skip_special(Chain* in) noexcept
 {
     while (in && buf_special(*in->buf)) {
@@ -101,8 +102,9 @@ Chain* datagrams_sent(Chain* in, const Chain* end) noexcept
     return skip_special(in);
 }
 
-/// Only IP cuts a message into datagrams: on another socket the control message would be ignored
-/// and one large datagram sent. So would a kernel do that does not know the option.
+/// Tells whether UDP_SEGMENT works. Only IP sockets split a message into datagrams; another socket
+/// ignores the control message and sends one large datagram. A kernel without UDP_SEGMENT behaves
+/// the same.
 bool has_segments(const Connection& c) noexcept
 {
     if (!c.sockaddr || (c.sockaddr->sa_family != AF_INET && c.sockaddr->sa_family != AF_INET6)) {
@@ -118,8 +120,8 @@ bool has_segments(const Connection& c) noexcept
     return *state.max_segment != 0;
 }
 
-/// Adds the datagrams behind the first that the kernel can tell apart: they have its size, but for
-/// the last. Returns the link behind them.
+/// Appends the datagrams after the first that have its size; the last of them may be shorter.
+/// Returns the link after them.
 Chain* append_segments(IoVec& vec, Chain* in, std::size_t limit) noexcept
 {
     const std::size_t segment = vec.size;
@@ -148,8 +150,9 @@ bool is_segment_error(Err err) noexcept
            err == EMSGSIZE;
 }
 
-/// EINVAL is also what datagrams get that are larger than a packet of the way they go. Those that
-/// fit everywhere may still be sent together.
+/// Reduces the size of datagrams that are sent several at once. EINVAL may also mean that they are
+/// larger than a packet on this route; those that fit in any Ethernet packet may still be sent
+/// together.
 void segments_refused(const Connection& c, std::size_t segment, Err err) noexcept
 {
     const bool too_large = (err == EINVAL || err == EMSGSIZE) && segment > ethernet_segment;
@@ -315,8 +318,8 @@ void udp_reset_segments() noexcept
     state = {};
 }
 
-/// Differs from nginx: datagrams of one size are handed to the kernel together, which cuts them
-/// apart (UDP_SEGMENT); there each takes a call of its own.
+/// Differs from nginx: datagrams of one size are passed to the kernel in one call, and it splits
+/// them (UDP_SEGMENT); nginx makes one call for each.
 Chain* udp_unix_sendmsg_chain(Connection& c, Chain* in, off_t limit) noexcept
 {
     Event& wev = *c.write;

@@ -16,7 +16,7 @@ namespace ngx {
 
 namespace {
 
-/// The chain is nonsense: whoever made it has to be mended.
+/// Logs an invalid chain, which is an error of the code that made it.
 Chain* bad_buf(std::string_view what, const Buf& b, Log* log) noexcept
 {
     log_error(log_alert, log, 0, "{} t:{} m:{} f:{} {} {}-{} {}-{}", what, unsigned{b.temporary},
