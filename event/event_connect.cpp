@@ -13,10 +13,10 @@ namespace ngx {
 namespace {
 
 struct {
-    bool bind_address_no_port = true;  // until the kernel does not know it
+    bool bind_address_no_port = true;  // false once the kernel has refused it
 } state;
 
-/// Options without which the connection works as well.
+/// Sets an option that the connection can do without: a failure is logged and ignored.
 void set_option(const PeerConnection& pc, int s, int option, int value, const char* name) noexcept
 {
     if (::setsockopt(s, SOL_SOCKET, option, &value, sizeof(value)) == -1) {
@@ -51,8 +51,8 @@ Rc event_connect_set_transparent(const PeerConnection& pc, int s) noexcept
     return Rc::ok;
 }
 
-/// Leaves the choice of the port to connect(), which knows the peer: the same port may then be used
-/// for another peer. bind() would have to find one that nobody has.
+/// Lets connect() choose the local port: connect() knows the peer and can use one port for several
+/// peers, while bind() needs a port that is not in use at all.
 void bind_address_no_port(const PeerConnection& pc, int s) noexcept
 {
     if (!state.bind_address_no_port || pc.sockaddr->sa_family == AF_UNIX) {
@@ -84,7 +84,7 @@ Rc bind_local(const PeerConnection& pc, int s) noexcept
     if (port == 0) {
         bind_address_no_port(pc, s);
     }
-    // Datagram sockets to different peers may share a port that was asked for by number.
+    // Datagram sockets to different peers may share a local port that is configured by number.
     const int on = 1;
     if (pc.type == SOCK_DGRAM && port != 0 &&
         ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1) {
@@ -126,11 +126,12 @@ void init_peer_connection(PeerConnection& pc, Connection& c) noexcept
     pc.connection = &c;
 }
 
-/// How loud it is that the peer does not want to be connected to.
+/// The log level for a failure of connect(): err if the peer or the network refuses, otherwise
+/// crit.
 unsigned connect_error_level(Err err) noexcept
 {
     switch (err) {
-    case EAGAIN:  // a unix socket whose queue is full: Linux does not say ECONNREFUSED
+    case EAGAIN:  // a unix socket with a full queue: Linux does not report ECONNREFUSED
     case ECONNREFUSED:
     case ECONNRESET:
     case ENETDOWN:
@@ -143,16 +144,16 @@ unsigned connect_error_level(Err err) noexcept
     }
 }
 
-/// Whether connect() has failed for want of something of this machine, a free port mostly. The peer
-/// is not to blame.
+/// Whether connect() failed because this machine lacks a resource, usually a free port. The peer is
+/// not at fault.
 bool is_own_shortage(const PeerConnection& pc, Err err) noexcept
 {
     return err == EADDRNOTAVAIL || is_shortage(err) ||
            (err == EAGAIN && pc.sockaddr->sa_family != AF_UNIX);
 }
 
-/// A poller that watches both events at once begins before connect(); the others here, the write
-/// event only if there is something to wait for.
+/// Adds the events for pollers without add_conn (the others added both before connect()): the write
+/// event only if the connection is not established yet.
 Rc watch_peer(Connection& c, bool connected) noexcept
 {
     const unsigned flags = (event_flags & use_clear_event) != 0 ? clear_event : level_event;
@@ -169,9 +170,9 @@ Rc drop_peer(PeerConnection& pc, Rc rc) noexcept
     return rc;
 }
 
-/// The socket has its slot: connects it. Each failure closes it.
+/// Connects the socket of `c` and adds its events to the poller. Closes the connection on failure.
 ///
-/// Differs from nginx: there a shortage of this machine counts as the peer's failure.
+/// Differs from nginx: nginx counts a shortage of this machine as a failure of the peer.
 Rc connect_peer(PeerConnection& pc, Connection& c) noexcept
 {
     if (event_actions.add_conn && event_actions.add_conn(c) == Rc::error) {
@@ -205,7 +206,7 @@ Rc event_connect_peer(PeerConnection& pc)
         return rc;
     }
 
-    // Differs from nginx: the socket is not blocking from the start, which saves an ioctl().
+    // Differs from nginx: the socket is created as nonblocking, which saves an ioctl().
     const int s = ::socket(pc.sockaddr->sa_family, pc.type | SOCK_NONBLOCK, 0);
     log_debug(log_debug_event, pc.log, 0, "{} socket {}",
               pc.type == SOCK_STREAM ? "stream" : "dgram", s);

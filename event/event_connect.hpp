@@ -11,22 +11,23 @@ namespace ngx {
 
 struct PeerConnection;
 
-/// What `free` is told of a peer, as bits.
+/// The bits of the `state` that EventFreePeer gets: how the use of the peer ended.
 ///
 /// nginx: NGX_PEER_KEEPALIVE, NGX_PEER_NEXT, NGX_PEER_FAILED
 inline constexpr unsigned peer_keepalive = 1;
 inline constexpr unsigned peer_next = 2;
 inline constexpr unsigned peer_failed = 4;
 
-/// Chooses where to connect: fills in `sockaddr`, `socklen` and `name`. busy: there is nowhere to
-/// go; done: `connection` is one that is connected already.
+/// Chooses the peer: fills in `sockaddr`, `socklen` and `name`, and returns ok. busy: no peer is
+/// available; done: `connection` is connected already.
 using EventGetPeer = Rc (*)(PeerConnection& pc, void* data);
-/// Is told that the peer chosen last is not used any more, and how that went.
+/// Releases the peer chosen last; `state` tells how its use ended.
 using EventFreePeer = void (*)(PeerConnection& pc, void* data, unsigned state) noexcept;
-/// Is told of what happens on the connection; `type` is the consumer's.
+/// Reports an event of the connection to the code that chose the peer; the caller defines `type`.
 using EventNotifyPeer = void (*)(PeerConnection& pc, void* data, unsigned type) noexcept;
 
-/// A connection to be made: to whom, from where, and who chooses.
+/// An outgoing connection: the peer, the local address, and the functions that choose the peer. Its
+/// owner also owns `connection` and closes it. Only the loop's thread uses it.
 ///
 /// nginx: ngx_peer_connection_t
 struct PeerConnection {
@@ -42,9 +43,9 @@ struct PeerConnection {
     EventGetPeer get = nullptr;
     EventFreePeer free = nullptr;
     EventNotifyPeer notify = nullptr;
-    void* data = nullptr;  // of these three
+    void* data = nullptr;  // the argument of the three functions above
 
-    const Addr* local = nullptr;  // to bind to
+    const Addr* local = nullptr;  // the address to bind to
 
     int type = SOCK_STREAM;
     int rcvbuf = 0;
@@ -52,22 +53,24 @@ struct PeerConnection {
 
     Log* log = nullptr;
 
-    unsigned transparent : 1 = 0;  // `local` is not an address of this machine
+    unsigned transparent : 1 = 0;  // `local` may be an address of another machine
     unsigned so_keepalive : 1 = 0;
     ConnectionError log_error : 3 = ConnectionError::alert;
 };
 
-/// Begins to connect to the peer that `get` chooses, without waiting. ok: connected, the write
-/// event is ready; again: the write event will tell; declined: refused at once; abort: this machine
-/// has no port or memory left for it; busy, done: as `get` said; error: there was no socket or no
-/// slot, or it could not be set up. Error, abort and declined have been logged. With ok and again
-/// `connection` is the new one, with `log` for its own, its events watched and without handlers:
-/// the caller sets both before it returns to the loop.
+/// Starts to connect to the peer that `get` chooses, without waiting. Called on the loop's thread.
+/// Returns ok: connected, and the write event is ready; again: the write event will report the
+/// result; declined: the connection failed at once; abort: this machine lacks a port or memory for
+/// it; busy, done: the result of `get`; error: the socket or the connection slot could not be
+/// allocated or set up. error, abort and declined have been logged.
+///
+/// After ok and again the caller owns `connection`, which logs to `log`. Its events are being
+/// watched but have no handlers: the caller sets both handlers before it returns to the loop.
 ///
 /// nginx: ngx_event_connect_peer()
 Rc event_connect_peer(PeerConnection& pc);
 
-/// A `get` for when there is nothing to choose: `sockaddr` is set already.
+/// A `get` for a single peer: the caller has set `sockaddr` already. Returns ok.
 ///
 /// nginx: ngx_event_get_peer()
 Rc event_get_peer(PeerConnection& pc, void* data) noexcept;

@@ -12,7 +12,7 @@ namespace ngx {
 
 namespace {
 
-/// Timers and signals are late by no more than this.
+/// The pause after a failed wait: it delays timers and signals by no more than this.
 constexpr std::chrono::milliseconds pause_without_wait{10};
 
 }  // namespace

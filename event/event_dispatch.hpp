@@ -6,11 +6,11 @@
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
 
-/// What every poller does alike around its wait. In nginx each has a copy of its own.
+/// The code that all pollers share around their wait. In nginx each poller has a copy of it.
 namespace ngx {
 
-/// The timeout for epoll_wait() and poll(): -1 waits for ever. More than an int holds, some 24
-/// days, is cut.
+/// Converts the timer, in ms, to the timeout of epoll_wait() and poll(): -1 for timer_infinite. A
+/// value that does not fit into an int, about 24 days, is limited to the maximum.
 inline int wait_timeout(Msec timer) noexcept
 {
     constexpr Msec max = std::numeric_limits<int>::max();
@@ -20,22 +20,27 @@ inline int wait_timeout(Msec timer) noexcept
     return static_cast<int>(timer < max ? timer : max);
 }
 
-/// To be called right after the wait, with errno untouched: updates the time if `flags` or the
-/// alarm ask for it, and tells whether the wait went well. A signal is no alert, and the alarm not
-/// even an error; no events are one only if the wait was for ever.
+/// Handles the result of a wait. Called right after it, before errno changes. Updates the time if
+/// `flags` has update_time or the timer alarm has occurred. `events` is the result of the wait,
+/// `timer` its timeout in ms, `what` the name of the call for log lines.
 ///
-/// Differs from nginx: a wait that fails, but for a signal, is followed by a pause of 10 ms. There
-/// one that fails for ever takes a processor, and fills the disk with alerts.
+/// Returns ok if the wait succeeded. EINTR is logged at info, and is not an error if the timer
+/// alarm caused it; other errors are logged as alerts. An empty result is an alert only after an
+/// infinite wait.
+///
+/// Differs from nginx: a wait that fails, except by a signal, is followed by a pause of 10 ms. In
+/// nginx a wait that always fails uses a whole processor and fills the disk with alerts.
 Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept;
 
-/// Posts an event that is ready: listeners first.
+/// Marks the event as ready and posts it: to posted_accept_events if it is a listener's, otherwise
+/// to posted_events.
 inline void post_ready_event(Event& ev) noexcept
 {
     ev.ready = 1;
     post_event(ev, ev.accept ? posted_accept_events : posted_events);
 }
 
-/// Runs the handler of an event that is ready, or posts it if `flags` has post_events.
+/// Marks the event as ready and calls its handler, or posts the event if `flags` has post_events.
 inline void dispatch_event(Event& ev, unsigned flags) noexcept
 {
     if ((flags & post_events) != 0) {

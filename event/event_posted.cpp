@@ -17,7 +17,7 @@ void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept
         Event& ev = posted.front();
         log_debug(log_debug_event, cycle.log, 0, "posted event {}", fmt::ptr(&ev));
 
-        // Out before it runs: the handler may post it again, or close its connection.
+        // Removed before its handler runs: the handler may post it again or close its connection.
         delete_posted_event(ev);
         ev.handler(ev);
     }

@@ -7,7 +7,8 @@
 
 namespace ngx {
 
-/// Events whose handlers run later in the turn, in the order in which they were posted.
+/// Events whose handlers run later in the turn, in the order in which they were posted. A queue
+/// owns no events, and only the loop's thread uses it.
 using PostedQueue = boost::intrusive::list<
     Event,
     boost::intrusive::member_hook<Event, boost::intrusive::list_member_hook<>, &Event::queue>,
@@ -17,7 +18,7 @@ extern PostedQueue posted_accept_events;
 extern PostedQueue posted_next_events;  // for the next turn
 extern PostedQueue posted_events;
 
-/// Posts an event; one that is posted already stays where it is.
+/// Adds an event to the queue. An event that is posted already keeps its place.
 ///
 /// nginx: ngx_post_event()
 inline void post_event(Event& ev, PostedQueue& queue) noexcept
@@ -31,7 +32,7 @@ inline void post_event(Event& ev, PostedQueue& queue) noexcept
     log_debug(log_debug_core, ev.log, 0, "post event {}", static_cast<const void*>(&ev));
 }
 
-/// Takes a posted event out of whichever queue it is in.
+/// Removes a posted event from the queue that it is in.
 ///
 /// nginx: ngx_delete_posted_event()
 inline void delete_posted_event(Event& ev) noexcept
@@ -40,16 +41,17 @@ inline void delete_posted_event(Event& ev) noexcept
     log_debug(log_debug_core, ev.log, 0, "delete posted event {}", static_cast<const void*>(&ev));
 }
 
-/// Runs the queue until it is empty: a handler may post more, or take others out.
+/// Removes each event from the queue and calls its handler, until the queue is empty. A handler may
+/// post more events or remove others.
 ///
 /// nginx: ngx_event_process_posted()
 void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept;
 
-/// The end: empties the posted queues and the timer tree. What is linked may be static, and must
-/// not be when it is destroyed.
+/// Empties the posted queues and the timer tree, at the end of the process. Events may be static,
+/// and destroying an event that is still linked fails an assert.
 void event_unlink_all() noexcept;
 
-/// Moves the events posted for this turn to the posted ones, as ready.
+/// Moves the events of posted_next_events to posted_events and marks them as ready.
 ///
 /// nginx: ngx_event_move_posted_next()
 void event_move_posted_next(Cycle& cycle) noexcept;

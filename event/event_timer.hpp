@@ -10,10 +10,11 @@ namespace ngx {
 
 inline constexpr Msec timer_infinite = static_cast<Msec>(-1);
 
-/// A timer that is set again to within this of its old time stays where it is in the tree.
+/// A timer that is set again to a time within this many ms of its old time is not moved in the
+/// tree.
 inline constexpr MsecInt timer_lazy_delay = 300;
 
-/// Earlier is by signed difference, so that the clock may wrap.
+/// Orders timers by the signed difference of their times, because the clock may wrap around.
 struct TimerBefore {
     bool operator()(const Event& a, const Event& b) const noexcept
     {
@@ -21,7 +22,8 @@ struct TimerBefore {
     }
 };
 
-/// Every timer of this process. Equal times stay in the order in which they were set.
+/// All timers of this process. Timers with equal times stay in the order in which they were set.
+/// The tree owns no events, and only the loop's thread uses it.
 using TimerTree = boost::intrusive::multiset<
     Event,
     boost::intrusive::member_hook<
@@ -31,26 +33,28 @@ using TimerTree = boost::intrusive::multiset<
 
 extern TimerTree event_timer_rbtree;
 
-/// How long until the first timer, in ms: 0 if it is due, timer_infinite if there is none.
+/// Returns the time until the first timer, in ms: 0 if it is due, timer_infinite if there is none.
 ///
 /// nginx: ngx_event_find_timer()
 Msec event_find_timer() noexcept;
 
-/// Runs the handler of each timer that is due, with `timedout` set, the earliest first. `staleness`
-/// is by how many ms current_msec may have been behind when a timer was set: timer_resolution.
+/// Removes each timer that is due and calls its handler with `timedout` set, the earliest timer
+/// first. `staleness` is the number of ms by which current_msec may have been behind when a timer
+/// was set: timer_resolution.
 ///
-/// Differs from nginx: under timer_resolution no timer is early. There one of 1.5 s may fire after
-/// 0.5 s with a resolution of 2 s. A timer is late by up to two resolutions, instead of one.
+/// Differs from nginx: under timer_resolution no timer fires early. In nginx a timer of 1.5 s may
+/// fire after 0.5 s if the resolution is 2 s. A timer is late by up to two resolutions instead of
+/// one.
 ///
 /// nginx: ngx_event_expire_timers()
 void event_expire_timers(Msec staleness = 0) noexcept;
 
-/// ok when no timer but cancelable ones is left, so that a worker may exit; else again.
+/// Returns ok if every timer that is set is cancelable, so that a worker may exit; otherwise again.
 ///
 /// nginx: ngx_event_no_timers_left()
 Rc event_no_timers_left() noexcept;
 
-/// Takes a timer that is set out of the tree.
+/// Removes a timer, which must be set, from the tree.
 ///
 /// nginx: ngx_event_del_timer()
 inline void event_del_timer(Event& ev) noexcept
@@ -59,8 +63,8 @@ inline void event_del_timer(Event& ev) noexcept
     event_timer_rbtree.erase(event_timer_rbtree.iterator_to(ev));
 }
 
-/// Sets the timer to `timer` ms from now. To set it again is cheap: a change of less than
-/// timer_lazy_delay is not made at all.
+/// Sets the timer to `timer` ms from now. Setting it again is cheap: a change of less than
+/// timer_lazy_delay is ignored.
 ///
 /// nginx: ngx_event_add_timer()
 inline void event_add_timer(Event& ev, Msec timer) noexcept

@@ -26,33 +26,33 @@ namespace {
 
 constexpr std::size_t max_datagram = 65'535;
 constexpr Msec retry_delay = 10;
-constexpr int loopback_ifindex = 1;  // Linux gives it to `lo` in each network namespace
+constexpr int loopback_ifindex = 1;  // the number of `lo` in each network namespace
 
 struct {
-    std::array<char, max_datagram> buffer;  // the datagram in hand: there is one at a time
+    std::array<char, max_datagram> buffer;  // the current datagram: only one at a time
 
-    PostedQueue waiting{};  // write events, for `retry`
+    PostedQueue waiting{};  // write events that wait for `retry`
     Event retry{};
     Connection dumb{};  // for the timer's debug lines
 
-    std::bitset<65'536> ports;  // of the datagram listeners
-    std::size_t looped = 0;     // datagrams that came from them
+    std::bitset<65'536> ports;  // ports of the datagram listeners
+    std::size_t looped = 0;     // datagrams received from these ports
 } state;
 
-/// What recvmsg() tells.
+/// The result of one recvmsg(): size and addresses. The data is in state.buffer.
 struct Datagram {
     std::size_t size = 0;
     SockaddrUnion sa;
     socklen_t socklen = 0;
-    SockaddrUnion local_sa;  // if the listener has many
+    SockaddrUnion local_sa;  // set for a wildcard listener
     const sockaddr* local = nullptr;
     socklen_t local_socklen = 0;
-    bool over_loopback = false;  // known if the listener has many addresses
+    bool over_loopback = false;  // set for a wildcard listener only
 
-    Datagram() noexcept {}  // NOLINT(modernize-use-equals-default): the unions stay as they are
+    Datagram() noexcept {}  // NOLINT(modernize-use-equals-default): unions stay uninitialized
 };
 
-/// A client that has no name looks like any other without one.
+/// Whether the client's unix socket has no name. Such clients cannot be distinguished.
 bool is_unbound(const sockaddr* sa, socklen_t socklen) noexcept
 {
     return sa->sa_family == AF_UNIX &&
@@ -60,7 +60,7 @@ bool is_unbound(const sockaddr* sa, socklen_t socklen) noexcept
             reinterpret_cast<const sockaddr_un*>(sa)->sun_path[0] == '\0');
 }
 
-/// The interface of a control message that get_srcaddr_cmsg() has understood.
+/// Returns the interface index in a control message that get_srcaddr_cmsg() has accepted.
 int ifindex_of(const cmsghdr& cmsg) noexcept
 {
     if (cmsg.cmsg_level == IPPROTO_IP) {
@@ -77,7 +77,7 @@ void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
 {
     d.socklen = std::min<socklen_t>(msg.msg_namelen, sizeof(d.sa));
     if (d.socklen == 0) {
-        // Of a unix socket without a name Linux says nothing at all.
+        // Linux returns no address for a unix socket without a name.
         d.socklen = sizeof(sockaddr);
         d.sa.any = {};
         d.sa.any.sa_family = ls.sockaddr.any.sa_family;
@@ -98,7 +98,8 @@ void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
     }
 }
 
-/// ok; declined if the datagram is not to be used; again or error if there is none.
+/// Receives one datagram. Returns ok; declined if the datagram was truncated and must be ignored;
+/// again if there is none; error after a log line.
 Rc receive(Event& ev, const Listening& ls, Datagram& d) noexcept
 {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(AddrInfo))> control;
@@ -147,7 +148,7 @@ Connection* lookup_udp_connection(Listening& ls, const Datagram& d) noexcept
     return udp == known.end() ? nullptr : udp->connection;
 }
 
-/// An IPv4 address that an IPv6 socket has received from, as IPv4 sockets have it.
+/// Converts an IPv4-mapped IPv6 address to an IPv4 address; returns other addresses unchanged.
 SockaddrUnion unmapped(const SockaddrUnion& sa) noexcept
 {
     if (sa.any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&sa.in6.sin6_addr)) {
@@ -160,7 +161,7 @@ SockaddrUnion unmapped(const SockaddrUnion& sa) noexcept
     return to;
 }
 
-/// Whether the listener has all addresses of the family.
+/// Whether the listener receives on all addresses of the family.
 bool has_all(const Listening& ls, sa_family_t family) noexcept
 {
     const sa_family_t own = ls.sockaddr.any.sa_family;
@@ -168,14 +169,16 @@ bool has_all(const Listening& ls, sa_family_t family) noexcept
            (own == family || (own == AF_INET6 && family == AF_INET && !ls.ipv6only));
 }
 
-/// Whether a datagram comes from a datagram listener of this server. A listener that has all
-/// addresses is found as the source only of what comes over the loopback interface to another such
-/// listener. One with a single address may answer it once; that answer is dropped where it arrives.
+/// Whether a datagram was sent by a datagram listener of this server. A wildcard listener is
+/// recognized as the sender only if the datagram came over the loopback interface to another
+/// wildcard listener. A listener with a single address may answer such a datagram once; the answer
+/// is dropped on arrival.
 ///
-/// Differs from nginx: such a datagram is dropped. There one with a forged source makes `return`
-/// answer itself for ever. It costs no call: the port of a new client is looked up in a table. To
-/// some 1900 instructions for a datagram that `return` answers this adds 30, or 44 if the listener
-/// has many addresses; to some 700 for the next datagram of a client of `echo` 9 or 22.
+/// Differs from nginx: such a datagram is dropped. In nginx a datagram with a forged source makes
+/// `return` answer itself for ever. The check makes no system call: it looks up the port of a new
+/// client in a table. It adds 30 instructions to about 1900 for a datagram that `return` answers,
+/// or 44 if the listener is a wildcard; 9 or 22 to about 700 for a further datagram of a client of
+/// `echo`.
 bool from_listener(const Datagram& d) noexcept
 {
     if (!state.ports.test(inet_get_port(&d.sa.any))) {
@@ -192,7 +195,7 @@ bool from_listener(const Datagram& d) noexcept
     return std::ranges::any_of(ngx_cycle->listening, is_source);
 }
 
-/// Logs each time that their number has doubled.
+/// Counts a dropped datagram, and logs whenever the count has reached a power of two.
 void note_looped(const Event& ev, const Datagram& d) noexcept
 {
     state.looped++;
@@ -206,8 +209,8 @@ void note_looped(const Event& ev, const Datagram& d) noexcept
               std::string_view(text.data(), len), state.looped);
 }
 
-/// To the client's log, whose level debug_connection may have raised; what its handler would add is
-/// of no interest.
+/// Uses the client's log, because debug_connection may have raised its level, but without the text
+/// that its handler would add.
 void log_known(Connection& c, std::size_t size) noexcept
 {
     if constexpr (have_debug) {
@@ -217,9 +220,10 @@ void log_known(Connection& c, std::size_t size) noexcept
     }
 }
 
-/// The handler has left its datagram, which is lost: there is nowhere to keep it.
+/// Handles a datagram that the handler did not read: it is lost, since it cannot be stored.
 ///
-/// Differs from nginx: it is counted, and the first of a client logged. There it goes unnoticed.
+/// Differs from nginx: such datagrams are counted, and the first of each client is logged. nginx
+/// drops them silently.
 void note_dropped(const Connection& c) noexcept
 {
     c.udp->buffer = nullptr;
@@ -228,7 +232,7 @@ void note_dropped(const Connection& c) noexcept
     }
 }
 
-/// Calls the client's read handler, which takes the datagram by udp_shared_recv() or leaves it.
+/// Calls the client's read handler, which may read the datagram with udp_shared_recv().
 void hand_over(Connection& c, std::size_t size) noexcept
 {
     log_known(c, size);
@@ -245,7 +249,7 @@ void hand_over(Connection& c, std::size_t size) noexcept
     rev.active = 0;
     rev.handler(rev);
 
-    // It may have closed the connection, and its slot may be somebody else's by now.
+    // The handler may have closed the connection, and another connection may use its slot by now.
     if (rev.closed || c.number != number) {
         return;
     }
@@ -256,7 +260,8 @@ void hand_over(Connection& c, std::size_t size) noexcept
     rev.active = 1;
 }
 
-/// The `recv` of a connection with a shared descriptor: the datagram in hand, cut to `size` bytes.
+/// The `recv` of a connection with a shared descriptor: returns the current datagram, truncated to
+/// `size` bytes.
 ///
 /// nginx: ngx_udp_shared_recv()
 ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
@@ -272,7 +277,8 @@ ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
     return static_cast<ssize_t>(n);
 }
 
-/// The last session of a listener that receives no more closes the descriptor.
+/// Counts down the sessions. The last session of a listener that receives no more closes the
+/// descriptor.
 void release_descriptor(UdpConnections& known) noexcept
 {
     known.sessions--;
@@ -286,7 +292,7 @@ void insert_udp_connection(Connection& c)
 {
     c.udp = c.pool->create<UdpConnection>();
     c.udp->connection = &c;
-    // Added after the object, so that it runs before the object goes.
+    // Cleanups run in reverse order, so this one runs while the object still exists.
     c.pool->cleanup_add(
         [](void* data) {
             Connection& ended = *static_cast<Connection*>(data);
@@ -303,7 +309,7 @@ sockaddr* copy_address(Pool& pool, const SockaddrUnion& sa, socklen_t socklen)
     return static_cast<sockaddr*>(std::memcpy(pool.palloc(socklen), &sa, socklen));
 }
 
-/// Gives the connection its pool, and in it its addresses, its log and its first datagram.
+/// Allocates the connection's pool, and in it the addresses, the log and the first datagram.
 void init_udp_connection(Connection& c, Listening& ls, const Datagram& d)
 {
     c.shared = 1;
@@ -328,7 +334,7 @@ void init_udp_connection(Connection& c, Listening& ls, const Datagram& d)
     c.buffer = create_temp_buf(*c.pool, d.size);
     c.buffer->last = std::copy_n(state.buffer.data(), d.size, c.buffer->last);
 
-    // As the poller has the descriptor, it is not to be added.
+    // The poller watches the descriptor for the listener, so it must not be added again.
     c.read->active = 1;
     c.write->ready = 1;
     c.read->log = c.log;
@@ -353,7 +359,7 @@ void log_received(Connection& c, const EventConf& ecf, std::size_t size) noexcep
     }
 }
 
-/// The descriptor is the listener's, which stays.
+/// Releases the connection but not its descriptor, which belongs to the listener.
 ///
 /// nginx: ngx_close_accepted_udp_connection()
 void close_accepted_udp_connection(Connection& c) noexcept
@@ -366,8 +372,8 @@ void close_accepted_udp_connection(Connection& c) noexcept
     stat_active->fetch_sub(1, std::memory_order_relaxed);
 }
 
-/// Gives the connection all that it has before its owner gets it, and the next datagrams of its
-/// client. Error when there is no memory, after a log line.
+/// Initializes the connection before its owner gets it, and adds its client to the tree. Returns
+/// error, after a log line, if there is no memory.
 Rc prepare_udp_connection(Connection& c, Listening& ls, const Datagram& d) noexcept
 {
     return no_throw(c.log, [&] {
@@ -377,8 +383,8 @@ Rc prepare_udp_connection(Connection& c, Listening& ls, const Datagram& d) noexc
     });
 }
 
-/// Makes a connection of a datagram and hands it to the listener's owner. False when there is no
-/// slot or no memory for it: the datagram is lost.
+/// Creates a connection for a datagram and passes it to the listener's handler. Returns false, and
+/// the datagram is lost, if there is no free connection or no memory.
 bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Datagram& d) noexcept
 {
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
@@ -407,9 +413,9 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
     return true;
 }
 
-/// Lets a socket that this server will not read any more receive nothing, while sessions of this or
-/// of another process still send through it: it is connected to itself. The system refuses what
-/// comes, or gives it to another socket of the address.
+/// Connects a socket that no server will read any more to itself, so that it receives nothing,
+/// while sessions of this or another process can still send through it. The kernel rejects new
+/// datagrams, or delivers them to another socket with the same address.
 void refuse_datagrams(const Listening& ls) noexcept
 {
     if (ls.type != SOCK_DGRAM || ls.sockaddr.any.sa_family == AF_UNIX || !owns_socket(ls)) {
@@ -421,7 +427,7 @@ void refuse_datagrams(const Listening& ls) noexcept
     }
 }
 
-/// The room that there was none of may be there by now.
+/// The send buffer may have room again: posts the write events that are waiting.
 void retry_writes(Event&) noexcept
 {
     while (!state.waiting.empty()) {
@@ -452,12 +458,12 @@ void init_udp_ports(const Cycle& cycle) noexcept
             state.ports.set(inet_get_port(&ls.sockaddr.any));
         }
     }
-    state.ports.reset(0);  // of a unix socket
+    state.ports.reset(0);  // the port of unix sockets
 }
 
-/// Differs from nginx: under multi_accept the number of datagrams that a turn takes has a bound, so
-/// that one source that sends as fast as it is answered does not keep the turn from its end. With
-/// each 64 datagrams that wait the poller is asked once.
+/// Differs from nginx: under multi_accept the number of datagrams received in one turn is limited,
+/// so that one source that sends as fast as it is answered cannot prolong the turn without end. The
+/// cost is one more wait of the poller for every 64 waiting datagrams.
 void event_recvmsg(Event& ev) noexcept
 {
     if (ev.timedout && resume_accepting(ev) != Rc::ok) {
@@ -509,11 +515,12 @@ bool close_udp_connections(const Listening& ls) noexcept
 {
     refuse_datagrams(ls);
     if (!ls.udp_connections) {
-        return false;  // of TCP, or of a process that takes nothing from it
+        return false;  // not a datagram listener, or one that this process does not serve
     }
     UdpConnections& known = *ls.udp_connections;
     known.closing = true;
-    // All of them, not only those in the tree: a session whose client was forgotten is asked, too.
+    // Asks every session on this descriptor, including those whose client was removed from the
+    // tree.
     const auto ask = [&](Cycle& cycle) {
         const std::size_t n = cycle.connections ? cycle.connection_n : 0;
         for (Connection& c : std::span{cycle.connections.get(), n}) {

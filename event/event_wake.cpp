@@ -14,7 +14,8 @@ namespace ngx {
 
 namespace {
 
-/// The counter is set to 0 before the owner looks for work, so that a call in between is not lost.
+/// Resets the counter before it calls the owner's handler, so that a wake-up in between is not
+/// lost.
 void waker_handler(Event& ev) noexcept
 {
     const Connection& c = *static_cast<const Connection*>(ev.data);
@@ -65,9 +66,9 @@ Rc event_waker_init(EventWaker& waker, Cycle& cycle) noexcept
 
 void event_wake(const EventWaker& waker) noexcept
 {
-    const Err err = errno;  // a signal's handler must leave it as it was
+    const Err err = errno;  // a signal handler must not change errno
     constexpr std::uint64_t one = 1;
-    // It fails only when the counter is full, and then the loop is sure to wake up.
+    // write() fails only if the counter is full, and then the loop will wake up anyway.
     [[maybe_unused]] const ssize_t n = ::write(waker.fd, &one, sizeof(one));
     errno = err;
 }

@@ -4,32 +4,36 @@
 
 namespace ngx {
 
-/// How another thread, or the handler of a signal, reaches the loop: event_wake() ends the wait,
-/// and `handler` runs on the loop's thread. It works with every poller, also with one that has
-/// no notify, and there may be any number. Its owner keeps it where it is while it is open.
+/// Wakes the loop from another thread or from a signal handler: event_wake() ends the wait, and the
+/// loop's thread calls `handler`. Works with every poller, including those without notify; a module
+/// may have several. The waker owns its eventfd and its connection. Its owner must not move it
+/// while it is open.
 ///
-/// Differs from nginx: there modules have only notify, which pools of threads use.
+/// Differs from nginx: nginx's modules have only notify, which thread pools use.
 struct EventWaker {
     EventWaker() = default;
     EventWaker(const EventWaker&) = delete;
     EventWaker& operator=(const EventWaker&) = delete;
 
     void (*handler)(EventWaker& waker) noexcept = nullptr;
-    void* data = nullptr;  // the owner's
+    void* data = nullptr;  // for the owner
 
     int fd = invalid_file;  // an eventfd
     Connection* connection = nullptr;
 };
 
-/// Opens the waker, which takes one of the worker's connections: to be called in init_process. One
-/// that is open is opened anew, for the cycle of a reload. error after a log line.
+/// Opens the waker, which uses one connection of this worker. Called in init_process, on the loop's
+/// thread. A waker that is open is closed first and then opened for the new cycle of a reload.
+/// Returns error, after a log line, if there is no descriptor or connection, or the poller fails.
 Rc event_waker_init(EventWaker& waker, Cycle& cycle) noexcept;
 
-/// From any thread, and from the handler of a signal. Calls before the handler runs come to one.
-/// What the caller has written before, the handler sees.
+/// Wakes the loop. May be called from any thread and from a signal handler. Several calls before
+/// the handler runs result in one call of the handler. The handler sees all that the caller wrote
+/// before the call.
 void event_wake(const EventWaker& waker) noexcept;
 
-/// Closes the waker: in exit_process, once nobody can call event_wake() any more.
+/// Closes the waker if it is open. Called in exit_process, on the loop's thread, when no thread and
+/// no signal handler calls event_wake() any more.
 void event_waker_done(EventWaker& waker) noexcept;
 
 }  // namespace ngx
