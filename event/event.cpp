@@ -49,7 +49,7 @@ using TurnHooks = boost::intrusive::list<
 
 struct {
     Msec timer_resolution = 0;
-    bool alarm_set = false;  // SIGALRM comes at an interval
+    bool alarm_set = false;  // the timer of SIGALRM is running
     TurnHooks turn_hooks{};
 } state;
 
@@ -99,7 +99,7 @@ Msec call_before_hooks(Msec timer) noexcept
     for (auto it = state.turn_hooks.begin(); it != state.turn_hooks.end();) {
         TurnHook& hook = *it++;
         if (hook.before) {
-            timer = std::min(timer, hook.before(hook, timer));  // timer_infinite is the greatest
+            timer = std::min(timer, hook.before(hook, timer));  // timer_infinite is the maximum
         }
     }
     return timer;
@@ -115,10 +115,10 @@ void call_after_hooks() noexcept
     }
 }
 
-/// Step 2 of the turn.
+/// Step 2 of the turn. May lower `timer` and add post_events to `flags`.
 ///
-/// Differs from nginx: a poller that fails, which has been logged, is like a mutex that another
-/// has. There the turn is given up, so that the worker spins for as long as the poller fails.
+/// Differs from nginx: a poller failure, which has been logged, counts as a mutex that another
+/// worker holds. nginx ends the turn, so that the worker spins for as long as the poller fails.
 void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 {
     if (accept_disabled > 0) {
@@ -129,7 +129,7 @@ void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
     if (trylock_accept_mutex(cycle) == Rc::ok && accept_mutex_held) {
         flags |= post_events;
     } else {
-        timer = std::min(timer, accept_mutex_delay);  // timer_infinite is the greatest
+        timer = std::min(timer, accept_mutex_delay);  // timer_infinite is the maximum
     }
 }
 
@@ -165,7 +165,7 @@ void process_events_and_timers(Cycle& cycle) noexcept
 
     timer = call_before_hooks(timer);
     const Msec before = current_msec;
-    // An error has been logged, and there is nothing else to do than to go on.
+    // An error has been logged, and the loop continues.
     (void)event_actions.process_events(cycle, timer, flags);
     log_debug(log_debug_event, cycle.log, 0, "timer delta: {}", current_msec - before);
     call_after_hooks();
@@ -208,13 +208,14 @@ int event_ident(const Event& ev) noexcept
 
 namespace {
 
-/// With a master, each worker has a socket of its own where the file says reuseport.
+/// Clones the reuseport listeners, so that each worker has its own socket. Only with a master
+/// process.
 Rc clone_listeners(Cycle& cycle)
 {
     if (test_config || !*get_conf<CoreConf>(cycle.conf_ctx)->master) {
         return Rc::ok;
     }
-    // All the memory at once: too many workers are refused before any of it is used.
+    // Reserves all the memory first: a number of workers that is too large fails at once.
     const std::size_t listeners = cycle.listening.size();
     const auto shared = std::ranges::count_if(
         cycle.listening, [](const Listening& ls) { return ls.reuseport == 1; });
@@ -228,7 +229,7 @@ Rc clone_listeners(Cycle& cycle)
     return Rc::ok;
 }
 
-/// Why the chosen method cannot serve with this configuration; empty if it can.
+/// Returns the reason why the chosen event method cannot serve this configuration; empty if it can.
 std::string unfit_method(const Cycle& cycle)
 {
     const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
@@ -250,8 +251,8 @@ std::string unfit_method(const Cycle& cycle)
     return {};
 }
 
-/// The events block must be there, leave a connection for each listener and one for the channel to
-/// the master, and choose a method that can serve so.
+/// Checks that there is an events block, that each listener and the channel to the master get a
+/// connection, and that the event method can serve this configuration. Then clones the listeners.
 ///
 /// nginx: ngx_event_init_conf()
 const char* event_init_conf(Cycle& cycle, void* conf)
@@ -272,7 +273,7 @@ const char* event_init_conf(Cycle& cycle, void* conf)
     return conf_error;
 }
 
-/// What the workers share, each on cache lines of its own.
+/// The variables that the workers share, each on its own cache lines.
 struct SharedCounters {
     alignas(128) ShmtxSh accept_mutex;
     alignas(128) Atomic connection_counter;
@@ -331,7 +332,7 @@ void check_file_limit(const Cycle& cycle, const CoreConf& ccf, const EventConf& 
     }
 }
 
-/// How many files the system opens for all processes; 0 if it does not say.
+/// Returns the system's limit of open files for all processes; 0 if unknown.
 std::uint64_t system_file_limit()
 {
     std::uint64_t n = 0;
@@ -339,8 +340,8 @@ std::uint64_t system_file_limit()
     return n;
 }
 
-/// Says at the start what would otherwise show on the day when all connections are in use: that
-/// the system has not the files, or not the memory. nginx has no such check.
+/// Warns at the start if the system has not enough files or memory for all connections. nginx has
+/// no such check.
 void check_totals(const Cycle& cycle, const CoreConf& ccf, const EventConf& ecf)
 {
     constexpr std::uint64_t size = sizeof(Connection) + 2 * sizeof(Event) + connection_pool_size;
@@ -361,7 +362,7 @@ void check_totals(const Cycle& cycle, const CoreConf& ccf, const EventConf& ecf)
     }
 }
 
-/// The slots, all of them free, in the order of their addresses.
+/// Allocates the connections and their events, and puts all into the free list in address order.
 void init_connections(Cycle& cycle)
 {
     const std::size_t n = cycle.connection_n;
@@ -394,7 +395,7 @@ Rc event_module_init(Cycle& cycle)
         log_error(log_notice, cycle.log, 0, "using the \"{}\" event method", ecf.name);
     }
     if (!cycle.connections && cycle.old_cycle && cycle.old_cycle->connections) {
-        init_connections(cycle);  // of this process, while a reload can still be refused
+        init_connections(cycle);  // this process's, while a reload can still be rejected
     }
     state.timer_resolution = *ccf.timer_resolution;
     check_file_limit(cycle, ccf, ecf);
@@ -408,7 +409,8 @@ Rc event_module_init(Cycle& cycle)
     return share_counters(cycle);
 }
 
-/// Under timer_resolution the time is updated when this signal comes, and not at each turn.
+/// Handles SIGALRM: under timer_resolution the time is updated when this signal arrives, not in
+/// each turn.
 ///
 /// nginx: ngx_timer_signal_handler()
 void timer_signal_handler(int)
@@ -417,7 +419,8 @@ void timer_signal_handler(int)
     log_debug(log_debug_event, ngx_cycle->log, 0, "timer signal");
 }
 
-/// Lets SIGALRM come every timer_resolution; stops it after a reload that does without.
+/// Starts the timer that sends SIGALRM every timer_resolution ms, or stops it after a reload that
+/// does not use timer_resolution.
 Rc init_timer_alarm(Cycle& cycle)
 {
     const bool wanted = state.timer_resolution != 0 && (event_flags & use_timer_event) == 0;
@@ -446,8 +449,8 @@ Rc init_timer_alarm(Cycle& cycle)
     return Rc::ok;
 }
 
-/// The table of connections by descriptor, for pollers that get nothing else from the kernel.
-/// A reload without a master takes over what is open.
+/// Allocates the table of connections by descriptor, for pollers that get only descriptors from the
+/// kernel. A reload without a master copies the entries of the old cycle.
 Rc init_files(Cycle& cycle)
 {
     rlimit rlmt{};
@@ -466,8 +469,8 @@ Rc init_files(Cycle& cycle)
     return Rc::ok;
 }
 
-/// A reload without a master: connections that may be closed when slots run short are still
-/// those of this process.
+/// After a reload without a master, moves the reusable connections of the old cycle to the new one,
+/// because this process still has them.
 void inherit_reusable_connections(Cycle& cycle) noexcept
 {
     Cycle* const old = cycle.old_cycle;
@@ -479,9 +482,8 @@ void inherit_reusable_connections(Cycle& cycle) noexcept
     cycle.reusable_connections_n = std::exchange(old->reusable_connections_n, 0);
 }
 
-/// Watches a listener, if it is for now to be watched at all: with its own socket, always; with
-/// the accept mutex, when the worker gets it; else at once, and if others watch the same socket,
-/// so that not all of them wake up.
+/// Adds the listener to the poller: always with reuseport; not yet under the accept mutex; with
+/// EPOLLEXCLUSIVE if several workers share the socket, so that only some of them wake up.
 Rc watch_listening(const CoreConf& ccf, const Listening& ls, Event& rev)
 {
     if (ls.reuseport) {
@@ -497,7 +499,8 @@ Rc watch_listening(const CoreConf& ccf, const Listening& ls, Event& rev)
     return event_actions.add(rev, read_event, 0);
 }
 
-/// A reload without a master takes over the clients with the socket.
+/// Sets the table of the listener's clients. After a reload without a master it is the old
+/// listener's.
 void init_datagram_listening(const Cycle& cycle, Listening& ls)
 {
     ls.udp_connections = ls.previous && cycle.old_cycle ? ls.previous->udp_connections : nullptr;
@@ -570,7 +573,8 @@ Rc event_process_init(Cycle& cycle)
     return Rc::ok;
 }
 
-/// Calls `function(module)` for each event module; stops at the first answer that is not conf_ok.
+/// Calls `function(module)` for each event module, until a result is not conf_ok. Returns that
+/// result.
 template <typename Function>
 const char* for_event_modules(Conf& cf, Function function)
 {
@@ -618,7 +622,7 @@ const char* init_event_confs(Conf& cf, BlockCtx& ctx)
     });
 }
 
-/// `events { }`: `conf` is where the core level keeps the block's context.
+/// Handles `events { }`. `conf` points to the variable that stores the block's context.
 ///
 /// nginx: ngx_events_block()
 const char* events_block(Conf& cf, const Command&, void* conf)
@@ -660,8 +664,8 @@ const char* event_connections(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// Why a reload must not come to this method; empty when it may. Only without a master does the
-/// process that has connections go on.
+/// Returns the reason why a reload may not switch to this event method; empty if it may. Matters
+/// only without a master: then the process keeps its connections.
 std::string refused_method(const Cycle& cycle, const EventConf& ecf)
 {
     if (process != Process::single || is_init_cycle(*cycle.old_cycle)) {
@@ -681,7 +685,7 @@ std::string refused_method(const Cycle& cycle, const EventConf& ecf)
                        ecf.name, old_ecf.name);
 }
 
-/// The methods that `use` may name: "epoll, poll, select".
+/// Returns the methods that `use` accepts: "epoll, poll, select".
 ///
 /// Differs from nginx: nginx does not list them.
 std::string method_names(const Cycle& cycle)
@@ -723,7 +727,7 @@ const char* event_use(Conf& cf, const Command&, void* conf)
     return conf_error;
 }
 
-/// The networks of a host's addresses, each of one address.
+/// Resolves a host name and adds each of its addresses as a network with a single address.
 const char* add_debug_host(Conf& cf, EventConf& ecf)
 {
     Url u{.host = cf.args[1]};
@@ -811,8 +815,8 @@ void* event_core_create_conf(Cycle& cycle)
     return cycle.pool->create<EventConf>();
 }
 
-/// The poller of a configuration that names none: the first of the table, which has the best one
-/// first, that works here.
+/// Returns the default poller: the first in the table that works on this system. The table has the
+/// best poller first.
 const Module* default_event_module(const Cycle& cycle)
 {
     const Module* found = nullptr;
@@ -825,7 +829,7 @@ const Module* default_event_module(const Cycle& cycle)
             return module;
         }
 
-        // Another error than ENOSYS is not about epoll; init will tell.
+        // Errors other than ENOSYS do not mean that epoll is missing; init will report them.
         const int fd = ::epoll_create1(EPOLL_CLOEXEC);
         if (fd != -1) {
             ::close(fd);

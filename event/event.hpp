@@ -20,9 +20,10 @@ namespace ngx {
 
 inline constexpr std::size_t invalid_index = 0xd0d0d0d0;
 
-/// One direction of a connection: what is known of its readiness, who is to be called, and where
-/// it hangs. Each connection has two, read and write, in arrays beside the connections; others
-/// (a channel, a timer) are single. Never moved; destroying one that is linked asserts.
+/// One direction of a connection: its readiness, its handler, its timer and its place in a queue.
+/// Each connection has two, read and write, in arrays that the cycle owns; others (a channel, a
+/// timer) are single objects. An event owns nothing, is never moved, and is used only by the loop's
+/// thread. Destroying an event that is linked fails an assert.
 ///
 /// nginx: ngx_event_t
 struct Event {
@@ -33,25 +34,26 @@ struct Event {
     void* data = nullptr;  // usually the connection
 
     unsigned write : 1 = 0;
-    unsigned accept : 1 = 0;           // of a listener
-    unsigned instance : 1 = 0;         // flipped for each connection of a slot: tells stale events
-    unsigned active : 1 = 0;           // the poller has it
-    unsigned disabled : 1 = 0;         // the poller has it, switched off
+    unsigned accept : 1 = 0;           // belongs to a listener
+    unsigned instance : 1 = 0;         // flipped for each connection of a slot: marks stale events
+    unsigned active : 1 = 0;           // registered with the poller
+    unsigned disabled : 1 = 0;         // registered with the poller, but disabled
     unsigned ready : 1 = 0;            // a call would not block, as far as is known
-    unsigned oneshot : 1 = 0;          // the poller forgets it once it was reported
+    unsigned oneshot : 1 = 0;          // the poller removes it after one report
     unsigned complete : 1 = 0;         // an asynchronous operation is done
     unsigned eof : 1 = 0;              // a read has returned 0
     unsigned error : 1 = 0;            // a call has failed
     unsigned timedout : 1 = 0;         // its timer has expired; the handler clears it
-    unsigned delayed : 1 = 0;          // held back on purpose, by a rate limit
-    unsigned deferred_accept : 1 = 0;  // its connections come with data
+    unsigned delayed : 1 = 0;          // delayed by a rate limit
+    unsigned deferred_accept : 1 = 0;  // its connections arrive with data
     unsigned pending_eof : 1 = 0;      // the poller has seen the peer's end of data
     unsigned closed : 1 = 0;
-    unsigned channel : 1 = 0;     // of the channel to the master
-    unsigned resolver : 1 = 0;    // of a resolver
+    unsigned channel : 1 = 0;     // belongs to the channel to the master
+    unsigned resolver : 1 = 0;    // belongs to a resolver
     unsigned cancelable : 1 = 0;  // its timer does not keep a worker from exiting
 
-    /// A listener: whether to accept many. Otherwise the bytes to read, -1 if not known.
+    /// For a listener: whether to accept several connections. Otherwise the number of bytes that
+    /// can be read, -1 if unknown.
     int available = 0;
 
     EventHandler handler = nullptr;
@@ -60,7 +62,7 @@ struct Event {
 
     Log* log = nullptr;
 
-    Msec timer_key = 0;  // when the timer expires, by current_msec
+    Msec timer_key = 0;  // expiry time, in current_msec's ms
     boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> timer{};
     boost::intrusive::list_member_hook<> queue{};
 
@@ -70,12 +72,12 @@ struct Event {
 
 static_assert(sizeof(Event) <= 96, "no larger than nginx's");
 
-/// An asynchronous read of a file. The poller fills in `res` and posts `event`, whose handler calls
-/// `handler` with it.
+/// An asynchronous read of a file. The poller sets `res` and posts `event`, whose handler calls
+/// `handler` with it. The owner keeps it in place until then. Only the loop's thread uses it.
 ///
 /// nginx: ngx_event_aio_t
 struct EventAio {
-    void* data = nullptr;  // the owner's
+    void* data = nullptr;  // for the owner
     EventHandler handler = nullptr;
     File* file = nullptr;
 
@@ -87,7 +89,7 @@ struct EventAio {
     Event event{};
 };
 
-/// Which of a connection's two events an action is about.
+/// Selects one of the two events of a connection.
 ///
 /// nginx: NGX_READ_EVENT, NGX_WRITE_EVENT
 enum class EventType : unsigned { read, write };
@@ -95,7 +97,7 @@ enum class EventType : unsigned { read, write };
 inline constexpr EventType read_event = EventType::read;
 inline constexpr EventType write_event = EventType::write;
 
-/// Flags of add and del. On Linux clear and exclusive have epoll's values.
+/// Flags of add and del. clear_event and exclusive_event have epoll's values.
 inline constexpr unsigned level_event = 0;
 inline constexpr unsigned close_event = 1;  // the descriptor is closed next
 inline constexpr unsigned disable_event = 2;
@@ -105,60 +107,62 @@ inline constexpr unsigned exclusive_event = 1U << 28;
 inline constexpr unsigned oneshot_event = 0x70000000;
 inline constexpr unsigned clear_event = 1U << 31;
 
-/// What a poller is like; in event_flags while it is in use.
-inline constexpr unsigned use_level_event = 0x00000001;    // reports a state
-inline constexpr unsigned use_oneshot_event = 0x00000002;  // forgets what it reported
-inline constexpr unsigned use_clear_event = 0x00000004;    // reports changes
+/// Properties of a poller. event_flags has those of the poller in use.
+inline constexpr unsigned use_level_event = 0x00000001;    // level-triggered
+inline constexpr unsigned use_oneshot_event = 0x00000002;  // removes an event after one report
+inline constexpr unsigned use_clear_event = 0x00000004;    // edge-triggered
 inline constexpr unsigned use_kqueue_event = 0x00000008;
 inline constexpr unsigned use_lowat_event = 0x00000010;
-inline constexpr unsigned use_greedy_event = 0x00000020;  // wants I/O until EAGAIN
+inline constexpr unsigned use_greedy_event = 0x00000020;  // handlers read and write until EAGAIN
 inline constexpr unsigned use_epoll_event = 0x00000040;
 inline constexpr unsigned use_fd_event = 0x00000400;     // needs cycle->files
-inline constexpr unsigned use_timer_event = 0x00000800;  // wakes up for timer_resolution itself
+inline constexpr unsigned use_timer_event = 0x00000800;  // wakes up by itself for timer_resolution
 inline constexpr unsigned use_eventport_event = 0x00001000;
 inline constexpr unsigned use_vnode_event = 0x00002000;
 
-/// Where a command of an event module may stand.
+/// Allows a directive in the events block.
 inline constexpr std::uint32_t event_conf = 0x02000000;
 
 /// Flags of process_events.
 inline constexpr unsigned update_time = 1;
 inline constexpr unsigned post_events = 2;
 
-/// What a poller can do, in nginx's order. Those it cannot are null.
+/// The functions of a poller, in nginx's order; null if the poller does not have the function.
+/// Called on the loop's thread, except notify.
 ///
 /// nginx: ngx_event_actions_t
 struct EventActions {
-    /// Watches `ev` from now on; sets `active`. A failure is logged.
+    /// Adds `ev` to the poller and sets `active`. A failure is logged.
     Rc (*add)(Event& ev, EventType event, unsigned flags) noexcept;
-    /// Stops that; clears `active`. With close_event a poller may leave it to the close.
+    /// Removes it and clears `active`. With close_event a poller may leave the removal to close().
     Rc (*del)(Event& ev, EventType event, unsigned flags) noexcept;
 
     Rc (*enable)(Event& ev, EventType event, unsigned flags) noexcept;
     Rc (*disable)(Event& ev, EventType event, unsigned flags) noexcept;
 
-    /// Both events of a connection in one call, as changes.
+    /// Adds or removes both events of a connection in one call, edge-triggered.
     Rc (*add_conn)(Connection& c) noexcept;
     Rc (*del_conn)(Connection& c, unsigned flags) noexcept;
 
-    /// Has `handler` called on the loop's thread, in its next turn. From any thread.
+    /// Makes the loop's thread call `handler` in its next turn. May be called from any thread.
     Rc (*notify)(EventHandler handler) noexcept;
 
-    /// Waits up to `timer` ms (timer_infinite: for ever) and calls the handlers of what is ready,
-    /// or posts them if `flags` has post_events. Updates the time if `flags` has update_time or
-    /// the alarm has rung.
+    /// Waits up to `timer` ms (timer_infinite: without limit) and calls the handlers of the events
+    /// that are ready, or posts them if `flags` has post_events. Updates the time if `flags` has
+    /// update_time or the timer alarm has occurred.
     Rc (*process_events)(Cycle& cycle, Msec timer, unsigned flags) noexcept;
 
-    /// Makes the poller ready in this process and sets event_actions, event_flags and io.
-    /// Called again by a reload without a master: events that are watched stay so.
+    /// Initializes the poller in this process and sets event_actions, event_flags and io. A reload
+    /// without a master calls it again: events that are being watched stay so.
     Rc (*init)(Cycle& cycle, Msec timer);
-    /// Gives everything back.
+    /// Releases everything that init has allocated.
     void (*done)(Cycle& cycle);
 };
 
 static_assert(sizeof(EventActions) == 10 * sizeof(void*), "ten actions, as nginx");
 
-/// The context of an event module. The conf functions are as a core module's, within the block.
+/// The context of an event module: a constant that the module owns. create_conf and init_conf work
+/// as those of a core module, for the events block.
 ///
 /// nginx: ngx_event_module_t
 struct EventModule {
@@ -166,12 +170,12 @@ struct EventModule {
     void* (*create_conf)(Cycle& cycle) = nullptr;
     const char* (*init_conf)(Cycle& cycle, void* conf) = nullptr;
     EventActions actions{};
-    bool file_aio = false;  // completes asynchronous reads of files
+    bool file_aio = false;  // supports asynchronous reads of files
 
-    /// What the module cannot do without. A configuration that asks for something else is refused.
+    /// The requirements of the module. A configuration that does not meet them is rejected.
     ///
-    /// Differs from nginx: nginx has no such declarations. A module that needs them can only fail
-    /// in each worker, after the start. They cost two bytes and a check of each configuration.
+    /// Differs from nginx: nginx has no such declarations. A module with such requirements can only
+    /// fail in each worker, after the start. They cost two bytes and a check of each configuration.
     bool single_worker = false;       // no more than one worker
     bool needs_accept_mutex = false;  // several workers never watch a listener at the same time
 };
@@ -192,7 +196,7 @@ struct EventConf {
     std::vector<Cidr> debug_connection{};
 };
 
-/// A module's configuration in the events block. T names its module in `T::module`.
+/// Returns a module's configuration in the events block; `T::module` is the module.
 ///
 /// nginx: ngx_event_get_conf()
 template <typename T>
@@ -202,17 +206,17 @@ T* event_get_conf(void* const* conf_ctx) noexcept
     return static_cast<T*>(block->conf[0][T::module->ctx_index]);
 }
 
-/// The event module that a configuration has chosen, once its events block was read.
+/// Returns the event module that a configuration has chosen. Valid once its events block was read.
 const EventModule& event_method(const Cycle& cycle) noexcept;
 
-/// The poller in use.
+/// The functions and the properties of the poller in use.
 extern EventActions event_actions;
 extern unsigned event_flags;
 
-/// Whether epoll has been seen to report the peer's end of data.
+/// Whether a test has shown that epoll reports EPOLLRDHUP.
 extern bool use_epoll_rdhup;
 
-/// Set by SIGALRM under timer_resolution: the time is due.
+/// Set by SIGALRM under timer_resolution: the time must be updated.
 extern volatile std::sig_atomic_t event_timer_alarm;
 
 /// The counters that all workers share.
@@ -235,35 +239,37 @@ extern Msec accept_mutex_delay;
 extern MsecInt accept_disabled;
 extern bool use_exclusive_accept;
 
-/// Work of a module's that has to be done in each turn of the loop, around the wait. Its owner
-/// keeps it where it is from add_turn_hook(), in init_process, until del_turn_hook(), in
-/// exit_process. Either function may be null.
+/// Functions that a module wants called before and after the wait, in each turn of the loop, on the
+/// loop's thread; either may be null. The module owns the hook and must not move it from
+/// add_turn_hook(), in init_process, until del_turn_hook(), in exit_process.
 ///
-/// Differs from nginx: there a module puts its own function into the table of actions.
+/// Differs from nginx: in nginx a module puts its own function into the table of actions.
 struct TurnHook {
     TurnHook() = default;
     TurnHook(const TurnHook&) = delete;
     TurnHook& operator=(const TurnHook&) = delete;
 
-    /// Before the wait. Answers how long it may take at most, in ms: `timer`, or less; 0 if it is
-    /// not to wait at all.
+    /// Called before the wait. Returns the maximum time to wait, in ms: `timer` or less; 0 for no
+    /// wait.
     Msec (*before)(TurnHook& hook, Msec timer) noexcept = nullptr;
 
-    /// After it: the handlers have run, or are posted. Posted events come next.
+    /// Called after the wait, when the handlers have run or are posted, and before posted events
+    /// run.
     void (*after)(TurnHook& hook) noexcept = nullptr;
 
-    void* data = nullptr;  // the owner's
+    void* data = nullptr;  // for the owner
 
-    /// One that is destroyed takes itself out: a worker that cannot start calls no exit_process.
+    /// A hook that is destroyed removes itself: a worker that cannot start does not call
+    /// exit_process.
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
         queue{};
 };
 
-/// Has the hook called in each turn, after those that were there before. It may take itself out
-/// while it is called, but no other.
+/// Adds the hook behind those added earlier. While it is being called a hook may remove itself, but
+/// no other hook.
 void add_turn_hook(TurnHook& hook) noexcept;
 
-/// Nothing happens if it was not added.
+/// Removes the hook; does nothing if it was not added.
 void del_turn_hook(TurnHook& hook) noexcept;
 
 /// One turn of a worker's loop:
@@ -284,17 +290,18 @@ void process_events_and_timers(Cycle& cycle) noexcept;
 /// nginx: ngx_send_lowat()
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept;
 
-/// Whether the event is of a connection that shares its descriptor: the poller knows that as the
-/// listener's, and must not be asked about one of the listener's clients.
+/// Whether the event belongs to a connection that shares the descriptor of a datagram listener. The
+/// poller watches that descriptor for the listener, so it must not be called for the connection.
 bool event_shared(const Event& ev) noexcept;
 
-/// Has the write handler of such a connection called again in a moment.
+/// Posts the write event of such a connection after a short delay.
 ///
-/// Differs from nginx: there the client's connection takes the listener's place in the poller.
+/// Differs from nginx: in nginx the client's connection replaces the listener in the poller.
 void udp_wait_to_write(Event& wev) noexcept;
 
-/// Sees to it that the poller watches a read event that is not ready, and that a level poller
-/// stops watching one that is, or that is about to be closed (close_event in `flags`).
+/// Makes the poller watch a read event that is not ready. Makes a level-triggered poller stop
+/// watching an event that is ready or is about to be closed (close_event in `flags`). A failure is
+/// logged.
 ///
 /// nginx: ngx_handle_read_event()
 inline Rc handle_read_event(Event& rev, unsigned flags) noexcept
@@ -317,7 +324,8 @@ inline Rc handle_read_event(Event& rev, unsigned flags) noexcept
     return Rc::ok;
 }
 
-/// As handle_read_event(). `lowat`, if not 0, is the room in the send buffer worth waking for.
+/// Like handle_read_event(), for a write event. `lowat`, unless 0, is the free space in bytes that
+/// the send buffer must have before the event is reported.
 ///
 /// nginx: ngx_handle_write_event()
 inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
@@ -350,37 +358,41 @@ inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
     return Rc::ok;
 }
 
-/// The accept handler of a listener: takes one connection, or all that wait under multi_accept.
+/// The accept handler of a listener: accepts one connection, or under multi_accept all that are
+/// waiting.
 ///
 /// nginx: ngx_event_accept()
 void event_accept(Event& ev) noexcept;
 
-/// Whether the system lacks descriptors or memory, so that the next connection would fail like this
-/// one, which still waits.
+/// Whether the error means that the system lacks descriptors or memory. The connection is then
+/// still waiting, and the next accept() would fail in the same way.
 ///
-/// Differs from nginx: there only descriptors count, and without memory the worker spins.
+/// Differs from nginx: in nginx only a lack of descriptors counts, and without memory the worker
+/// spins.
 bool is_shortage(Err err) noexcept;
 
-/// Stops watching the listeners, for what waits there would wake this worker for nothing. Without
-/// the mutex, a timer of the listener's event `ev` watches them again; with it, the next try for
-/// the mutex does.
+/// Stops watching the listeners, because waiting connections would wake this worker for nothing.
+/// Without the accept mutex, a timer of the listener's event `ev` watches them again; with it, the
+/// next attempt to lock the mutex does.
 ///
-/// Differs from nginx: the timer is set, too, if a listener cannot be taken out of the poller.
-/// There those that could be are never watched again.
+/// Differs from nginx: the timer is set even if a listener cannot be removed from the poller. In
+/// nginx the listeners that were removed are then never watched again.
 void stop_accepting(Event& ev) noexcept;
 
-/// The timer of stop_accepting() is over: watches the listeners again. error if one cannot be,
-/// which has been logged; then the timer is set anew.
+/// Watches the listeners again when the timer of stop_accepting() has expired. If one cannot be
+/// watched, logs this, sets the timer again and returns error.
 ///
-/// Differs from nginx: there that listener is never watched again.
+/// Differs from nginx: in nginx that listener is never watched again.
 Rc resume_accepting(Event& ev) noexcept;
 
-/// Takes the accept mutex if it is free and arms the listeners; disarms them when it is lost.
+/// Tries to lock the accept mutex. Watches the listeners if that succeeds; stops watching them if
+/// this worker held the mutex before and does not get it. error, which has been logged: the poller
+/// failed.
 ///
 /// nginx: ngx_trylock_accept_mutex()
 Rc trylock_accept_mutex(Cycle& cycle) noexcept;
 
-/// Watches every listener that is not watched.
+/// Adds every listener that is not being watched to the poller.
 ///
 /// nginx: ngx_enable_accept_events()
 Rc enable_accept_events(Cycle& cycle) noexcept;
@@ -395,7 +407,8 @@ char* accept_log_error(Log& log, char* buf, std::size_t len);
 /// nginx: ngx_debug_accepted_connection()
 void debug_accepted_connection(const EventConf& ecf, Connection& c) noexcept;
 
-/// For debug lines: the descriptor behind an event.
+/// Returns the descriptor of an event, for debug lines. Pure, so that the compiler removes the call
+/// where debug lines are off.
 ///
 /// nginx: ngx_event_ident()
 [[gnu::pure]] int event_ident(const Event& ev) noexcept;

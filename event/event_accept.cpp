@@ -20,8 +20,8 @@ struct {
     bool use_accept4 = true;
 } state;
 
-/// Stops watching the listeners. Those that only this worker has (reuseport) stay watched when
-/// it is about the accept mutex (`all` false).
+/// Stops watching the listeners. With `all` false (the mutex was lost) reuseport listeners, which
+/// only this worker has, stay in the poller.
 ///
 /// nginx: ngx_disable_accept_events()
 Rc disable_accept_events(Cycle& cycle, bool all) noexcept
@@ -38,11 +38,11 @@ Rc disable_accept_events(Cycle& cycle, bool all) noexcept
     return Rc::ok;
 }
 
-/// With EPOLLEXCLUSIVE Linux wakes the worker that was the first to watch the socket, again and
-/// again. Watching it anew now and then moves this worker to the end of that line.
+/// With EPOLLEXCLUSIVE Linux always wakes the worker that was the first to watch the socket. Adding
+/// the listener to the poller again now and then moves this worker to the end of that list.
 ///
-/// Differs from nginx: a listener that cannot be watched anew is tried again later; there it is
-/// never watched again.
+/// Differs from nginx: a listener that cannot be added again is tried later; in nginx it is never
+/// watched again.
 ///
 /// nginx: ngx_reorder_accept_events()
 void reorder_accept_events(Listening& ls) noexcept
@@ -100,7 +100,8 @@ unsigned accept_error_level(Err err) noexcept
     }
 }
 
-/// Logs why nothing was accepted and acts on it; says whether to try the next at once.
+/// Handles a failure of accept(): logs it and acts on it. Returns whether to call accept() again at
+/// once.
 bool accept_failed(Event& ev, Err err) noexcept
 {
     if (err == EAGAIN) {
@@ -125,7 +126,7 @@ bool accept_failed(Event& ev, Err err) noexcept
     return false;
 }
 
-/// Gives the connection its pool, and in it its address and its log.
+/// Allocates the connection's pool, and in it its address and its log.
 Rc init_accepted(Connection& c, Listening& ls, const SockaddrUnion& sa, socklen_t socklen)
 {
     c.type = SOCK_STREAM;
@@ -191,11 +192,11 @@ void log_accepted(Connection& c, const EventConf& ecf) noexcept
     }
 }
 
-/// Only a poller that is not epoll watches the connection from the start, and both of its events.
-/// epoll is asked only when a read has found nothing: most connections bring their data.
+/// Adds both events of the connection to pollers with add_conn, except epoll. epoll gets the
+/// connection only when a read has found no data: most connections arrive with data.
 ///
-/// Differs from nginx: there an event for which the connection's owner sets no handler has none,
-/// and the process ends by SIGSEGV when the event is reported.
+/// Differs from nginx: in nginx an event for which the connection's owner sets no handler has none,
+/// and the process crashes with SIGSEGV when the event is reported.
 Rc watch_accepted(Connection& c) noexcept
 {
     if (!event_actions.add_conn || (event_flags & use_epoll_event) != 0) {
@@ -207,7 +208,7 @@ Rc watch_accepted(Connection& c) noexcept
     return event_actions.add_conn(c);
 }
 
-/// Gives the connection all that it has before its owner gets it. An error has been logged.
+/// Initializes the connection before its owner gets it. Errors have been logged.
 Rc prepare_accepted(Connection& c, const Event& ev, Listening& ls, const SockaddrUnion& sa,
                     socklen_t socklen) noexcept
 {
@@ -223,8 +224,8 @@ Rc prepare_accepted(Connection& c, const Event& ev, Listening& ls, const Sockadd
     });
 }
 
-/// Makes a connection of the socket and hands it to the listener's owner. False when there is no
-/// slot or no memory for it.
+/// Creates a connection for the socket and passes it to the listener's handler. Returns false, with
+/// the socket closed, if there is no free connection or no memory, or the poller fails.
 bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, const SockaddrUnion& sa,
                      socklen_t socklen) noexcept
 {
@@ -305,7 +306,7 @@ bool is_shortage(Err err) noexcept
 
 void stop_accepting(Event& ev) noexcept
 {
-    // A listener that stays watched, which has been logged, may wake this worker for nothing.
+    // A failure has been logged. A listener that is still watched may wake this worker for nothing.
     (void)disable_accept_events(*ngx_cycle, true);
 
     if (!use_accept_mutex) {
@@ -377,7 +378,7 @@ char* accept_log_error(Log& log, char* buf, std::size_t len)
 void debug_accepted_connection(const EventConf& ecf, Connection& c) noexcept
 {
     for (const Cidr& cidr : ecf.debug_connection) {
-        // Not cidr_match(): here 10.0.0.1 is not ::ffff:10.0.0.1.
+        // cidr_match() would also match ::ffff:10.0.0.1 with 10.0.0.1, which is not wanted.
         if (cidr_contains(cidr, c.sockaddr)) {
             c.log->log_level = log_debug_connection | log_debug_all;
             return;

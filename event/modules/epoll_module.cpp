@@ -48,12 +48,12 @@ struct {
     Connection notify_conn{};
 
     std::int64_t aio_requests = 0;
-    std::uint64_t aio_ready = 0;  // complete reads that are still to be fetched
+    std::uint64_t aio_ready = 0;  // completed reads that are not yet fetched
     Event eventfd_event{};
     Connection eventfd_conn{};
 } state;
 
-// The flags of add and del go to epoll as they are.
+// The flags of add and del are passed to epoll unchanged.
 static_assert(clear_event == EPOLLET);
 static_assert(exclusive_event == EPOLLEXCLUSIVE);
 
@@ -64,14 +64,15 @@ constexpr Msec aio_retry_delay = 100;
 
 extern const EventModule epoll_module_ctx;
 
-/// What epoll reports back: the connection, and in the lowest bit, which a pointer has to spare,
-/// the instance of its slot. An event that comes for an earlier use of the slot is told by it.
+/// Returns the data that epoll reports with an event: the connection, and in the lowest bit of the
+/// pointer, which is unused, the instance of the slot. It identifies stale events: those for an
+/// earlier connection of the same slot.
 void* tag(const Connection& c, unsigned instance) noexcept
 {
     return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&c) | instance);
 }
 
-/// Calls epoll_ctl(), logs its failure.
+/// Calls epoll_ctl() and logs a failure.
 Rc control(int op, int fd, std::uint32_t events, void* data, Log* log) noexcept
 {
     epoll_event ee{.events = events, .data = {.ptr = data}};
@@ -90,8 +91,8 @@ void close_fd(int& fd, std::string_view what, Log* log) noexcept
     fd = -1;
 }
 
-/// The eventfd is edge-triggered: writing to it is enough, and it is read only before its
-/// counter would be full.
+/// The eventfd is edge-triggered, so each write is reported, and it is read only before its counter
+/// would overflow.
 ///
 /// nginx: ngx_epoll_notify_handler()
 void epoll_notify_handler(Event& ev) noexcept
@@ -137,7 +138,7 @@ Rc epoll_notify_init(Log* log)
     return Rc::ok;
 }
 
-// The C library has no functions for these.
+// The C library has no wrappers for these system calls.
 
 int io_setup(std::int64_t requests, aio_context_t* ctx) noexcept
 {
@@ -160,7 +161,8 @@ int io_getevents(aio_context_t ctx, long min, std::span<io_event> events,
     return static_cast<int>(n);
 }
 
-/// How many reads the kernel says are complete; 0, after a log line, if it cannot be asked.
+/// Returns the number of completed reads that the eventfd has counted; 0 if it cannot be read,
+/// which is logged.
 std::uint64_t read_eventfd(Log* log) noexcept
 {
     std::uint64_t ready = 0;
@@ -179,7 +181,7 @@ std::uint64_t read_eventfd(Log* log) noexcept
     return 0;
 }
 
-/// Hands a complete read to its file's event.
+/// Stores the result of a completed read and posts the event of the file.
 void complete_read(const io_event& event, Log* log) noexcept
 {
     log_debug(log_debug_event, log, 0, "io_event: {:X} {:X} {} {}", event.data, event.obj,
@@ -192,11 +194,11 @@ void complete_read(const io_event& event, Log* log) noexcept
     post_event(e, posted_events);
 }
 
-/// Fetches as many complete reads as the eventfd has counted, 64 in a call. The handlers are
-/// posted: one may close a file whose other reads are still to be fetched.
+/// Fetches as many completed reads as the eventfd has counted, 64 in a call. Their events are
+/// posted, because a handler may close a file whose other reads are not fetched yet.
 ///
-/// Differs from nginx: what cannot be fetched is tried again later. There it waits until another
-/// read is complete, and a signal may bring this about.
+/// Differs from nginx: reads that cannot be fetched are tried again later. In nginx they wait until
+/// another read completes, and a signal can cause this.
 ///
 /// nginx: ngx_epoll_eventfd_handler()
 void epoll_eventfd_handler(Event& ev) noexcept
@@ -217,7 +219,8 @@ void epoll_eventfd_handler(Event& ev) noexcept
             return;
         }
         const auto n = static_cast<std::size_t>(events);
-        // More may be complete than it has counted; without any, it has counted those, too.
+        // More reads may have completed than the eventfd had counted. If none is left, the count
+        // included reads that were fetched before.
         state.aio_ready -= n == 0 ? state.aio_ready : std::min<std::uint64_t>(state.aio_ready, n);
         for (const io_event& event : std::span(list).first(n)) {
             complete_read(event, ev.log);
@@ -239,8 +242,8 @@ void aio_release(Log* log) noexcept
     file_aio = false;
 }
 
-/// The kernel's context of asynchronous reads, and an eventfd that is readable when some are
-/// complete. Without them files are read as if `aio` were off.
+/// Creates the kernel's context for asynchronous reads, and an eventfd that becomes readable when
+/// reads complete. If that fails, files are read as if `aio` were off.
 ///
 /// nginx: ngx_epoll_aio_init()
 void epoll_aio_init(Cycle& cycle, const EpollConf& epcf)
@@ -275,8 +278,8 @@ void epoll_aio_init(Cycle& cycle, const EpollConf& epcf)
     file_aio = true;
 }
 
-/// Some emulations of Linux accept EPOLLRDHUP and never report it. A recv() that relied on it
-/// would miss the end of the data, so it is tried on a socket that is closed.
+/// Tests EPOLLRDHUP on a socket pair whose other end is closed. Some emulations of Linux accept the
+/// flag and never report it; a recv() that relied on it would miss the end of the data.
 ///
 /// nginx: ngx_epoll_test_rdhup()
 void epoll_test_rdhup(Log* log)
@@ -377,7 +380,7 @@ Rc epoll_add_event(Event& ev, EventType event, unsigned flags) noexcept
     if (other) {
         events |= read ? write_events : read_events;
     }
-    // The kernel refuses EPOLLRDHUP beside EPOLLEXCLUSIVE.
+    // The kernel rejects EPOLLRDHUP together with EPOLLEXCLUSIVE.
     if ((flags & exclusive_event) != 0) {
         events &= ~std::uint32_t{EPOLLRDHUP};
     }
@@ -394,7 +397,7 @@ Rc epoll_add_event(Event& ev, EventType event, unsigned flags) noexcept
 /// nginx: ngx_epoll_del_event()
 Rc epoll_del_event(Event& ev, EventType event, unsigned flags) noexcept
 {
-    // The kernel forgets a descriptor that is closed.
+    // The kernel removes a descriptor that is closed.
     if ((flags & close_event) != 0) {
         ev.active = 0;
         return Rc::ok;
@@ -406,7 +409,7 @@ Rc epoll_del_event(Event& ev, EventType event, unsigned flags) noexcept
     const bool other = e && e->active;
     const int op = other ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 
-    // What is left keeps its edges only if the caller passes clear_event.
+    // The other event stays edge-triggered only if the caller passes clear_event.
     //
     // Differs from nginx: disable_event is not passed on; its value is that of EPOLLPRI.
     const std::uint32_t events =
@@ -463,8 +466,9 @@ Rc epoll_notify(EventHandler handler) noexcept
     return Rc::ok;
 }
 
-/// Hands out one reported event: to the read handler, then to the write handler. The first may
-/// close the connection, and its slot may even be taken again, so the second is checked anew.
+/// Dispatches one reported event, to the read handler and then to the write handler. The read
+/// handler may close the connection, and a new connection may get its slot, so the instance is
+/// checked again before the write handler.
 void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
 {
     const auto data = reinterpret_cast<std::uintptr_t>(ee.data.ptr);
@@ -480,7 +484,8 @@ void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
     std::uint32_t revents = ee.events;
     log_debug(log_debug_event, log, 0, "epoll: fd:{} ev:{:04X} d:{}", c.fd, revents, ee.data.ptr);
 
-    // Whichever handler is active will meet the error in its own call.
+    // An error counts as ready in both directions: the active handler gets the error from its own
+    // call.
     if ((revents & (EPOLLERR | EPOLLHUP)) != 0) {
         log_debug(log_debug_event, log, 0, "epoll_wait() error on fd:{} ev:{:04X}", c.fd, revents);
         revents |= EPOLLIN | EPOLLOUT;
@@ -500,7 +505,7 @@ void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
             log_debug(log_debug_event, log, 0, "epoll: stale event {}", fmt::ptr(&c));
             return;
         }
-        wev->complete = 1;  // for sendfile() in a thread: there is room now, whatever it found
+        wev->complete = 1;  // tells sendfile() in a thread that there is room now
         dispatch_event(*wev, flags);
     }
 }
@@ -535,7 +540,7 @@ const char* epoll_init_conf(Cycle&, void* conf)
     return conf_ok;
 }
 
-/// Differs from nginx: there 0 is taken, and epoll_wait() fails for ever.
+/// Differs from nginx: nginx accepts 0, and epoll_wait() then always fails.
 constexpr ConfNumBounds epoll_events_bounds = {.low = 1, .high = std::numeric_limits<int>::max()};
 
 constexpr Command epoll_commands[] = {

@@ -13,7 +13,7 @@ extern Module poll_module;
 namespace {
 
 struct {
-    std::vector<pollfd> event_list{};  // one entry a descriptor; Event::index points into it
+    std::vector<pollfd> event_list{};  // one entry per descriptor; Event::index refers to it
 } state;
 
 extern const EventModule poll_module_ctx;
@@ -23,7 +23,7 @@ short poll_events(EventType event) noexcept
     return event == read_event ? POLLIN : POLLOUT;
 }
 
-/// The other event of the connection, if it is in the table.
+/// Returns the other event of the connection if it is in the table, otherwise null.
 const Event* other_event(const Connection& c, EventType event) noexcept
 {
     const Event* const e = event == read_event ? c.write : c.read;
@@ -33,7 +33,8 @@ const Event* other_event(const Connection& c, EventType event) noexcept
 /// nginx: ngx_poll_init()
 Rc poll_init(Cycle& cycle, Msec)
 {
-    // Room for all, so that the loop allocates nothing; a reload adds to what is still open.
+    // Reserves room for all, so that the loop allocates nothing. Entries from before a reload stay
+    // in use.
     state.event_list.reserve(state.event_list.size() + cycle.connection_n);
 
     io = os_io;
@@ -72,7 +73,7 @@ Rc poll_add_event(Event& ev, EventType event, unsigned) noexcept
     return Rc::ok;
 }
 
-/// Takes an entry out of the table by moving the last one into its place.
+/// Removes an entry from the table by moving the last entry into its place.
 void remove_entry(std::size_t index, Log* log) noexcept
 {
     const std::size_t last = state.event_list.size() - 1;
@@ -119,7 +120,8 @@ Rc poll_del_event(Event& ev, EventType event, unsigned) noexcept
     return Rc::ok;
 }
 
-/// Posts what is ready of one entry. False when nothing was, although poll() has counted it.
+/// Posts the events of one entry that are ready. Returns false if none is, although poll() has
+/// counted the entry.
 bool dispatch(const pollfd& entry, Log* log) noexcept
 {
     int revents = entry.revents;
@@ -141,7 +143,8 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
         return false;
     }
 
-    // Whichever handler is active will meet the error in its own call.
+    // An error counts as ready in both directions: the active handler gets the error from its own
+    // call.
     if ((revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
         revents |= POLLIN | POLLOUT;
     }
@@ -159,7 +162,8 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
     return found;
 }
 
-/// Handlers run only after the whole table was seen, so that it does not change under the loop.
+/// Posts the events instead of calling their handlers, because a handler may change the table while
+/// the loop goes through it.
 ///
 /// nginx: ngx_poll_process_events()
 Rc poll_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
@@ -180,7 +184,8 @@ Rc poll_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
         }
         ready--;
         if (!dispatch(entry, cycle.log)) {
-            // It should not be there; switched off, it does not keep the loop spinning.
+            // An unexpected entry: negates its fd so that poll() ignores it and the loop does not
+            // spin.
             log_error(log_alert, cycle.log, 0, "poll ready != events");
             entry.fd = ~entry.fd;
         }

@@ -139,7 +139,8 @@ Rc rtsig_init(Cycle& cycle, Msec)
                   "again",
                   state.signo);
     }
-    // Room for all, so that the loop allocates nothing; a reload adds to what is still open.
+    // Reserves room for all, so that the loop allocates nothing. Entries from before a reload stay
+    // in use.
     state.watches.resize(std::max(state.watches.size(), cycle.connection_n + other_files));
     const auto open =
         static_cast<std::size_t>(std::ranges::count(state.watches, true, &Watch::async));
@@ -344,7 +345,8 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
         return false;
     }
 
-    // Whichever handler is active will meet the error in its own call.
+    // An error counts as ready in both directions: the active handler gets the error from its own
+    // call.
     if ((revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
         revents |= entry.events;
     }

@@ -19,10 +19,10 @@ namespace {
 struct {
     fd_set master_read_fd_set{};
     fd_set master_write_fd_set{};
-    fd_set work_read_fd_set{};  // what select() has made of the above
+    fd_set work_read_fd_set{};  // the results of select()
     fd_set work_write_fd_set{};
-    int max_fd = -1;                    // -1: to be found anew
-    std::vector<Event*> event_index{};  // one entry an event; Event::index points into it
+    int max_fd = -1;                    // -1: must be computed again
+    std::vector<Event*> event_index{};  // one entry per event; Event::index refers to it
 } state;
 
 extern const EventModule select_module_ctx;
@@ -44,7 +44,8 @@ Rc select_init(Cycle& cycle, Msec)
         FD_ZERO(&state.master_read_fd_set);
         FD_ZERO(&state.master_write_fd_set);
     }
-    // Room for all, so that the loop allocates nothing; a reload adds to what is still open.
+    // Reserves room for all, so that the loop allocates nothing. Entries from before a reload stay
+    // in use.
     state.event_index.reserve(state.event_index.size() + 2 * cycle.connection_n);
     state.max_fd = -1;
 
@@ -109,7 +110,7 @@ Rc select_del_event(Event& ev, EventType event, unsigned) noexcept
         state.max_fd = -1;
     }
 
-    // The last entry takes the place.
+    // Moves the last entry into the place of this one.
     Event* const last = state.event_index.back();
     state.event_index[ev.index] = last;
     last->index = ev.index;
@@ -137,10 +138,10 @@ void repair_fd_set(fd_set& set, const char* name, Log* log) noexcept
     }
 }
 
-/// Takes descriptors that are not open out of the sets, or select() would fail for ever.
+/// Removes descriptors that are not open from the sets; otherwise select() would always fail.
 ///
-/// Differs from nginx: there only sockets are let stand. Here what wakes the loop for a signal is
-/// none.
+/// Differs from nginx: nginx keeps only sockets. Here the descriptor that wakes the loop for a
+/// signal is not a socket.
 ///
 /// nginx: ngx_select_repair_fd_sets()
 void select_repair_fd_sets(Log* log) noexcept
@@ -150,7 +151,7 @@ void select_repair_fd_sets(Log* log) noexcept
     state.max_fd = -1;
 }
 
-/// Posts one event if select() has found it ready.
+/// Posts one event if select() has found it ready. Returns whether it was.
 bool dispatch(Event& ev, Log* log) noexcept
 {
     const int fd = connection_of(ev).fd;
@@ -164,7 +165,8 @@ bool dispatch(Event& ev, Log* log) noexcept
     return true;
 }
 
-/// Handlers run only after the whole table was seen, so that it does not change under the loop.
+/// Posts the events instead of calling their handlers, because a handler may change the table while
+/// the loop goes through it.
 ///
 /// nginx: ngx_select_process_events()
 Rc select_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
