@@ -123,7 +123,8 @@ test::RunResult run_program(const Fault& fault, const FaultyPollers& pollers,
 /// The program says so, too, and its exit status.
 void program_finds(const Fault& fault, const FaultyPollers& pollers)
 {
-    const test::RunResult result = run_program(fault, pollers);
+    // Not each walk comes upon a fault that is rare. This one does.
+    const test::RunResult result = run_program(fault, pollers, {"--seed", "7"});
     BOOST_TEST(result.status.exited_with(1), result.err);
     BOOST_TEST(result.out.find(fmt::format("  broken        {}\n", fault.breaks)) !=
                    std::string::npos,
