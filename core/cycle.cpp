@@ -317,13 +317,17 @@ void close_old_listening_sockets(Cycle& cycle)
     }
 }
 
+}  // namespace
+
 bool has_connections(const Cycle& cycle) noexcept
 {
     const std::span<Connection> connections{cycle.connections.get(),
                                             cycle.connections ? cycle.connection_n : 0};
     return std::ranges::any_of(
-        connections, [](int fd) { return fd != -1; }, &Connection::fd);
+        connections, [](int fd) { return fd != invalid_socket; }, &Connection::fd);
 }
+
+namespace {
 
 void free_finished_cycles() noexcept
 {

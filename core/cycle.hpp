@@ -144,6 +144,10 @@ extern Cycle* ngx_cycle;
 /// Earlier cycles whose connections are still open; used only without a master.
 extern std::vector<Cycle*> old_cycles;
 
+/// Whether a connection of the cycle is in use, a listener's included. Looks at the descriptors,
+/// since the slots of an old cycle are freed to the new one.
+bool has_connections(const Cycle& cycle) noexcept;
+
 extern bool test_config;
 extern bool dump_config;
 extern bool quiet_mode;

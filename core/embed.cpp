@@ -39,15 +39,6 @@ void close_connections(Cycle& cycle) noexcept
     }
 }
 
-/// Looks at descriptors, since the slots of an old cycle are freed to the new one.
-bool uses_connections(const Cycle& cycle) noexcept
-{
-    const std::span connections{cycle.connections.get(),
-                                cycle.connections ? cycle.connection_n : 0};
-    return std::ranges::any_of(
-        connections, [](int fd) { return fd != invalid_socket; }, &Connection::fd);
-}
-
 /// Stops the timer of timer_resolution, whose signal handler writes to the cycle's log.
 void stop_alarm() noexcept
 {
@@ -100,9 +91,9 @@ bool process_events_without_waiting(Cycle& cycle) noexcept
 
 bool cycle_is_alive(const Cycle& cycle) noexcept
 {
-    return uses_connections(cycle) || event_no_timers_left() != Rc::ok ||
+    return has_connections(cycle) || event_no_timers_left() != Rc::ok ||
            !posted_next_events.empty() ||
-           std::ranges::any_of(old_cycles, [](const Cycle* c) { return uses_connections(*c); });
+           std::ranges::any_of(old_cycles, [](const Cycle* c) { return has_connections(*c); });
 }
 
 void stop_cycle(Cycle& cycle)
