@@ -34,9 +34,9 @@ Rc stream_add_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfPort& port,
     return stream_add_server(cf, cscf, addr);
 }
 
-/// Whether the servers of an address want a PROXY protocol header: it is enough that one does, but
-/// they should all say so, or the one alone that has the address's options. `before` is what was
-/// said before this server came.
+/// Warns if the servers of an address differ in `proxy_protocol`. One server that has it makes the
+/// address read the header; but either all servers should have it, or only the one with the options
+/// of the socket. `before` is whether an earlier server has it.
 void check_protocols(Conf& cf, StreamConfAddr& addr, const StreamListenOpt& lsopt,
                      bool before) noexcept
 {
@@ -57,7 +57,8 @@ void check_protocols(Conf& cf, StreamConfAddr& addr, const StreamListenOpt& lsop
     addr.protocols_changed |= now != before;
 }
 
-/// Another server listens on the address already: the options may be given by one of them only.
+/// Adds a server to an address that has other servers. Only one of them may give the options of the
+/// socket, and only one may be the default server.
 Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
                  const StreamListenOpt& lsopt)
 {
@@ -105,7 +106,7 @@ Rc stream_add_addresses(Conf& cf, StreamCoreSrvConf& cscf, StreamConfPort& port,
     return stream_add_address(cf, cscf, port, lsopt);
 }
 
-/// A listening socket for an address.
+/// Creates the listening socket of an address.
 ///
 /// nginx: ngx_stream_add_listening()
 Listening& stream_add_listening(Conf& cf, const StreamConfAddr& addr)
@@ -136,14 +137,15 @@ Listening& stream_add_listening(Conf& cf, const StreamConfAddr& addr)
     return ls;
 }
 
-/// Own sockets first, then those that a wildcard socket can serve, the wildcard last.
+/// Orders addresses with their own socket first, then those that the wildcard's socket can serve,
+/// then the wildcard.
 unsigned listening_order(const StreamConfAddr& addr) noexcept
 {
     return addr.opt.wildcard ? 2 : !addr.opt.bind;
 }
 
-/// One socket for each address of the port; but where there is a wildcard, it serves every
-/// address that does not insist on a socket of its own.
+/// Creates the listening sockets of a port: one for each address, but if there is a wildcard, its
+/// socket serves all addresses that have no `bind`.
 ///
 /// nginx: ngx_stream_init_listening()
 void stream_init_listening(Conf& cf, StreamConfPort& port)
@@ -164,7 +166,8 @@ void stream_init_listening(Conf& cf, StreamConfPort& port)
     }
 }
 
-/// Without TLS to read a name from, every server of an address but its default has no clients.
+/// Warns of servers that never get a client: without TLS there is no server name to choose by, so
+/// that only the default server of an address is used.
 ///
 /// nginx: ngx_stream_server_names()
 void stream_server_names(const Conf& cf, const StreamConfAddr& addr)
@@ -186,7 +189,7 @@ void stream_optimize_servers(Conf& cf, StreamCoreMainConf& cmcf)
     }
 }
 
-/// Puts the handlers of all phases into one row.
+/// Builds the list of the handlers of all phases.
 ///
 /// nginx: ngx_stream_init_phase_handlers()
 void stream_init_phase_handlers(StreamCoreMainConf& cmcf)
@@ -233,7 +236,8 @@ const char* postconfigure(Conf& cf)
     });
 }
 
-/// A module's main configuration, then its servers': what they leave unset the level above has.
+/// For each module, initializes the main configuration and then merges the stream block's values
+/// into the servers' configurations.
 const char* init_and_merge(Conf& cf, BlockCtx& ctx, const StreamCoreMainConf& cmcf)
 {
     return for_stream_modules(cf, [&](const Module& module, const StreamModule& stream) {
@@ -289,7 +293,7 @@ const char* configure(Conf& cf, BlockCtx& ctx)
     return conf_ok;
 }
 
-/// `stream { }`: `conf` is where the core level keeps the block's context.
+/// Handles `stream { }`. `conf` points to the variable that stores the block's context.
 ///
 /// nginx: ngx_stream_block()
 const char* stream_block(Conf& cf, const Command&, void* conf)

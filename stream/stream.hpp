@@ -21,7 +21,7 @@ struct StreamSession;
 struct StreamUpstream;
 struct StreamVariable;
 
-/// Where a stream command may stand.
+/// The blocks in which a stream command is allowed, for Command::type.
 inline constexpr std::uint32_t stream_main_conf = 0x02000000;
 inline constexpr std::uint32_t stream_srv_conf = 0x04000000;
 
@@ -29,7 +29,7 @@ inline constexpr std::uint32_t stream_srv_conf = 0x04000000;
 inline constexpr std::size_t stream_main_conf_offset = 0;
 inline constexpr std::size_t stream_srv_conf_offset = 1;
 
-/// How a session ended.
+/// How a session ended, for $status.
 enum class StreamStatus : unsigned {
     none = 0,
     ok = 200,
@@ -40,21 +40,24 @@ enum class StreamStatus : unsigned {
     service_unavailable = 503,
 };
 
-/// The content of a server: what happens on each of its connections. It owns the session from
-/// then on and ends it with stream_finalize_session(). An exception ends it, too.
+/// The content of a server: the function that serves each of its connections after the phases. From
+/// this call on the content owns the session, and ends it with stream_finalize_session(). Called on
+/// the loop's thread, within stream_run(), so that an exception ends the session.
 ///
 /// nginx: ngx_stream_content_handler_pt
 using StreamContentHandler = void (*)(StreamSession& s);
 
-/// The steps of a session, in order. Those before the content have the handlers that modules add to
-/// them; the log's are called when the session ends.
+/// The phases of a session, in order. Modules add handlers to them with stream_add_phase_handler(),
+/// except to `content`, which has the server's StreamContentHandler. The handlers of `log` are
+/// called when the session ends.
 ///
 /// nginx: ngx_stream_phases
 enum class StreamPhase : unsigned { post_accept, preaccess, access, preread, content, log };
 
-/// What a handler of a phase answers: ok, on to the next phase; declined, to the next handler;
-/// again or done, wait: done if the handler itself has the session called again; a status, or error
-/// for internal_server_error, ends the session.
+/// The result of a phase handler. ok: continue with the next phase; declined: with the next
+/// handler; again: in the preread phase, call the handler again when more data has arrived; done:
+/// wait, the handler itself makes the session continue. In the other phases again means the same as
+/// done. A StreamStatus, or error, which stands for internal_server_error, ends the session.
 struct StreamPhaseRc {
     StreamPhaseRc(Rc answer) noexcept : rc(answer) {}
     StreamPhaseRc(StreamStatus end) noexcept : rc(Rc::error), status(end) {}
@@ -63,14 +66,15 @@ struct StreamPhaseRc {
     StreamStatus status = StreamStatus::internal_server_error;
 };
 
-/// A module's part of a phase. In the preread phase `connection->buffer`, null at first, has what
-/// the client has sent so far.
+/// A module's handler of a phase. Called on the loop's thread; it may throw. In the preread phase
+/// `connection->buffer` holds the data that the client has sent so far; it is null at first.
 ///
 /// nginx: ngx_stream_handler_pt
 using StreamHandler = StreamPhaseRc (*)(StreamSession& s);
 
-/// A handler among those of all phases; `next` is the first of the next phase. The checker calls it
-/// and does what it answers: ok when that is all for now, again to go on with the session's next.
+/// An entry of the list of the handlers of all phases; `next` is the index of the first handler of
+/// the next phase. The checker calls the handler and acts on its result. It returns again if the
+/// session continues at once, and ok if the session waits, belongs to the content, or has ended.
 ///
 /// nginx: ngx_stream_phase_handler_t
 struct StreamPhaseHandler {
@@ -79,37 +83,42 @@ struct StreamPhaseHandler {
     std::size_t next = 0;
 };
 
-/// The context of a stream module. The configurations are made before the block is read, the null
-/// server's among them: its values are the defaults of every server, merged once the block is
-/// read.
+/// The context of a stream module: functions that are called while the configuration is read. Each
+/// may be null. Those that return Rc log their errors; those that return const char* return what a
+/// directive's function does. The cycle's pool owns the configurations.
 ///
 /// nginx: ngx_stream_module_t
 struct StreamModule {
-    Rc (*preconfiguration)(Conf& cf) = nullptr;
-    Rc (*postconfiguration)(Conf& cf) = nullptr;
+    Rc (*preconfiguration)(Conf& cf) = nullptr;   // before the stream block is read
+    Rc (*postconfiguration)(Conf& cf) = nullptr;  // after the block has been read and merged
 
-    void* (*create_main_conf)(Conf& cf) = nullptr;
-    const char* (*init_main_conf)(Conf& cf, void* conf) = nullptr;
+    void* (*create_main_conf)(Conf& cf) = nullptr;                  // before the block is read
+    const char* (*init_main_conf)(Conf& cf, void* conf) = nullptr;  // after the block has been read
 
+    /// Creates the configuration of a server, before the server is read; called also for the stream
+    /// block, whose values are the defaults of all servers.
     void* (*create_srv_conf)(Conf& cf) = nullptr;
+
+    /// Called for each server after the block has been read: sets the values that the server does
+    /// not set in `conf` to those of the stream block, `prev`, or to their defaults.
     const char* (*merge_srv_conf)(Conf& cf, void* prev, void* conf) = nullptr;
 
-    /// Once the whole file is read, with the events block, which may stand behind this one. Logs
-    /// its error and answers conf_error. Not in nginx.
+    /// Called when the whole file has been read, and with it the events block, which may follow the
+    /// stream block. Returns conf_ok, or conf_error after logging. nginx has no such function.
     const char* (*init_conf)(Cycle& cycle, void* main_conf) = nullptr;
 };
 
 extern Module stream_module;
 extern Module stream_core_module;
 
-/// What `listen` says of an address.
+/// The options of an address from its `listen` directives. -1 means the system's default.
 ///
 /// nginx: ngx_stream_listen_opt_t
 struct StreamListenOpt {
     Addr addr{};
 
-    bool set = false;   // has options that belong to the address, not to the server
-    bool bind = false;  // has to have a socket of its own
+    bool set = false;  // has options of the socket, which only one `listen` of the address may have
+    bool bind = false;  // needs its own socket, even if a wildcard address has the same port
     bool wildcard = false;
     bool default_server = false;
     bool ipv6only = true;
@@ -129,6 +138,8 @@ struct StreamListenOpt {
     int tcp_keepcnt = 0;
 };
 
+/// The core module's configuration of a server. The cycle's pool owns it.
+///
 /// nginx: ngx_stream_core_srv_conf_t
 struct StreamCoreSrvConf {
     static constexpr Module* module = &stream_core_module;
@@ -147,7 +158,7 @@ struct StreamCoreSrvConf {
     bool listen = false;
 };
 
-/// An address that servers listen on, and who they are, while the block is read.
+/// An address and the servers that listen on it, while the block is read.
 ///
 /// nginx: ngx_stream_conf_addr_t
 struct StreamConfAddr {
@@ -155,12 +166,12 @@ struct StreamConfAddr {
     StreamCoreSrvConf* default_server = nullptr;
     std::vector<const StreamCoreSrvConf*> servers{};
 
-    bool protocols = false;          // whether `proxy_protocol` is what the servers are to say
-    bool protocols_set = false;      // by the second of them
-    bool protocols_changed = false;  // the servers do not say the same
+    bool protocols = false;          // whether `proxy_protocol` is expected of further servers
+    bool protocols_set = false;      // `protocols` is set: there are two servers or more
+    bool protocols_changed = false;  // the servers differ in `proxy_protocol`
 };
 
-/// A port and all the addresses on it.
+/// A port with all its addresses, while the block is read.
 ///
 /// nginx: ngx_stream_conf_port_t
 struct StreamConfPort {
@@ -170,7 +181,8 @@ struct StreamConfPort {
     std::vector<StreamConfAddr> addrs{};
 };
 
-/// What a listening socket serves: the last address may be the wildcard.
+/// The addresses that a listening socket serves; if one of them is the wildcard, it is the last.
+/// Listening::servers points to it, and the cycle's pool owns it.
 ///
 /// nginx: ngx_stream_port_t
 struct StreamPort {
@@ -182,32 +194,37 @@ struct StreamPort {
     std::vector<InAddr> addrs{};
 };
 
-/// A variable that a text has in it. Which one the name stands for is known once the block is read:
-/// a module may add it after it was used.
+/// A variable that is used in a text. `variable` is set at the end of the block, because a module
+/// may add the variable after its use.
 struct StreamVariableUse {
     std::string_view name{};
     const StreamVariable* variable = nullptr;
 };
 
+/// The core module's configuration of the stream block. The cycle's pool owns it.
+///
 /// nginx: ngx_stream_core_main_conf_t
 struct StreamCoreMainConf {
     static constexpr Module* module = &stream_core_module;
 
     std::vector<StreamCoreSrvConf*> servers{};
     std::vector<StreamConfPort> ports{};
-    std::vector<const StreamVariable*> variables{};  // that there are
-    std::deque<StreamVariableUse> used_variables{};  // that texts have in them
+    std::vector<const StreamVariable*> variables{};  // all known variables
+    std::deque<StreamVariableUse> used_variables{};  // variables used by some directive
 
     std::array<std::vector<StreamHandler>, static_cast<std::size_t>(StreamPhase::log) + 1> phases{};
-    std::vector<StreamPhaseHandler> phase_engine{};  // all but the log's, the content last
+    std::vector<StreamPhaseHandler> phase_engine{};  // all phases except log; the content is last
 };
 
-/// Ends the session: runs the log phase and closes the connection, whose memory goes with it.
+/// Ends the session with `rc`: calls the handlers of the log phase, closes the connection and
+/// destroys its pool, in which the session is. Called on the loop's thread; after it neither the
+/// session nor its connection may be used.
 ///
 /// nginx: ngx_stream_finalize_session()
 void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept;
 
-/// A connection that stream serves.
+/// A connection of a client, or a UDP client, that a stream server serves. Allocated in the
+/// connection's pool, which owns it. Only the loop's thread uses it.
 ///
 /// nginx: ngx_stream_session_t
 struct StreamSession {
@@ -217,26 +234,26 @@ struct StreamSession {
     std::uint32_t signature = right_signature;
     Connection* connection = nullptr;
 
-    off_t received = 0;
-    std::time_t start_sec = 0;
+    off_t received = 0;         // bytes from the client
+    std::time_t start_sec = 0;  // wall clock
     unsigned start_msec = 0;
 
-    void** ctx = nullptr;  // by ctx_index: what each module keeps of the session
+    void** ctx = nullptr;  // by ctx_index: the modules' own data of this session
     void** main_conf = nullptr;
     void** srv_conf = nullptr;
 
     StreamUpstream* upstream = nullptr;
-    LogHandler log_handler = nullptr;  // adds what the content has to say
-    std::size_t phase_handler = 0;     // the next one of the engine
+    LogHandler log_handler = nullptr;  // appends the content's details to log lines
+    std::size_t phase_handler = 0;     // index of the next handler in phase_engine
 
-    /// Ends the session after an exception. A content that holds something beside the session's
-    /// pool sets its own.
+    /// Ends the session after an exception. A content that has resources outside the session's pool
+    /// sets its own function, which releases them.
     void (*finalize)(StreamSession& s, StreamStatus rc) noexcept = stream_finalize_session;
 
     StreamStatus status = StreamStatus::none;
 };
 
-/// A module's main configuration. T names its module in `T::module`.
+/// Returns a module's configuration of the stream block. T names its module in `T::module`.
 ///
 /// nginx: ngx_stream_get_module_main_conf()
 template <typename T>
@@ -245,7 +262,7 @@ T* stream_get_module_main_conf(const StreamSession& s) noexcept
     return static_cast<T*>(s.main_conf[T::module->ctx_index]);
 }
 
-/// A module's server configuration. T names its module in `T::module`.
+/// Returns a module's configuration of the session's server. T names its module in `T::module`.
 ///
 /// nginx: ngx_stream_get_module_srv_conf()
 template <typename T>
@@ -254,7 +271,7 @@ T* stream_get_module_srv_conf(const StreamSession& s) noexcept
     return static_cast<T*>(s.srv_conf[T::module->ctx_index]);
 }
 
-/// A module's main configuration while the block is read.
+/// Returns a module's configuration of the stream block while the block is read.
 ///
 /// nginx: ngx_stream_conf_get_module_main_conf()
 template <typename T>
@@ -263,7 +280,7 @@ T* stream_conf_get_module_main_conf(const Conf& cf) noexcept
     return static_cast<T*>(cf.ctx->conf[stream_main_conf_offset][T::module->ctx_index]);
 }
 
-/// A module's server configuration while the server is read.
+/// Returns a module's configuration of the server that is being read.
 ///
 /// nginx: ngx_stream_conf_get_module_srv_conf()
 template <typename T>
@@ -272,7 +289,8 @@ T* stream_conf_get_module_srv_conf(const Conf& cf) noexcept
     return static_cast<T*>(cf.ctx->conf[stream_srv_conf_offset][T::module->ctx_index]);
 }
 
-/// What a module keeps of a session. T names its module in `T::module`.
+/// Returns a module's own data of a session; null before stream_set_ctx(). T names its module in
+/// `T::module`.
 ///
 /// nginx: ngx_stream_get_module_ctx()
 template <typename T>
@@ -281,6 +299,9 @@ T* stream_get_module_ctx(const StreamSession& s) noexcept
     return static_cast<T*>(s.ctx[T::module->ctx_index]);
 }
 
+/// Sets a module's own data of a session. The session does not own `ctx`, which is usually in the
+/// connection's pool.
+///
 /// nginx: ngx_stream_set_ctx()
 template <typename T>
 void stream_set_ctx(StreamSession& s, T* ctx) noexcept
@@ -288,11 +309,11 @@ void stream_set_ctx(StreamSession& s, T* ctx) noexcept
     s.ctx[T::module->ctx_index] = ctx;
 }
 
-/// How many slots a stream context has.
+/// The number of entries in each level of a stream context.
 extern std::size_t stream_max_module;
 
-/// Calls `function(module, ctx)` for each stream module of the cycle; stops at the first answer
-/// that is not conf_ok.
+/// Calls `function(module, ctx)` for each stream module of the cycle, until a result is not
+/// conf_ok. Returns that result.
 template <typename Function>
 const char* for_stream_modules(Conf& cf, Function function)
 {
@@ -308,50 +329,61 @@ const char* for_stream_modules(Conf& cf, Function function)
     return conf_ok;
 }
 
-/// Adds an address to those that the server listens on.
+/// Adds the address in `lsopt` to those that the server listens on. The sockets are opened after
+/// the whole file has been read. Returns error after logging, for example if another server has set
+/// options of the same address.
 ///
 /// nginx: ngx_stream_add_listen()
 Rc stream_add_listen(Conf& cf, StreamCoreSrvConf& cscf, const StreamListenOpt& lsopt);
 
-/// The handler of an accepted connection: finds its server, begins the session.
+/// The handler of accepted connections and new UDP clients: creates the session of the server that
+/// listens on the address, and starts its phases or reads the PROXY protocol header first. With the
+/// accept mutex that is done after the mutex is released. An error is logged and closes the
+/// connection.
 ///
 /// nginx: ngx_stream_init_connection()
 void stream_init_connection(Connection& c) noexcept;
 
-/// Runs the phases of the session, from where it stands.
+/// The read handler of a connection during the phases: continues the session at its current phase.
 ///
 /// nginx: ngx_stream_session_handler()
 void stream_session_handler(Event& rev) noexcept;
 
-/// Adds a handler to a phase. For a module's postconfiguration. Handlers of a phase are called in
-/// reverse: the last one added is the first.
+/// Adds a handler to a phase. To be called by a module's postconfiguration. The last handler added
+/// is called first; in the log phase it is called last.
 void stream_add_phase_handler(Conf& cf, StreamPhase phase, StreamHandler handler);
 
+/// Calls phase handlers, from the session's current one on, until the session waits, belongs to the
+/// content or has ended. The session may not exist after this call.
+///
 /// nginx: ngx_stream_core_run_phases()
 void stream_core_run_phases(StreamSession& s) noexcept;
 
-/// The checker of every phase but preread and content.
+/// The checker of the phases before preread.
 ///
 /// nginx: ngx_stream_core_generic_phase()
 Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
-/// Reads ahead until the handler has seen enough, for preread_timeout and preread_buffer_size.
+/// The checker of the preread phase: reads into `connection->buffer` and calls the handler until it
+/// has seen enough. The session ends if the buffer of preread_buffer_size is full, or
+/// preread_timeout has passed, before that.
 ///
 /// nginx: ngx_stream_core_preread_phase()
 Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
-/// Gives the session to the server's content.
+/// The checker of the content phase: passes the session to the server's content handler. A server
+/// without one ends the session with internal_server_error.
 ///
 /// nginx: ngx_stream_core_content_phase()
 Rc stream_core_content_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
-/// Logs the exception that is being handled, and ends the session by its `finalize`. Only within a
-/// catch.
+/// Logs the current exception and ends the session with its `finalize`. Call it only within a catch
+/// block.
 void stream_run_failed(StreamSession& s) noexcept;
 
-/// Runs a step of a session. An exception, such as of memory that ran out, ends this session with
-/// internal_server_error, and no other. The phases and the content run inside it; the handler of an
-/// event that may throw calls it itself.
+/// Calls `step` and handles its exceptions: an exception, for example std::bad_alloc, ends this
+/// session with internal_server_error and affects no other. The phases and the content run inside a
+/// stream_run(); an event handler that may throw calls it itself.
 template <typename Step>
 void stream_run(StreamSession& s, const Step& step) noexcept
 {

@@ -25,8 +25,8 @@ struct StreamAccessSrvConf {
     bool has_ipv4 = false;
 };
 
-/// The address that rules are asked about: an IPv4 one that comes mapped into IPv6 counts as IPv4,
-/// unless no rule is about IPv4.
+/// Returns the address that the rules are compared with: an IPv4 address that is mapped into IPv6
+/// counts as IPv4 if there are IPv4 rules.
 const sockaddr* ruled_address(const StreamAccessSrvConf& ascf, const sockaddr* sa,
                               sockaddr_in& mapped) noexcept
 {
@@ -42,7 +42,7 @@ const sockaddr* ruled_address(const StreamAccessSrvConf& ascf, const sockaddr* s
     return reinterpret_cast<const sockaddr*>(&mapped);
 }
 
-/// The first rule that fits decides.
+/// Applies the first rule that matches the client's address.
 ///
 /// nginx: ngx_stream_access_handler()
 StreamPhaseRc stream_access_handler(StreamSession& s) noexcept
@@ -64,7 +64,7 @@ StreamPhaseRc stream_access_handler(StreamSession& s) noexcept
     return Rc::declined;
 }
 
-/// What the word stands for: "all" is one network of each family.
+/// Converts an argument of `allow` or `deny` into networks: "all" is one network of each family.
 Rc parse_networks(Conf& cf, std::string_view word, std::vector<Cidr>& cidrs)
 {
     if (word == "all") {
@@ -87,7 +87,7 @@ Rc parse_networks(Conf& cf, std::string_view word, std::vector<Cidr>& cidrs)
     return Rc::ok;
 }
 
-/// `allow|deny ADDRESS|NETWORK|unix:|all;`
+/// Handles `allow|deny ADDRESS|NETWORK|unix:|all;`.
 ///
 /// nginx: ngx_stream_access_rule()
 const char* stream_access_rule(Conf& cf, const Command& cmd, void* conf)
@@ -110,7 +110,7 @@ void* stream_access_create_srv_conf(Conf& cf)
     return cf.pool->create<StreamAccessSrvConf>();
 }
 
-/// A server with rules of its own has none of those above it.
+/// A server inherits the rules of the stream block only if it has no rules.
 ///
 /// nginx: ngx_stream_access_merge_srv_conf()
 const char* stream_access_merge_srv_conf(Conf&, void* parent, void* child)

@@ -20,7 +20,8 @@ namespace ngx {
 
 namespace {
 
-/// Ends the session or goes on with it, as a phase's handler has answered.
+/// Acts on the result of a phase handler: selects the next handler, waits, or ends the session.
+/// Returns the checker's result.
 Rc go_on(StreamSession& s, const StreamPhaseHandler& ph, StreamPhaseRc answer) noexcept
 {
     switch (answer.rc) {
@@ -39,7 +40,7 @@ Rc go_on(StreamSession& s, const StreamPhaseHandler& ph, StreamPhaseRc answer) n
     }
 }
 
-/// Whether the poller tells of data that comes behind data that is left unread.
+/// Whether the poller reports data that arrives after data that was not read.
 ///
 /// nginx: ngx_stream_preread_can_peek()
 bool stream_preread_can_peek() noexcept
@@ -53,10 +54,11 @@ std::size_t buf_room(const Buf& b) noexcept
     return static_cast<std::size_t>(b.end - b.last);
 }
 
-/// Shows the handler what is there and leaves it to the content.
+/// Calls the handler with the received data without reading it (MSG_PEEK), so that the content
+/// reads it from the socket.
 ///
-/// Differs from nginx: after data that was not enough the connection waits to be reported, also
-/// when it has come with data (deferred) and the poller has not heard of it yet.
+/// Differs from nginx: when the handler needs more data, the session waits for the read event, also
+/// if the connection was accepted with data (deferred) and is not yet in the poller.
 ///
 /// nginx: ngx_stream_preread_peek()
 StreamPhaseRc stream_preread_peek(StreamSession& s, const StreamPhaseHandler& ph)
@@ -89,13 +91,13 @@ StreamPhaseRc stream_preread_peek(StreamSession& s, const StreamPhaseHandler& ph
         return StreamStatus::bad_request;
     }
     if (c.read->pending_eof) {
-        return StreamStatus::ok;  // nothing will come behind the data
+        return StreamStatus::ok;  // no more data will arrive
     }
     c.read->ready = 0;
     return Rc::again;
 }
 
-/// Reads, and leaves to the content what it has read in `c.buffer`.
+/// Reads data into `c.buffer`, where the content finds it, and calls the handler with it.
 ///
 /// nginx: ngx_stream_preread()
 StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph)
@@ -123,9 +125,9 @@ StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph)
     return Rc::again;
 }
 
-/// Asks the handler: first with what there is, then, once that was not enough, with each arrival.
+/// Calls the handler with the data that has been received, and again each time more data arrives.
 ///
-/// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
+/// Differs from nginx: a session that worker_shutdown_timeout closes does not wait any longer.
 StreamPhaseRc ask_preread(StreamSession& s, const StreamPhaseHandler& ph)
 {
     Connection& c = *s.connection;
@@ -153,7 +155,7 @@ void stream_core_run_phases(StreamSession& s) noexcept
         for (;;) {
             const StreamPhaseHandler& ph = engine[s.phase_handler];
             if (ph.checker(s, ph) == Rc::ok) {
-                return;  // there may be no session any more
+                return;  // the session may have been destroyed
             }
         }
     });
@@ -254,7 +256,7 @@ const char* stream_core_error_log(Conf& cf, const Command&, void* conf)
     return log_set_log(cf, static_cast<StreamCoreSrvConf*>(conf)->error_log);
 }
 
-/// `server { }`
+/// Handles `server { }`.
 ///
 /// nginx: ngx_stream_core_server()
 const char* stream_core_server(Conf& cf, const Command&, void*)
@@ -291,10 +293,10 @@ const char* stream_core_server(Conf& cf, const Command&, void*)
     return rv;
 }
 
-/// What the parsing of one `listen` parameter comes to: unknown if it is of another name.
+/// The result of parsing one `listen` parameter; unknown: the function does not handle this name.
 enum class Param { taken, invalid, unknown };
 
-/// Cuts `name=` off the front of the parameter.
+/// Returns the part of the parameter after `name`; nullopt if it does not begin with `name`.
 std::optional<std::string_view> value_of(std::string_view param, std::string_view name) noexcept
 {
     if (!param.starts_with(name)) {
@@ -303,9 +305,9 @@ std::optional<std::string_view> value_of(std::string_view param, std::string_vie
     return param.substr(name.size());
 }
 
-/// False when there is no number, or too large a one.
+/// Stores the number in `to`. Returns false if there is none or it does not fit into an int.
 ///
-/// Differs from nginx: there a number that no int holds is cut to one that was not asked for.
+/// Differs from nginx: nginx truncates a number that is too large for an int.
 template <typename Parsed>
 bool take_int(const Parsed& parsed, int& to)
 {
@@ -317,7 +319,7 @@ bool take_int(const Parsed& parsed, int& to)
     return true;
 }
 
-/// A parameter with a number behind it. Such a parameter is the address's own.
+/// Stores the number of a parameter, or logs that it is invalid.
 template <typename Parsed>
 Param take_number(Conf& cf, std::string_view param, std::string_view what, const Parsed& parsed,
                   int& to)
@@ -361,7 +363,7 @@ Param listen_ipv6only(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
     return Param::taken;
 }
 
-/// IDLE:INTVL:CNT, each of which may be left out, but not all.
+/// Parses IDLE:INTVL:CNT. Each of them may be empty, but not all.
 bool parse_keepalive(std::string_view value, StreamListenOpt& lsopt)
 {
     std::array<std::string_view, 3> parts{};
@@ -418,7 +420,8 @@ Param listen_word(std::string_view param, StreamListenOpt& lsopt)
     return Param::unknown;
 }
 
-/// Parameters that belong to the address: with one of them it gets a socket of its own.
+/// Parses the parameters that are options of the socket. With one of them the address gets its own
+/// socket.
 Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
 {
     Param rc = listen_word(param, lsopt);
@@ -438,7 +441,9 @@ Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lso
     return rc;
 }
 
-/// Differs from nginx: TLS is not served; asking for it is an error.
+/// Logs that a parameter of nginx is not supported.
+///
+/// Differs from nginx: there is no TLS, so that `ssl` is an error.
 Param listen_unsupported(Conf& cf, std::string_view param)
 {
     if (param == "ssl") {
@@ -485,7 +490,7 @@ Rc parse_listen_params(Conf& cf, StreamListenOpt& lsopt)
     return Rc::ok;
 }
 
-/// Datagrams have no connection that these could be about.
+/// Returns an error if a datagram listener has parameters that apply to connections only.
 const char* check_datagram_listen(const Conf& cf, const StreamListenOpt& lsopt)
 {
     const bool backlog =
@@ -506,7 +511,7 @@ const char* check_datagram_listen(const Conf& cf, const StreamListenOpt& lsopt)
     return conf_ok;
 }
 
-/// `listen ADDRESS|PORT|unix:PATH [PARAMETER ...]`
+/// Handles `listen ADDRESS|PORT|unix:PATH [PARAMETER ...]`.
 ///
 /// nginx: ngx_stream_core_listen()
 const char* stream_core_listen(Conf& cf, const Command&, void* conf)
@@ -529,7 +534,7 @@ const char* stream_core_listen(Conf& cf, const Command&, void* conf)
     }
 
     for (auto addr = u.addrs.begin(); addr != u.addrs.end(); ++addr) {
-        // A name may have the same address twice.
+        // A name may resolve to the same address twice.
         const auto same = [&](const Addr& other) {
             return cmp_sockaddr(&addr->sockaddr.any, addr->socklen, &other.sockaddr.any,
                                 other.socklen, true) == Rc::ok;

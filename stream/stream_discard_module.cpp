@@ -10,8 +10,8 @@
 #include "event/event_udp.hpp"
 #include "stream/stream.hpp"
 
-/// `discard;` reads and throws away, until the peer has no more to say; over UDP, until it has been
-/// silent for discard_timeout. nginx has none like it.
+/// `discard;` reads data and ignores it, over TCP until the client closes, over UDP until the
+/// client has been silent for discard_timeout. nginx has no such module.
 namespace ngx {
 
 extern Module stream_discard_module;
@@ -25,7 +25,7 @@ struct StreamDiscardSrvConf {
 };
 
 struct {
-    std::array<char, 16'384> waste;  // of all connections: nobody reads it
+    std::array<char, 16'384> waste;  // shared by all connections: its content is never used
 } state;
 
 void discard_handler(Event& rev) noexcept
@@ -60,7 +60,7 @@ void discard_handler(Event& rev) noexcept
     add_timer(rev, *dscf.timeout);
 }
 
-/// Nothing is written, but some pollers report both directions.
+/// Ignores write events: some pollers report both directions.
 void discard_write_handler(Event& wev) noexcept
 {
     log_debug(log_debug_stream, wev.log, 0, "stream discard has nothing to write");
@@ -71,7 +71,7 @@ void stream_discard_handler(StreamSession& s) noexcept
     Connection& c = *s.connection;
     c.log->action = "discarding data";
     if (c.buffer && c.type == SOCK_STREAM) {
-        s.received += static_cast<off_t>(buf_size(*c.buffer));  // by the preread phase
+        s.received += static_cast<off_t>(buf_size(*c.buffer));  // read in the preread phase
     }
     c.read->handler = discard_handler;
     c.write->handler = discard_write_handler;
@@ -91,7 +91,7 @@ const char* stream_discard_merge_srv_conf(Conf&, void* parent, void* child)
     return conf_ok;
 }
 
-/// `discard;`
+/// Handles `discard;`.
 const char* stream_discard(Conf& cf, const Command&, void*)
 {
     auto& cscf = *stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf);

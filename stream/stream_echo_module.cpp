@@ -10,9 +10,9 @@
 #include "event/event_udp.hpp"
 #include "stream/stream.hpp"
 
-/// `echo;` sends back what it reads: the smallest consumer that uses all of the event API. Over UDP
-/// it sends back each datagram; a session ends when its client has been silent for echo_timeout.
-/// nginx has none like it.
+/// `echo;` sends back the data that it reads: the shortest module that handles read and write
+/// events. Over UDP it sends back each datagram; the session ends when its client has been silent
+/// for echo_timeout. nginx has no such module.
 namespace ngx {
 
 extern Module stream_echo_module;
@@ -26,7 +26,7 @@ struct StreamEchoSrvConf {
     std::optional<std::size_t> buffer_size{};
 };
 
-/// What was read and not yet sent back; the buffer is made when something comes.
+/// The data that has been read and not yet sent back. The buffer is allocated when data arrives.
 struct StreamEchoCtx {
     static constexpr Module* module = &stream_echo_module;
 
@@ -34,7 +34,7 @@ struct StreamEchoCtx {
 };
 
 struct {
-    std::array<char, 65'535> datagram;  // of all connections: it is sent at once or never
+    std::array<char, 65'535> datagram;  // of any connection: it is sent at once or dropped
 } state;
 
 bool is_empty(const Buf& b) noexcept
@@ -42,7 +42,8 @@ bool is_empty(const Buf& b) noexcept
     return b.pos == b.last;
 }
 
-/// Sends what the buffer has. False on an error.
+/// Sends from the buffer until it is empty or the socket accepts no more. Returns false on an
+/// error.
 bool send_buffer(Connection& c, Buf& b) noexcept
 {
     while (!is_empty(b) && c.write->ready) {
@@ -61,7 +62,7 @@ bool send_buffer(Connection& c, Buf& b) noexcept
     return true;
 }
 
-/// Reads what there is, as far as the buffer goes. False on an error.
+/// Reads until the buffer is full or there is no more data. Returns false on an error.
 bool fill_buffer(StreamSession& s, Connection& c, Buf& b) noexcept
 {
     while (b.last < b.end && c.read->ready && !c.read->eof) {
@@ -77,8 +78,9 @@ bool fill_buffer(StreamSession& s, Connection& c, Buf& b) noexcept
     return true;
 }
 
-/// Moves data until the socket has no more, or takes no more. False on an error. With a full
-/// buffer nothing is read: the peer has to wait until it takes its data back.
+/// Reads and sends until there is no more data or the socket accepts no more. Returns false on an
+/// error. With a full buffer it does not read, so that a client that does not read its data has to
+/// wait.
 bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
 {
     for (;;) {
@@ -97,7 +99,8 @@ bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
     }
 }
 
-/// nginx has such a function for each direction of its proxy: ngx_stream_proxy_process()
+/// Moves the data that can be moved now, then waits for the next event or ends the session. Similar
+/// to ngx_stream_proxy_process().
 void echo_process(StreamSession& s)
 {
     Connection& c = *s.connection;
@@ -141,7 +144,7 @@ void echo_handler(Event& ev) noexcept
     stream_run(s, [&] { echo_process(s); });
 }
 
-/// Sends a datagram back. One that finds no room is lost, as datagrams are. False on an error.
+/// Sends a datagram back, or drops it if the socket has no room. Returns false on an error.
 bool echo_datagram(Connection& c, Buf& b) noexcept
 {
     b.last_buf = 1;
@@ -201,7 +204,7 @@ void echo_datagrams(StreamSession& s)
         stream_finalize_session(s, StreamStatus::internal_server_error);
         return;
     }
-    // Another datagram may have come before the session has begun.
+    // Another datagram may have arrived before the session started.
     echo_datagram_handler(*c.read);
 }
 
@@ -216,7 +219,7 @@ void stream_echo_handler(StreamSession& s)
 
     auto* ctx = c.pool->create<StreamEchoCtx>();
     if (c.buffer && !is_empty(*c.buffer)) {
-        ctx->buf = c.buffer;  // what the preread phase has read
+        ctx->buf = c.buffer;  // read in the preread phase
         s.received += static_cast<off_t>(buf_size(*c.buffer));
     }
     stream_set_ctx(s, ctx);
@@ -239,7 +242,7 @@ const char* stream_echo_merge_srv_conf(Conf&, void* parent, void* child)
     return conf_ok;
 }
 
-/// `echo;`
+/// Handles `echo;`.
 const char* stream_echo(Conf& cf, const Command&, void*)
 {
     auto& cscf = *stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf);
@@ -250,7 +253,7 @@ const char* stream_echo(Conf& cf, const Command&, void*)
     return conf_ok;
 }
 
-/// A buffer of no size would never take anything.
+/// Handles `echo_buffer_size SIZE;`. With a size of 0 nothing could be read.
 const char* stream_echo_buffer_size(Conf& cf, const Command& cmd, void* conf)
 {
     const char* rv = conf_set_size_slot<&StreamEchoSrvConf::buffer_size>(cf, cmd, conf);

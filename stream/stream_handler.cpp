@@ -26,7 +26,7 @@ void stream_close_connection(Connection& c) noexcept
     log_debug(log_debug_stream, c.log, 0, "close stream connection: {}", c.fd);
     stat_active->fetch_sub(1, std::memory_order_relaxed);
 
-    Pool* const pool = c.pool;  // has the session, the log and all else of the connection
+    Pool* const pool = c.pool;  // owns the session, the log and everything else of the connection
     close_connection(c);
     destroy_pool(pool);
 }
@@ -63,8 +63,8 @@ void stream_log_session(StreamSession& s) noexcept
     }
 }
 
-/// The address that the connection came to; null after an error. A socket that serves several
-/// addresses is a wildcard: only the connection knows which of them it was.
+/// Returns the address that the client connected to; null after an error. A socket that serves
+/// several addresses is a wildcard's, so that the address is known only from the connection.
 const StreamPort::InAddr* find_addr(Connection& c)
 {
     const auto& port = *static_cast<const StreamPort*>(c.listening->servers);
@@ -98,7 +98,8 @@ StreamSession& create_session(Connection& c, const StreamCoreSrvConf& cscf)
     return s;
 }
 
-/// Null when the address cannot be had, or memory has run out.
+/// Creates the session of the server at the address that the client connected to. Returns null if
+/// the address is unknown or memory ran out, which is logged.
 StreamSession* begin_session(Connection& c, const StreamPort::InAddr*& addr) noexcept
 {
     try {
@@ -121,7 +122,7 @@ void log_connected(const Connection& c) noexcept
               std::string_view(text.data(), len), c.listening->addr_text);
 }
 
-/// Waits for the PROXY protocol header, no longer than proxy_protocol_timeout from the first time.
+/// Waits for the PROXY protocol header, for at most proxy_protocol_timeout in total.
 void wait_for_header(StreamSession& s, Event& rev) noexcept
 {
     if (!rev.timer_set()) {
@@ -134,15 +135,15 @@ void wait_for_header(StreamSession& s, Event& rev) noexcept
 
 using HeaderBuffer = std::array<char, proxy_protocol_max_header>;
 
-/// Brings back the beginning of a header, which was taken earlier. Returns its size.
+/// Copies the part of a header that was read earlier into `buf`. Returns its size.
 std::size_t restore_header(const Connection& c, HeaderBuffer& buf) noexcept
 {
     const Buf* const b = c.buffer;
     return b ? static_cast<std::size_t>(std::copy(b->pos, b->last, buf.data()) - buf.data()) : 0;
 }
 
-/// Keeps the beginning of a header until more comes. The buffer has room for the longest header, so
-/// that a session has one, however small the pieces are.
+/// Stores the part of a header that has been read. The buffer has room for the longest header, so
+/// that a session allocates one buffer, however many pieces arrive.
 void keep_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
 {
     if (had == 0) {
@@ -154,9 +155,10 @@ void keep_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
     c.buffer->last = std::copy_n(buf.data(), had, c.buffer->pos);
 }
 
-/// Looks at what has come. What can only be the beginning of a header is taken, so that a poller of
-/// levels does not report it again, and `had` counts it. Returns what recv() has said last: of how
-/// many bytes, which are still to be taken, the header or what is none consists.
+/// Looks at the received data without reading it (MSG_PEEK). Data that is an incomplete header is
+/// then read, so that a level-triggered poller does not report it again, and is counted in `had`.
+/// Returns the result of the last recv(): the number of bytes in `buf` after the first `had`, which
+/// are still in the socket and complete the header or cannot be part of one.
 ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
 {
     for (;;) {
@@ -173,8 +175,8 @@ ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
     }
 }
 
-/// Understands the header, takes what is left of it off the socket, and goes on with the session.
-/// `had` bytes of it were taken before.
+/// Parses the header, removes the rest of it from the socket, and starts the phases. `had` bytes
+/// have been read before, `seen` bytes are still in the socket.
 void take_header(StreamSession& s, HeaderBuffer& buf, std::size_t had, std::size_t seen)
 {
     Connection& c = *s.connection;
@@ -192,13 +194,14 @@ void take_header(StreamSession& s, HeaderBuffer& buf, std::size_t had, std::size
     stream_session_handler(*c.read);
 }
 
-/// Reads the header: looks at what has come, then takes exactly the header from the socket.
+/// Reads the PROXY protocol header and not more: looks at the received data, then reads the header
+/// from the socket.
 ///
-/// Differs from nginx: the header may come in pieces, for as long as proxy_protocol_timeout lasts.
-/// nginx calls it broken if it does not come at once. What has come is copied and parsed again with
-/// each piece.
+/// Differs from nginx: the header may arrive in pieces, within proxy_protocol_timeout; nginx
+/// rejects a header that does not arrive at once. Each piece costs a copy and a parse of what has
+/// been received.
 ///
-/// Differs from nginx: a session that is to be closed, by worker_shutdown_timeout, waits no longer.
+/// Differs from nginx: a session that worker_shutdown_timeout closes does not wait any longer.
 ///
 /// nginx: ngx_stream_proxy_protocol_handler()
 void stream_proxy_protocol_handler(Event& rev) noexcept
@@ -270,7 +273,8 @@ void stream_init_connection(Connection& c) noexcept
         }
     }
 
-    // The mutex is held: whoever waits for it should not wait for the session.
+    // The accept mutex is held: the session starts after it is released, so that other workers need
+    // not wait for it.
     if (use_accept_mutex) {
         post_event(rev, posted_events);
         return;

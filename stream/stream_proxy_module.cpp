@@ -27,10 +27,11 @@ namespace {
 
 constexpr std::int64_t unlimited = std::numeric_limits<std::int32_t>::max();
 
-/// Buffers of one size. A session has one only while there is something in it, so that a few serve
-/// all sessions and an idle one costs no more than its connections.
+/// Allocates the sessions' buffers and reuses released ones of the configured size. A session has a
+/// buffer only while there is data in it, so that a few buffers serve all sessions. The
+/// configuration owns the object; only the loop's thread uses it.
 ///
-/// Differs from nginx: there each session has its two buffers from the beginning to the end.
+/// Differs from nginx: in nginx each session has two buffers from its start to its end.
 class Buffers {
 public:
     Buffers() = default;
@@ -44,8 +45,8 @@ public:
         }
     }
 
-    /// Gives an empty `b` at least `size` bytes, and one behind `end`, by which receive() sees that
-    /// a datagram was larger.
+    /// Allocates memory for `b`, which is empty after the call: at least `size` bytes, and one more
+    /// behind `end`, by which a datagram that is too large is recognized.
     void take(Buf& b, std::size_t size)
     {
         if (size == block_size_ && free_) {
@@ -74,7 +75,7 @@ public:
         b.end = nullptr;
     }
 
-    /// The size that is kept.
+    /// Sets the size of the buffers that are reused.
     void keep(std::size_t size) noexcept { block_size_ = size; }
 
 private:
@@ -97,12 +98,12 @@ constexpr ConfEnum<ProxyProtocolVersion> proxy_protocols[] = {
     {"v2", ProxyProtocolVersion::v2},
 };
 
-/// Where upstream connections come from.
+/// The local address for connections to upstreams, of proxy_bind.
 ///
 /// nginx: ngx_stream_upstream_local_t
 struct StreamUpstreamLocal {
     Addr addr{};
-    StreamComplexValue value{};  // what `addr` is made of when it depends on the session
+    StreamComplexValue value{};  // the text of the address if it has variables
     bool transparent = false;
 };
 
@@ -147,7 +148,7 @@ void give_buffers(StreamSession& s) noexcept
     }
 }
 
-/// Logs at level info, without the session's own words behind it: the line has them already.
+/// Logs at level info without the log handler, whose details are in the message already.
 template <typename... Args>
 void log_session(const Connection& c, fmt::format_string<Args...> format, const Args&... args)
 {
@@ -198,15 +199,16 @@ void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
 
 void stream_proxy_connect(StreamSession& s);
 
-/// The upstream connection, if there is one, is given up: tries another peer, if that is allowed.
-/// The choice of peers gets `state` for the peer that was tried.
+/// Gives up the current peer and its connection, if there is one, and connects to another peer if
+/// that is allowed; otherwise ends the session. `state` tells the balancing method how the use of
+/// the peer ended.
 ///
 /// nginx: ngx_stream_proxy_next_upstream()
 void stream_proxy_next_upstream(StreamSession& s, unsigned state = peer_failed)
 {
     log_debug(log_debug_stream, s.connection->log, 0, "stream proxy next upstream");
     StreamUpstream& u = *s.upstream;
-    u.downstream.out = nullptr;  // datagrams: init_upstream begins with the first again
+    u.downstream.out = nullptr;  // UDP: the next peer gets the first datagram again
 
     if (u.peer.sockaddr) {
         u.peer.free(u.peer, u.peer.data, state);
@@ -235,7 +237,7 @@ void set_handlers(Connection& c, EventHandler handler) noexcept
     c.write->handler = handler;
 }
 
-/// Puts a datagram, or a piece of one unless `flush`, at the end of `out`.
+/// Appends a datagram to `out`; without `flush` it is only the first piece of one.
 void add_datagram(StreamSession& s, Chain*& out, char* pos, char* last, bool flush)
 {
     struct Link : Chain {
@@ -265,7 +267,7 @@ void add_datagram(StreamSession& s, Chain*& out, char* pos, char* last, bool flu
     *end = cl;
 }
 
-/// The links of `out` up to `left` may be used again.
+/// Releases the links of `out` before `left` for reuse.
 void free_links(StreamSession& s, StreamFlow& f, const Chain* left) noexcept
 {
     while (f.out != left) {
@@ -274,11 +276,11 @@ void free_links(StreamSession& s, StreamFlow& f, const Chain* left) noexcept
     }
 }
 
-/// What send_chain() leaves of the datagrams.
+/// Sends the datagrams of `out`. Returns the links that were not sent, or chain_error.
 ///
-/// Differs from nginx: when sending to the upstream fails, it is tried once more, because a socket
-/// reports there what became of an earlier datagram, whose answer the error is. nginx ends the
-/// session and loses the datagram.
+/// Differs from nginx: if sending to the upstream fails, it is tried once more, because the socket
+/// may have reported the error of an earlier datagram, for which the error counts as the answer.
+/// nginx ends the session and loses the datagram.
 Chain* send_out(StreamSession& s, StreamFlow& f) noexcept
 {
     Connection& dst = *f.dst;
@@ -297,7 +299,7 @@ Chain* send_out(StreamSession& s, StreamFlow& f) noexcept
     return dst.send_chain(dst, f.out, 0);
 }
 
-/// Sends what can be sent of the datagrams; false on an error.
+/// Sends as many datagrams as possible. Returns false on an error.
 bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
 {
     Chain* const left = send_out(s, f);
@@ -305,7 +307,7 @@ bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
         return false;
     }
     if (f.out != left) {
-        f.dst->read->error = 0;  // an error of an earlier datagram is not one of this
+        f.dst->read->error = 0;  // an error of an earlier datagram is over
         free_links(s, f, left);
     }
     f.dst->buffered = left != nullptr;
@@ -316,7 +318,7 @@ bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
     return true;
 }
 
-/// Sends what can be sent of the buffer; false on an error.
+/// Sends as much of the buffer as possible. Returns false on an error.
 bool send_bytes(StreamFlow& f) noexcept
 {
     Buf& b = f.buf;
@@ -340,7 +342,8 @@ bool send_bytes(StreamFlow& f) noexcept
     return true;
 }
 
-/// nginx has here what ngx_stream_top_filter() does, and ngx_chain_update_chains() behind it.
+/// Sends as much as possible of the data that waits for the destination. Returns false on an error.
+/// nginx calls ngx_stream_top_filter() and ngx_chain_update_chains() for this.
 bool send_output(StreamSession& s, StreamFlow& f) noexcept
 {
     if (f.out) {
@@ -354,11 +357,11 @@ bool send_output(StreamSession& s, StreamFlow& f) noexcept
     return true;
 }
 
-/// How much may be read under the rate limit; none if the source has to wait, for which its timer
-/// is set.
+/// Returns how many of `size` bytes may be read under the rate limit. 0: none for now; then the
+/// source's timer is set.
 ///
-/// Differs from nginx: the time is that of the monotonic clock. There a session stands still for as
-/// long as the wall clock was set back.
+/// Differs from nginx: the time is that of the monotonic clock. In nginx a session stops for as
+/// long as the wall clock is set back.
 std::size_t limit_size(const StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
     const auto rate = static_cast<off_t>(f.limit_rate);
@@ -377,7 +380,7 @@ std::size_t limit_size(const StreamSession& s, StreamFlow& f, std::size_t size) 
                                              : size;
 }
 
-/// What was read now uses up the limit for so long.
+/// Delays the next read for as long as `n` bytes take at the limit.
 void delay_next_read(StreamFlow& f, ssize_t n) noexcept
 {
     const Msec delay = static_cast<Msec>(n) * 1000 / f.limit_rate;
@@ -387,12 +390,13 @@ void delay_next_read(StreamFlow& f, ssize_t n) noexcept
     }
 }
 
-/// Whether the source has to wait while datagrams wait for room at the destination. An upstream's
-/// are kept by its socket. Those of a client, whose socket is the listener's, are taken while there
-/// is room for the whole of the next one.
+/// Whether the source has to wait while datagrams wait for the destination. An upstream has to: its
+/// socket queues the datagrams. Those of a client, which share the listener's socket, are read
+/// while the buffer has room for the whole next datagram and the number of those waiting is not too
+/// large.
 ///
-/// Differs from nginx: there all are read into what room is left, and cut, and their number has no
-/// bound.
+/// Differs from nginx: nginx reads all of them into the room that is left, truncates them, and has
+/// no limit for their number.
 bool has_to_wait(const StreamFlow& f) noexcept
 {
     constexpr std::size_t max_waiting = 256;
@@ -407,7 +411,9 @@ bool has_to_wait(const StreamFlow& f) noexcept
            udp_datagram_size(*f.src) > static_cast<std::size_t>(f.buf.end - f.buf.last);
 }
 
-/// Differs from nginx: there a datagram is cut without a word.
+/// Counts a datagram that was truncated, and logs the first one.
+///
+/// Differs from nginx: nginx truncates datagrams without a message.
 void note_cut(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
     if (f.cut++ == 0) {
@@ -415,7 +421,7 @@ void note_cut(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
     }
 }
 
-/// Receives a datagram, and notes one that is cut to `size` bytes.
+/// Receives a datagram, truncated to `size` bytes. Returns its size, or io_again or io_error.
 ssize_t receive_datagram(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
 {
     const ssize_t n = f.src->recv(*f.src, f.buf.last, size + 1);
@@ -426,7 +432,7 @@ ssize_t receive_datagram(StreamSession& s, StreamFlow& f, std::size_t size) noex
     return static_cast<ssize_t>(size);
 }
 
-/// Counts what was received, also against the rate limit.
+/// Adds `n` bytes to the counters and to the buffer, and applies the rate limit.
 void add_received(StreamFlow& f, ssize_t n) noexcept
 {
     if (f.limit_rate != 0) {
@@ -437,13 +443,15 @@ void add_received(StreamFlow& f, ssize_t n) noexcept
     f.buf.last += n;
 }
 
-/// Reads a datagram: ok; again when there was none; error when the socket can be read no more.
+/// Reads a datagram. Returns ok; again if there is none; error if the socket cannot be read any
+/// more.
 ///
-/// After an error it reads once more, for it is the error of one datagram that was sent: the socket
-/// has no end, and what was received waits behind the error. It counts as the answer. An error
-/// again is one of the socket itself.
+/// An error of recv() is that of a datagram which was sent before, and counts as its answer. The
+/// socket has no end, and may have datagrams queued behind the error, so that it is read once more.
+/// A second error is one of the socket itself.
 ///
-/// Differs from nginx: there an error ends the reading, for ever if the poller reports levels.
+/// Differs from nginx: in nginx an error ends the reading, permanently with a level-triggered
+/// poller.
 [[gnu::noinline]] Rc receive_datagram_input(StreamSession& s, StreamFlow& f, std::size_t size)
 {
     ssize_t n = receive_datagram(s, f, size);
@@ -457,14 +465,15 @@ void add_received(StreamFlow& f, ssize_t n) noexcept
         return n == io_again ? Rc::again : Rc::error;
     }
     add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
-    f.src->read->error = 0;  // an error of an earlier datagram is not one of this
+    f.src->read->error = 0;  // an error of an earlier datagram is over
     s.upstream->answered = &f == &s.upstream->upstream;
     add_received(f, n);
     return Rc::ok;
 }
 
-/// Reads once, if the source is ready and there is room: ok; again when there was nothing; error
-/// when a datagram socket can be read no more.
+/// Reads once, if the source is ready and there is room. Returns ok; again if nothing was read;
+/// error if a UDP socket cannot be read any more. The end of a TCP source, or its error, sets
+/// `eof`.
 Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
 {
     Event& rev = *f.src->read;
@@ -501,7 +510,8 @@ Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
     return Rc::ok;
 }
 
-/// A session of datagrams is done when each request has had its responses, if these are counted.
+/// Whether a UDP session is done: each request has had its responses, if their number is
+/// configured.
 bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
@@ -512,7 +522,7 @@ bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
         if (u.downstream.packets < requests) {
             return false;
         }
-        // The client's next datagram begins another session.
+        // The client's next datagram starts a new session.
         delete_udp_connection(*s.connection);
     }
     if (*pscf.responses == unlimited ||
@@ -522,8 +532,8 @@ bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
     return u.connected && !c.buffered && !u.peer.connection->buffered;
 }
 
-/// Whether a datagram is under way, or an answer is missing. Without proxy_responses a request has
-/// one: what else the upstream would have sent is lost when the listener is closed.
+/// Whether a datagram is still to be sent, or an answer is missing. Without proxy_responses one
+/// answer per request is expected; further ones are lost when the listener is closed.
 bool has_unanswered(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const StreamUpstream& u = *s.upstream;
@@ -536,11 +546,13 @@ bool has_unanswered(const StreamSession& s, const StreamProxySrvConf& pscf) noex
     return u.upstream.packets < static_cast<std::size_t>(*pscf.responses) * u.downstream.packets;
 }
 
-/// While there is no upstream, a session is done when its client has broken off, or has ended and
-/// nothing of it waits for the upstream; with proxy_half_close it may want an answer to nothing.
+/// Whether a client has gone while there is no upstream connection: its connection has failed, or
+/// it has closed without having sent data. With proxy_half_close such a client may still expect an
+/// answer.
 ///
-/// Differs from nginx: there it is noticed when the upstream is connected, or when
-/// proxy_connect_timeout is over. Not seen is the end of a client that has filled the buffer.
+/// Differs from nginx: nginx notices this only when the upstream is connected or
+/// proxy_connect_timeout has passed. The end of a client that has filled the buffer is not noticed,
+/// because nothing is read.
 bool client_gone(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
@@ -548,11 +560,11 @@ bool client_gone(const StreamSession& s, const StreamProxySrvConf& pscf) noexcep
     return c.read->eof && (c.read->error || (!*pscf.half_close && said_nothing));
 }
 
-/// A session of streams is done when one side has ended and the other has all that came of it; when
-/// both have ended, or with proxy_half_close, only when both have all.
+/// Whether a TCP session is done: one side has ended, and the other side has been sent all its
+/// data. If both have ended, or with proxy_half_close, only when both sides have been sent all.
 ///
-/// Differs from nginx: there, without proxy_half_close, what is buffered when both have ended is
-/// thrown away. A side that does not take its part has proxy_timeout for it.
+/// Differs from nginx: without proxy_half_close, nginx discards the buffered data when both sides
+/// have ended. A side that does not read its data keeps the session open for up to proxy_timeout.
 bool tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
@@ -567,12 +579,12 @@ bool tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
     if (client_ended && upstream_ended) {
         return all_sent;
     }
-    // What waits for the side that has ended itself will never be taken.
+    // Data for the side that has ended will never be sent.
     return !*pscf.half_close &&
            ((client_ended && !pc->buffered) || (upstream_ended && !c.buffered));
 }
 
-/// What was lost of a session of datagrams, if anything was.
+/// Logs how many datagrams of the session were dropped or truncated, if any.
 void log_lost(const StreamSession& s) noexcept
 {
     const StreamUpstream& u = *s.upstream;
@@ -603,19 +615,19 @@ void end_on_shutdown(StreamSession& s) noexcept
     stream_proxy_finalize(s, StreamStatus::ok);
 }
 
-/// A session of datagrams whose listener is closed ends when it has all answers.
+/// Whether a UDP session whose listener is closing can end, because no answer is missing.
 bool ends_on_shutdown(const StreamSession& s) noexcept
 {
     return udp_is_closing(*s.connection) && !has_unanswered(s, srv_conf(s));
 }
 
-/// Streams go on until one of them has ended.
+/// Whether the session may be done. A TCP session is not before one side has ended.
 bool may_be_done(const Connection& c, const StreamFlow& f) noexcept
 {
     return c.type == SOCK_DGRAM || f.src->read->eof || (f.dst && f.dst->read->eof);
 }
 
-/// Ends the session if it is done; ok if so.
+/// Ends the session if it is done. Returns ok if it was, else declined.
 ///
 /// nginx: ngx_stream_proxy_test_finalize()
 Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
@@ -645,7 +657,8 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
     return Rc::ok;
 }
 
-/// Passes the end of the source on, once the destination has all that came before it.
+/// Closes the sending direction to the destination, if all data of the source, which has ended, has
+/// been sent.
 Rc half_close(StreamSession& s, const StreamFlow& f) noexcept
 {
     StreamUpstream& u = *s.upstream;
@@ -662,8 +675,8 @@ Rc half_close(StreamSession& s, const StreamFlow& f) noexcept
     return Rc::ok;
 }
 
-/// Sees to it that the poller tells what comes next, and that the session does not wait for ever. A
-/// session that a rate limit holds back has no timeout.
+/// Adds the events that the session waits for to the poller, and sets its timer to proxy_timeout. A
+/// session that is delayed by a rate limit has no timeout.
 Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamFlow& f) noexcept
 {
     if (handle_read_event(*f.src->read, f.src->read->eof ? close_event : 0) != Rc::ok) {
@@ -688,12 +701,12 @@ Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamF
     return Rc::ok;
 }
 
-/// Moves data from one side to the other until the source has no more, or the destination takes no
-/// more and the buffer is full.
+/// Moves data from source to destination until the source has no more data, or the destination
+/// accepts no more and the buffer is full.
 ///
-/// Differs from nginx: the rest of many datagrams of an upstream is left to the next turn of the
-/// loop, so that an upstream that sends without end does not keep the turn from its end. With each
-/// 64 datagrams the poller is asked once.
+/// Differs from nginx: after udp_max_per_turn datagrams the rest waits for the next turn of the
+/// loop, so that a side that sends without end does not block the loop. The poller is called once
+/// more for each 64 datagrams.
 ///
 /// nginx: ngx_stream_proxy_process()
 void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write)
@@ -732,8 +745,7 @@ void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write)
     }
 }
 
-/// A session that has been silent for proxy_timeout. Of datagrams nobody knows when they end, so
-/// this is how such a session ends well, unless responses are missing.
+/// Handles proxy_timeout. For a UDP session this is the normal end, unless responses are missing.
 void session_timed_out(StreamSession& s) noexcept
 {
     const StreamProxySrvConf& pscf = srv_conf(s);
@@ -756,7 +768,8 @@ void session_timed_out(StreamSession& s) noexcept
     stream_proxy_finalize(s, StreamStatus::bad_gateway);
 }
 
-/// The rate limit lets a source go on. False when there is nothing to read yet.
+/// Handles the end of a rate limit's delay. Returns false if there is nothing to read yet, or the
+/// session has ended.
 bool end_delay(StreamSession& s, Event& ev) noexcept
 {
     ev.delayed = 0;
@@ -774,10 +787,10 @@ bool end_delay(StreamSession& s, Event& ev) noexcept
     return false;
 }
 
-/// With edges epoll tells of the room in a socket whenever it tells of anything else: mostly
-/// nothing has waited for it.
+/// Whether the event reports only room in a socket for which no data waits: edge-triggered epoll
+/// reports it together with any other event.
 ///
-/// Differs from nginx: there this costs a whole pass, which moves nothing.
+/// Differs from nginx: nginx handles such an event with a whole pass that moves no data.
 bool nothing_to_move(const Event& ev, const StreamFlow& f) noexcept
 {
     return ev.write && (event_flags & use_clear_event) != 0 && !ev.timedout && f.empty() && f.src &&
@@ -789,7 +802,8 @@ StreamSession& session_of(const Event& ev) noexcept
     return *static_cast<StreamSession*>(static_cast<Connection*>(ev.data)->data);
 }
 
-/// Whether the event is about data: if not, the session ends, or its timer or its delay was meant.
+/// Handles events that are not about data: those that end the session, its timer, and events during
+/// a delay. Returns whether data is to be moved.
 [[gnu::noinline]] bool is_about_data(StreamSession& s, Event& ev) noexcept
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
@@ -870,7 +884,8 @@ void log_connected(const StreamSession& s, Connection& pc)
                 std::string_view(text.data(), len), s.upstream->peer.name);
 }
 
-/// The PROXY protocol's header for the upstream; empty without one, null after an error.
+/// Returns the PROXY protocol header for the upstream, written to `buf`; empty if there is none to
+/// send; a null view after an error, which is logged.
 std::string_view proxy_protocol_header(StreamSession& s, char* buf, std::size_t size)
 {
     Connection& c = *s.connection;
@@ -885,7 +900,8 @@ std::string_view proxy_protocol_header(StreamSession& s, char* buf, std::size_t 
     return end ? std::string_view(buf, static_cast<std::size_t>(end - buf)) : std::string_view{};
 }
 
-/// The first datagram came with the session; the header, if there is one, goes in front of it.
+/// Queues the datagram with which the session started, with the PROXY protocol header in front of
+/// it.
 Rc add_first_datagram(StreamSession& s)
 {
     const Connection& c = *s.connection;
@@ -904,7 +920,7 @@ Rc add_first_datagram(StreamSession& s)
     return Rc::ok;
 }
 
-/// The upstream is connected: begins to move data.
+/// Starts to move data when the upstream is connected.
 ///
 /// nginx: ngx_stream_proxy_init_upstream()
 void stream_proxy_init_upstream(StreamSession& s)
@@ -940,7 +956,7 @@ void stream_proxy_init_upstream(StreamSession& s)
     stream_proxy_process(s, u.downstream, true);
 }
 
-/// What became of connect(): Linux keeps its error for whoever asks.
+/// Returns whether connect() has succeeded, by SO_ERROR. Logs the error if not.
 ///
 /// nginx: ngx_stream_proxy_test_connect()
 Rc stream_proxy_test_connect(Connection& c) noexcept
@@ -981,8 +997,8 @@ void stream_proxy_connect_handler(Event& ev) noexcept
     });
 }
 
-/// Sees to it that the client's end is noticed while the upstream is being connected; what it says
-/// meanwhile is read. The poller would be asked later anyway.
+/// Adds the client's read event to the poller while the upstream is being connected, so that the
+/// client's data and its end are noticed. It would have to be added later anyway.
 void watch_client(StreamSession& s) noexcept
 {
     Event& rev = *s.connection->read;
@@ -1058,7 +1074,8 @@ void stream_proxy_set_local(StreamSession& s, const StreamUpstreamLocal* local)
     pc.local = addr;
 }
 
-/// What the variables of proxy_pass have named: an upstream of the configuration, or an address.
+/// Parses the text of proxy_pass with its variables: the name of an upstream, or an address.
+/// Returns error after logging.
 ///
 /// nginx: ngx_stream_proxy_eval()
 Rc stream_proxy_eval(StreamSession& s, const StreamComplexValue& value, StreamUpstreamResolved& ur)
@@ -1091,9 +1108,10 @@ StreamUpstreamSrvConf* find_upstream(const StreamSession& s, const StreamUpstrea
     return nullptr;
 }
 
-/// The peer of an address that is in no upstream block.
+/// Prepares a session for an address that is not an upstream of the configuration. Returns error
+/// after logging.
 ///
-/// Differs from nginx: names are resolved when the configuration is read, never later.
+/// Differs from nginx: names are resolved only when the configuration is read.
 Rc init_resolved_peer(StreamSession& s, const StreamUpstreamResolved& ur)
 {
     Log* const log = s.connection->log;
@@ -1109,7 +1127,7 @@ Rc init_resolved_peer(StreamSession& s, const StreamUpstreamResolved& ur)
     return stream_upstream_create_round_robin_peer(s, ur);
 }
 
-/// Finds the upstream of the session and has it prepare the choice of a peer.
+/// Finds the upstream of the session and lets it prepare the choice of a peer.
 Rc init_peer(StreamSession& s, const StreamProxySrvConf& pscf)
 {
     StreamUpstreamSrvConf* uscf = pscf.upstream;
@@ -1138,8 +1156,8 @@ void init_peer_connection(StreamSession& s, const StreamProxySrvConf& pscf)
     stream_proxy_set_local(s, *pscf.local);
 }
 
-/// What goes to a stream's upstream before anything else: the header, then what was read of the
-/// client before the content phase.
+/// Stores the data that a TCP upstream gets first in the buffer: the PROXY protocol header, then
+/// the data that the preread phase has read.
 Rc add_preread(StreamSession& s, StreamProxySrvConf& pscf)
 {
     const Connection& c = *s.connection;
@@ -1249,7 +1267,7 @@ const char* stream_proxy_merge_srv_conf(Conf&, void* parent, void* child)
     return conf_ok;
 }
 
-/// `proxy_pass ADDRESS;`
+/// Handles `proxy_pass ADDRESS;`.
 ///
 /// nginx: ngx_stream_proxy_pass()
 const char* stream_proxy_pass(Conf& cf, const Command&, void* conf)
@@ -1286,7 +1304,7 @@ const char* parse_local(Conf& cf, StreamUpstreamLocal& local)
     return conf_ok;
 }
 
-/// `proxy_bind ADDRESS [transparent];` or `proxy_bind off;`
+/// Handles `proxy_bind ADDRESS [transparent];` and `proxy_bind off;`.
 ///
 /// nginx: ngx_stream_proxy_bind()
 const char* stream_proxy_bind(Conf& cf, const Command&, void* conf)
@@ -1317,9 +1335,10 @@ const char* stream_proxy_bind(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// A buffer of no size would never take anything.
+/// Handles `proxy_buffer_size SIZE;` and its two older names. With a size of 0 nothing could be
+/// read.
 ///
-/// Differs from nginx: there 0 is taken, and sessions hang.
+/// Differs from nginx: nginx accepts 0, and sessions hang.
 const char* stream_proxy_buffer_size(Conf& cf, const Command& cmd, void* conf)
 {
     const char* rv = conf_set_size_slot<&StreamProxySrvConf::buffer_size>(cf, cmd, conf);

@@ -23,7 +23,7 @@ struct StreamReturnSrvConf {
     std::optional<StreamComplexValue> text{};
 };
 
-/// What is still to be sent.
+/// The text that has not been sent yet.
 ///
 /// nginx: ngx_stream_return_ctx_t
 struct StreamReturnCtx {
@@ -67,7 +67,7 @@ void stream_return_write_handler(Event& ev) noexcept
     add_timer(ev, send_timeout);
 }
 
-/// Nothing is read; but the shutdown timer asks by the read handler.
+/// Handles only the shutdown timer, which calls the read handler. Data from the client is not read.
 void stream_return_read_handler(Event& rev) noexcept
 {
     Connection& c = *static_cast<Connection*>(rev.data);
@@ -109,7 +109,7 @@ void* stream_return_create_srv_conf(Conf& cf)
     return cf.pool->create<StreamReturnSrvConf>();
 }
 
-/// `return TEXT;`
+/// Handles `return TEXT;`.
 ///
 /// nginx: ngx_stream_return()
 const char* stream_return(Conf& cf, const Command&, void* conf)

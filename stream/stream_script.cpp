@@ -13,10 +13,10 @@ namespace {
 constexpr std::string_view name_characters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
 
-/// Takes `name` or `{name}` off the front of the text, which stood behind a "$".
+/// Parses the name of a variable, `name` or `{name}`, after its "$", and removes it from `text`.
 Rc take_variable(Conf& cf, std::string_view& text, StreamComplexValue& value)
 {
-    // Differs from nginx: there are no regular expressions here that could have captured $1.
+    // Differs from nginx: there are no regular expressions, so that $1 to $9 are always rejected.
     if (!text.empty() && text.front() >= '1' && text.front() <= '9') {
         conf_log_error(log_emerg, cf, 0, "using variable \"${}\" requires PCRE library",
                        text.front());

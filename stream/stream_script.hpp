@@ -11,11 +11,12 @@
 
 namespace ngx {
 
-/// A text with variables in it, taken apart when the configuration is read.
+/// A text that may contain variables, parsed when the configuration is read. The cycle owns the
+/// literals; the sessions only read them.
 ///
 /// nginx: ngx_stream_complex_value_t
 struct StreamComplexValue {
-    /// Either a piece of the text, or a variable.
+    /// A piece of the text (`use` is null), or a variable.
     struct Part {
         std::string_view literal{};
         const StreamVariableUse* use = nullptr;
@@ -29,35 +30,40 @@ struct StreamComplexValue {
     }
 };
 
-/// A size that may depend on the session.
+/// A size, in bytes, that may depend on the session.
 struct StreamComplexSize {
     StreamComplexValue value{};
-    std::size_t constant = 0;  // unless the value has variables
+    std::size_t constant = 0;  // the size if the value has no variables
 };
 
-/// Takes apart a text with `$name` and `${name}` in it. Logs what is wrong with it; that a variable
-/// is not known is said at the end of the block, since a module may add it later.
+/// Parses a text with `$name` and `${name}` in it. `text` must live as long as the cycle. Returns
+/// error after logging if the syntax is wrong. Unknown variables are reported at the end of the
+/// stream block, because a module may add them after their use.
 ///
 /// nginx: ngx_stream_compile_complex_value()
 Rc stream_compile_complex_value(Conf& cf, std::string_view text, StreamComplexValue& value);
 
-/// The text with its variables' values. It lives as long as the session; a text without variables
-/// is not copied.
+/// Returns the text with the values of its variables in this session. The result lives as long as
+/// the session; a text without variables is not copied.
 ///
 /// nginx: ngx_stream_complex_value()
 std::string_view stream_complex_value(StreamSession& s, const StreamComplexValue& value);
 
-/// The size, or `fallback` if it is not set. One that variables make and that is none is logged,
-/// and counts as not set.
+/// Returns the size in bytes; `fallback` if `size` is not set, or if its variables do not form a
+/// size, which is logged.
 ///
 /// nginx: ngx_stream_complex_value_size()
 std::size_t stream_complex_value_size(StreamSession& s,
                                       const std::optional<StreamComplexSize>& size,
                                       std::size_t fallback);
 
-/// Takes apart the text of a size; without variables it has to be one, or it is declined.
+/// Parses the text of a size. Returns declined if the text has no variables and is not a size;
+/// error after logging if its syntax is wrong.
 Rc stream_compile_complex_size(Conf& cf, std::string_view text, StreamComplexSize& size);
 
+/// The function of a directive with a size that may have variables. `Member` is a
+/// std::optional<StreamComplexSize> of the module's configuration.
+///
 /// nginx: ngx_stream_set_complex_value_size_slot()
 template <auto Member>
 const char* stream_set_complex_value_size_slot(Conf& cf, const Command&, void* conf)

@@ -15,17 +15,17 @@
 #include "os/unix/files.hpp"
 #include "stream/stream.hpp"
 
-/// `send_file PATH;` sends a file to each client and closes: the smallest consumer of all the ways
-/// a file may go. nginx has none like it; the directives around it are those of its http, with
-/// their defaults.
+/// `send_file PATH;` sends a file to each client and closes the connection. The module uses all ways
+/// to send a file. nginx has no such directive; the other directives of this module are those of
+/// nginx's http, with the same defaults.
 namespace ngx {
 
 extern Module stream_send_file_module;
 
 namespace {
 
-constexpr off_t directio_off_size = std::numeric_limits<off_t>::max();  // no file is so large
-constexpr Msec task_timeout = 60'000;  // after it, and each time again, an alert
+constexpr off_t directio_off_size = std::numeric_limits<off_t>::max();  // larger than any file
+constexpr Msec task_timeout = 60'000;  // an alert is logged each time it has passed
 
 enum class Aio { off, on, threads };
 
@@ -37,14 +37,14 @@ struct StreamSendFileSrvConf {
     std::optional<bool> sendfile{};
     std::optional<std::size_t> sendfile_max_chunk{};
     std::optional<Aio> aio{};
-    ThreadPool* thread_pool = nullptr;  // of Aio::threads
+    ThreadPool* thread_pool = nullptr;  // for Aio::threads
     std::optional<off_t> directio{};
     std::optional<off_t> directio_alignment{};
     std::optional<Bufs> output_buffers{};
     std::optional<Msec> timeout{};
 };
 
-/// Where `aio on` stands, to be looked at when the event method is known.
+/// The places of `aio on` in the configuration, to be checked when the event method is known.
 struct StreamSendFileMainConf {
     struct Place {
         std::string_view file{};
@@ -53,16 +53,16 @@ struct StreamSendFileMainConf {
     std::vector<Place> aio_on{};
 };
 
-/// A file on its way to a client. While `output.aio` is set, a thread or the kernel has the
-/// session's memory and its descriptors: a session that is to end then is only marked, with
-/// `finished`, and ends when the task comes back.
+/// A file that is being sent to a client. While `output.aio` is set, a thread or the kernel uses
+/// the session's memory and descriptors: a session that should end then only sets `finished`, and
+/// ends when the task has completed.
 struct StreamSendFileCtx {
     static constexpr Module* module = &stream_send_file_module;
 
     File file{};
     Buf buf{};
     Chain chain{};
-    Chain* in = nullptr;  // the chain, until `output` has it
+    Chain* in = nullptr;  // the chain, until it is passed to `output`
     OutputChainCtx output{};
     ChainWriterCtx writer{};
     StreamStatus finished = StreamStatus::none;
@@ -73,7 +73,7 @@ StreamSession& session_of(const Connection& c) noexcept
     return *static_cast<StreamSession*>(c.data);
 }
 
-/// Ends the session, now or as soon as nobody else has anything of it.
+/// Ends the session now, or after its running task.
 void finish(StreamSession& s, StreamStatus status) noexcept
 {
     auto& ctx = *stream_get_module_ctx<StreamSendFileCtx>(s);
@@ -110,7 +110,7 @@ void send_more(StreamSession& s)
         const auto& conf = *stream_get_module_srv_conf<StreamSendFileSrvConf>(s);
         add_timer(wev, *conf.timeout);
     } else if (wev.timer_set()) {
-        del_timer(wev);  // it is not the client that is waited for
+        del_timer(wev);  // waiting for the file, not for the client
     }
 }
 
@@ -129,7 +129,7 @@ void send_file_write_handler(Event& wev) noexcept
     stream_run(session_of(c), [&] { send_more(session_of(c)); });
 }
 
-/// Nothing is read; but the shutdown timer asks by the read handler.
+/// Handles only the shutdown timer, which calls the read handler. Data from the client is not read.
 void send_file_read_handler(Event& rev) noexcept
 {
     const Connection& c = *static_cast<Connection*>(rev.data);
@@ -138,8 +138,8 @@ void send_file_read_handler(Event& rev) noexcept
     }
 }
 
-/// A task has come back, or its time is over: then there is nothing to do but to say so, for
-/// neither a thread nor the kernel can be stopped.
+/// Continues the session after a task. If task_timeout has passed instead, only logs an alert and
+/// waits on, because neither a thread nor the kernel's read can be stopped.
 void task_handler(Event& ev, StreamSession& s, const char* what) noexcept
 {
     if (ev.timedout) {
@@ -208,14 +208,14 @@ void close_session_file(void* data) noexcept
     }
 }
 
-/// Opens the file of the session; its descriptor is closed with the connection's pool. False after
-/// a log line.
+/// Opens the file of the session; the connection's pool will close it. Returns false after logging.
 bool open_session_file(Connection& c, const StreamSendFileSrvConf& conf, File& file)
 {
     file.name = conf.path;
     file.log = c.log;
     c.pool->cleanup_add(close_session_file, &file);
-    file.fd = open_file(file.name.data(), O_RDONLY | O_NONBLOCK);  // a FIFO would wait for writers
+    // Without O_NONBLOCK, opening a FIFO would wait for a writer.
+    file.fd = open_file(file.name.data(), O_RDONLY | O_NONBLOCK);
     if (file.fd == invalid_file) {
         log_error(log_err, c.log, errno, "open() \"{}\" failed", file.name);
         return false;
@@ -239,7 +239,7 @@ bool open_session_file(Connection& c, const StreamSendFileSrvConf& conf, File& f
     return true;
 }
 
-/// How the configuration wants the file to go.
+/// Sets how the file is read and sent, according to the configuration.
 void init_output(StreamSession& s, const StreamSendFileSrvConf& conf, StreamSendFileCtx& ctx)
 {
     Connection& c = *s.connection;
@@ -300,7 +300,8 @@ void* stream_send_file_create_main_conf(Conf& cf)
     return cf.pool->create<StreamSendFileMainConf>();
 }
 
-/// The poller has to complete asynchronous reads; a pool of threads is looked at by its own module.
+/// Checks that the event method can complete the reads of `aio on`. The thread pool module checks
+/// the pools.
 const char* stream_send_file_init_conf(Cycle& cycle, void* main_conf)
 {
     const EventModule& method = event_method(cycle);
@@ -344,7 +345,7 @@ const char* stream_send_file_merge_srv_conf(Conf& cf, void* parent, void* child)
     return conf_ok;
 }
 
-/// `send_file PATH;`
+/// Handles `send_file PATH;`.
 const char* stream_send_file(Conf& cf, const Command&, void* conf)
 {
     auto& sfcf = *static_cast<StreamSendFileSrvConf*>(conf);
@@ -359,7 +360,7 @@ const char* stream_send_file(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// `aio on|off|threads[=POOL];`
+/// Handles `aio on|off|threads[=POOL];`.
 ///
 /// In nginx's http: ngx_http_core_set_aio()
 const char* stream_send_file_aio(Conf& cf, const Command&, void* conf)
@@ -393,7 +394,7 @@ const char* stream_send_file_aio(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
-/// `directio SIZE|off;`
+/// Handles `directio SIZE|off;`.
 const char* stream_send_file_directio(Conf& cf, const Command& cmd, void* conf)
 {
     auto& directio = static_cast<StreamSendFileSrvConf*>(conf)->directio;
@@ -407,7 +408,9 @@ const char* stream_send_file_directio(Conf& cf, const Command& cmd, void* conf)
     return conf_ok;
 }
 
-/// Differs from nginx's http: there any number is taken, and reads fail with most.
+/// Handles `directio_alignment SIZE;`.
+///
+/// Differs from nginx's http: nginx accepts any number, and with most of them reads fail.
 const char* stream_send_file_directio_alignment(Conf& cf, const Command& cmd, void* conf)
 {
     const char* rv = conf_set_off_slot<&StreamSendFileSrvConf::directio_alignment>(cf, cmd, conf);

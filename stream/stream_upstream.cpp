@@ -14,7 +14,7 @@ namespace ngx {
 
 namespace {
 
-/// Whether an upstream of the same host and `u` may stand side by side; logs why not.
+/// Whether `u` may be added beside an upstream with the same host. Logs the reason if not.
 bool may_coexist(Conf& cf, const StreamUpstreamSrvConf& uscf, const Url& u, unsigned flags)
 {
     const bool create = (flags & stream_upstream_create) != 0;
@@ -86,8 +86,8 @@ StreamUpstreamSrvConf* stream_upstream_add(Conf& cf, Url& u, unsigned flags)
 
 namespace {
 
-/// The context of an upstream block: the main level is the stream block's, the server level is its
-/// own.
+/// Creates the context of an upstream block: the main level is the stream block's, the server level
+/// is new.
 BlockCtx* create_upstream_ctx(Conf& cf, StreamUpstreamSrvConf& uscf)
 {
     auto* ctx = cf.pool->create<BlockCtx>();
@@ -105,7 +105,7 @@ BlockCtx* create_upstream_ctx(Conf& cf, StreamUpstreamSrvConf& uscf)
     return rv == conf_ok ? ctx : nullptr;
 }
 
-/// `upstream NAME { }`
+/// Handles `upstream NAME { }`.
 ///
 /// nginx: ngx_stream_upstream()
 const char* stream_upstream(Conf& cf, const Command&, void*)
@@ -133,12 +133,12 @@ const char* stream_upstream(Conf& cf, const Command&, void*)
     return rv;
 }
 
-/// A parameter of `server` with a number behind it.
+/// A parameter of `server` with a number.
 ///
-/// Differs from nginx: a number with which the arithmetic of the choice would overflow is refused.
+/// Differs from nginx: a number that would make the arithmetic of the choice overflow is rejected.
 struct ServerNumber {
     std::string_view name;
-    unsigned flag;  // that the balancing method has to have
+    unsigned flag;  // the balancing method must have it
     std::int64_t low;
     std::int64_t high;
     std::optional<std::int64_t> (*parse)(std::string_view text) noexcept;
@@ -169,10 +169,10 @@ constexpr ServerFlag server_flags[] = {
     {"down", stream_upstream_down, &StreamUpstreamServer::down},
 };
 
-/// Parameters that nginx, or its commercial edition, has and that are not served here.
+/// Parameters that nginx or its commercial edition has, and that are not supported.
 constexpr std::string_view unsupported_server_params[] = {"resolve", "service=", "slow_start="};
 
-/// Logs what is wrong with a parameter of `server`.
+/// Logs why a parameter of `server` is rejected. Always returns error.
 Rc refuse_param(Conf& cf, std::string_view param)
 {
     for (const std::string_view name : unsupported_server_params) {
@@ -222,7 +222,7 @@ Rc parse_server_param(Conf& cf, const StreamUpstreamSrvConf& uscf, std::string_v
     return refuse_param(cf, param);
 }
 
-/// `server ADDRESS [PARAMETER ...];`
+/// Handles `server ADDRESS [PARAMETER ...];`.
 ///
 /// nginx: ngx_stream_upstream_server()
 const char* stream_upstream_server(Conf& cf, const Command&, void* conf)

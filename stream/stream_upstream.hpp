@@ -14,11 +14,11 @@ namespace ngx {
 
 struct StreamUpstreamSrvConf;
 
-/// Where a command of an upstream block may stand.
+/// The upstream block as a place where a stream command is allowed, for Command::type.
 inline constexpr std::uint32_t stream_ups_conf = 0x08000000;
 
-/// What is known of an upstream: that a block defines it, and which parameters its balancing method
-/// lets a server have.
+/// The flags of an upstream: whether a block defines it, and which parameters of `server` its
+/// balancing method supports.
 ///
 /// nginx: NGX_STREAM_UPSTREAM_CREATE and its neighbours
 inline constexpr unsigned stream_upstream_create = 0x0001;
@@ -29,13 +29,15 @@ inline constexpr unsigned stream_upstream_down = 0x0010;
 inline constexpr unsigned stream_upstream_backup = 0x0020;
 inline constexpr unsigned stream_upstream_max_conns = 0x0100;
 
-/// For PeerConnection::notify: the connection is there.
+/// The `type` for PeerConnection::notify: the peer is connected.
 ///
 /// nginx: NGX_STREAM_UPSTREAM_NOTIFY_CONNECT
 inline constexpr unsigned stream_upstream_notify_connect = 1;
 
 extern Module stream_upstream_module;
 
+/// The upstreams of a configuration. The cycle's pool owns them.
+///
 /// nginx: ngx_stream_upstream_main_conf_t
 struct StreamUpstreamMainConf {
     static constexpr Module* module = &stream_upstream_module;
@@ -43,8 +45,9 @@ struct StreamUpstreamMainConf {
     std::vector<StreamUpstreamSrvConf*> upstreams{};
 };
 
-/// A balancing method: `init_upstream` makes what it needs of the servers, once they are read, and
-/// keeps it in `data`; `init` prepares a session's `peer`.
+/// A balancing method. `init_upstream` prepares the method's data from the servers, after these
+/// have been read, and stores it in `data`. `init` prepares the choice of a peer for a session: it
+/// sets the functions and data of `s.upstream->peer`. Both return error after logging.
 ///
 /// nginx: ngx_stream_upstream_peer_t
 struct StreamUpstreamPeer {
@@ -53,7 +56,8 @@ struct StreamUpstreamPeer {
     void* data = nullptr;
 };
 
-/// A `server` of an upstream; a name may have several addresses.
+/// A `server` of an upstream. A name may have several addresses. `fail_timeout` is in seconds; 0 in
+/// `max_conns` means no limit, 0 in `max_fails` that failures do not count.
 ///
 /// nginx: ngx_stream_upstream_server_t
 struct StreamUpstreamServer {
@@ -67,7 +71,7 @@ struct StreamUpstreamServer {
     bool backup = false;
 };
 
-/// An upstream: of a block, or of a proxy_pass that names a server itself.
+/// An upstream: a block's, or that of a proxy_pass which names a server. The cycle's pool owns it.
 ///
 /// nginx: ngx_stream_upstream_srv_conf_t
 struct StreamUpstreamSrvConf {
@@ -86,20 +90,21 @@ struct StreamUpstreamSrvConf {
     bool no_port = false;
 };
 
-/// An address that a session's variables have named.
+/// An address from the variables of a proxy_pass. Used while the session chooses its upstream.
 ///
 /// nginx: ngx_stream_upstream_resolved_t
 struct StreamUpstreamResolved {
     std::string_view host{};
     in_port_t port = 0;
     bool no_port = false;
-    const Addr* addr = nullptr;  // null when `host` is a name
+    const Addr* addr = nullptr;  // null if `host` is a name
 };
 
-/// One way through a session: what was read of `src` and is not yet sent to `dst`. Of streams that
-/// is [buf.pos, buf.last); datagrams are pieces of the buffer, each with its link in `out`.
+/// One direction of a proxied session: the data that has been read from `src` and not yet sent to
+/// `dst`. TCP data is [buf.pos, buf.last); UDP datagrams are pieces of the buffer, each with its
+/// own link in `out`. The flow owns the memory of `buf` while `buf.start` is not null.
 ///
-/// nginx has these as pairs of fields of ngx_stream_upstream_t: downstream_buf, upstream_out, ...
+/// nginx has pairs of fields of ngx_stream_upstream_t instead: downstream_buf, upstream_out, ...
 struct StreamFlow {
     Connection* src = nullptr;
     Connection* dst = nullptr;  // null until the upstream is connected
@@ -107,37 +112,39 @@ struct StreamFlow {
     Buf buf{};
     Chain* out = nullptr;
 
-    off_t* received = nullptr;  // bytes of src, the session's or the upstream's count
+    off_t* received = nullptr;  // the session's or the upstream's counter of bytes from `src`
     std::size_t packets = 0;
     std::size_t cut = 0;         // datagrams that were larger than the buffer
-    std::size_t limit_rate = 0;  // bytes a second; 0: no limit
+    std::size_t limit_rate = 0;  // bytes per second; 0: no limit
 
-    const char* recv_action = nullptr;  // for the log
+    const char* recv_action = nullptr;  // what the session is doing, for log lines
     const char* send_action = nullptr;
 
     bool empty() const noexcept { return buf.pos == buf.last && !out; }
 };
 
-/// The upstream side of a session.
+/// The upstream side of a proxied session. Allocated in the pool of the client's connection. The
+/// session owns `peer.connection` and closes it. Only the loop's thread uses it.
 ///
 /// nginx: ngx_stream_upstream_t
 struct StreamUpstream {
     PeerConnection peer{};
 
-    StreamFlow downstream{};  // from the client to the upstream; its packets are the requests
-    StreamFlow upstream{};    // from the upstream to the client: the responses
+    StreamFlow downstream{};  // from the client to the upstream; `packets` counts the requests
+    StreamFlow upstream{};    // from the upstream to the client; `packets` counts the responses
 
-    Chain* free = nullptr;  // links to be used again
+    Chain* free = nullptr;  // links for reuse
 
     off_t received = 0;
 
     unsigned connected : 1 = 0;
     unsigned half_closed : 1 = 0;
-    unsigned answered : 1 = 0;  // something has come since the client's last datagram
+    unsigned answered : 1 = 0;  // the upstream has answered the client's last datagram
 };
 
-/// The upstream that `u` stands for, which is made unless it is there; null after an error. With
-/// stream_upstream_create in `flags` it is a block that defines it.
+/// Returns the upstream with the host and port of `u`, and creates it if it does not exist. Without
+/// stream_upstream_create in `flags`, `u.url` is parsed first. With it, an upstream block defines
+/// the upstream. Returns null after logging. The cycle's pool owns the upstream.
 ///
 /// nginx: ngx_stream_upstream_add()
 StreamUpstreamSrvConf* stream_upstream_add(Conf& cf, Url& u, unsigned flags);

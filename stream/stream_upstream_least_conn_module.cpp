@@ -8,7 +8,8 @@ namespace ngx {
 
 namespace {
 
-/// Fewer connections for its weight: -1, 0 or 1, as a is before, equal to or behind b.
+/// Compares the numbers of connections of two peers, each divided by the peer's weight. Returns -1
+/// if `a` has fewer, 0 if they are equal, 1 if `a` has more.
 int compare_load(const StreamUpstreamRrPeer& a, const StreamUpstreamRrPeer& b) noexcept
 {
     const std::int64_t left = a.conns * b.weight;
@@ -16,7 +17,8 @@ int compare_load(const StreamUpstreamRrPeer& a, const StreamUpstreamRrPeer& b) n
     return (left > right) - (left < right);
 }
 
-/// Among peers that are loaded alike, from `best` on, it goes round robin.
+/// Chooses by weighted round robin among the peers that have as few connections as `best`, which is
+/// the first of them. Adds the weights to `total`.
 std::size_t choose_among_equals(StreamUpstreamRrPeerData& rrp, std::size_t best,
                                 std::int64_t& total) noexcept
 {
@@ -92,7 +94,7 @@ Rc stream_upstream_init_least_conn(Conf& cf, StreamUpstreamSrvConf& us)
     return Rc::ok;
 }
 
-/// `least_conn;`
+/// Handles `least_conn;`.
 ///
 /// nginx: ngx_stream_upstream_least_conn()
 const char* stream_upstream_least_conn(Conf& cf, const Command&, void*)

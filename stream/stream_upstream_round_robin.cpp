@@ -28,7 +28,7 @@ StreamUpstreamRrPeer rr_peer(const StreamUpstreamServer& server, const Addr& add
     };
 }
 
-/// The peers that are backups, or those that are not.
+/// Creates the peers of the servers with this value of `backup`.
 StreamUpstreamRrPeers* rr_peers(Conf& cf, const StreamUpstreamSrvConf& us, bool backup)
 {
     auto* peers = cf.pool->create<StreamUpstreamRrPeers>();
@@ -62,7 +62,7 @@ Rc init_explicit(Conf& cf, StreamUpstreamSrvConf& us)
     return Rc::ok;
 }
 
-/// A proxy_pass has named the server, by a name: resolves it.
+/// Creates the peer of an upstream that proxy_pass names: resolves the host.
 Rc init_implicit(Conf& cf, StreamUpstreamSrvConf& us)
 {
     if (us.port == 0) {
@@ -86,7 +86,8 @@ std::size_t tries_of(const StreamUpstreamRrPeers& peers) noexcept
     return peers.tries + (peers.next ? peers.next->tries : 0);
 }
 
-/// The bits of what was tried, for as many peers as the greater of both sets has.
+/// Allocates the bits for the tried peers. They are used for the backups, too, so that there are
+/// enough for the larger of both sets.
 void init_tried(Pool& pool, StreamUpstreamRrPeerData& rrp)
 {
     const std::size_t backups = rrp.peers->next ? rrp.peers->next->peer.size() : 0;
@@ -142,7 +143,7 @@ bool stream_upstream_get_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp)
     return true;
 }
 
-/// The one server is taken as long as it is not down or full; its failures do not count.
+/// Chooses the only server unless it is down or full. Its failures do not count.
 bool use_single(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
 {
     StreamUpstreamRrPeer& peer = rrp.peers->peer.front();
@@ -157,7 +158,8 @@ bool use_single(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
     return true;
 }
 
-/// A failure costs the peer weight, and in the end it is left alone for a while.
+/// Records a failure: reduces the peer's weight. After max_fails failures the peer is not chosen
+/// for fail_timeout.
 void note_failure(const PeerConnection& pc, StreamUpstreamRrPeer& peer) noexcept
 {
     peer.fails++;
@@ -233,7 +235,7 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
     if ((state & peer_failed) != 0) {
         note_failure(pc, peer);
     } else if (state == 0 && peer.accessed < peer.checked) {
-        peer.fails = 0;  // tried since, and that went well
+        peer.fails = 0;  // tried successfully since its last failure
     }
     if (pc.tries != 0) {
         pc.tries--;

@@ -16,7 +16,7 @@ namespace ngx {
 
 namespace {
 
-/// A short text in the session's memory.
+/// Formats a short text (at most 64 bytes) in the session's pool.
 template <typename... Args>
 std::string_view text(StreamSession& s, fmt::format_string<Args...> format, const Args&... args)
 {
@@ -82,7 +82,7 @@ std::string_view variable_server_port(StreamSession& s, std::uintptr_t)
     return port_text(s, c.local_sockaddr);
 }
 
-/// Which end of the connection a PROXY protocol header tells of.
+/// The end of the connection in a PROXY protocol header.
 enum class End : std::uintptr_t { source, destination };
 
 /// nginx: ngx_stream_variable_proxy_protocol_addr()
@@ -233,7 +233,7 @@ Rc stream_add_variable(Conf& cf, const StreamVariable& variable)
 const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
                                            std::string_view name) noexcept
 {
-    // Variables are case-insensitive, as in nginx.
+    // As in nginx, names of variables are case-insensitive.
     const StreamVariable* begins_so = nullptr;
     for (const StreamVariable* variable : cmcf.variables) {
         if (strcaseeq(variable->name, name)) {

@@ -9,33 +9,40 @@
 
 namespace ngx {
 
-/// A `$name` that directives may use. The handler returns the value, which has to live as long as
-/// the session; empty when there is none.
+/// A `$name` that directives may use. `get_handler` returns its value in a session, empty if it has
+/// none; the value must live as long as the session. It is called on the loop's thread and may
+/// throw.
 ///
 /// nginx: ngx_stream_variable_t
 struct StreamVariable {
     std::string_view name;
     std::string_view (*get_handler)(StreamSession& s, std::uintptr_t data);
     std::uintptr_t data = 0;
-    bool prefix = false;  // of any number of names: `data` points to the whole name
+
+    /// The variable stands for all names that begin with `name`; get_handler gets the address of
+    /// the whole name, a std::string_view, as its `data`.
+    bool prefix = false;
 };
 
-/// Makes a variable known; `variable` has to live as long as the cycle. For a module's
-/// preconfiguration. Logs the error of a name that is taken.
+/// Adds a variable; `variable` must live as long as the cycle. To be called by a module's
+/// preconfiguration, or by its postconfiguration at the latest. Returns error after logging if the
+/// name is taken.
 ///
 /// nginx: ngx_stream_add_variable()
 Rc stream_add_variable(Conf& cf, const StreamVariable& variable);
 
-/// The variable of that name, or the one whose names begin so, or null.
+/// Returns the variable with this name, else one with `prefix` that the name begins with, else
+/// null.
 const StreamVariable* stream_find_variable(const StreamCoreMainConf& cmcf,
                                            std::string_view name) noexcept;
 
-/// Takes note that a text has the variable in it.
+/// Records that a text uses the variable. The result lives as long as the cycle, and its `variable`
+/// is set when the stream block has been read.
 ///
 /// nginx: ngx_stream_get_variable_index()
 const StreamVariableUse* stream_use_variable(Conf& cf, std::string_view name);
 
-/// The value of a variable in this session.
+/// Returns the value of a variable in this session. It lives as long as the session.
 ///
 /// nginx: ngx_stream_get_indexed_variable()
 inline std::string_view stream_get_indexed_variable(StreamSession& s, const StreamVariableUse& use)
@@ -44,12 +51,13 @@ inline std::string_view stream_get_indexed_variable(StreamSession& s, const Stre
     return v.get_handler(s, v.prefix ? reinterpret_cast<std::uintptr_t>(&use.name) : v.data);
 }
 
-/// Adds the variables that there always are.
+/// Adds the variables of the core module. Returns error after logging if a name is taken.
 ///
 /// nginx: ngx_stream_variables_add_core_vars()
 Rc stream_variables_add_core_vars(Conf& cf);
 
-/// Once the block is read, finds the variables that were used; refuses one that nobody has added.
+/// Finds the variables that are used in texts, after the block has been read. Returns error after
+/// logging if one is unknown.
 ///
 /// nginx: ngx_stream_variables_init_vars()
 Rc stream_variables_init_vars(Conf& cf);
