@@ -165,7 +165,12 @@ ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
         char* const p = buf.data() + had;
         const ssize_t n = ::recv(c.fd, p, buf.size() - had, MSG_PEEK);
         log_debug(log_debug_stream, c.log, 0, "recv(): {}", n);
-        if (n <= 0 || !proxy_protocol_incomplete({buf.data(), had + static_cast<std::size_t>(n)})) {
+        if (n <= 0) {
+            return n;
+        }
+        // A piece may have come after the last recv() counted what was left.
+        c.read->available = -1;
+        if (!proxy_protocol_incomplete({buf.data(), had + static_cast<std::size_t>(n)})) {
             return n;
         }
         if (c.recv(c, p, static_cast<std::size_t>(n)) != n) {

@@ -1,5 +1,6 @@
 // Listeners whose clients are proxies, and say for whom they come.
 
+#include <poll.h>
 #include <string>
 #include <string_view>
 
@@ -160,6 +161,23 @@ BOOST_AUTO_TEST_CASE(a_header_may_come_byte_by_byte_and_what_follows_is_the_cont
         return client.receive(5);
     });
     BOOST_TEST(echoed == "hello");
+}
+
+/// The count of recv() says that nothing is left, and more comes before the next look.
+BOOST_AUTO_TEST_CASE(a_piece_of_a_header_that_recv_has_not_counted_is_taken)
+{
+    for (const std::string& rest : {"ROXY TCP4 192.0.2.1"s, v1.substr(1) + "hello"}) {
+        const Waiting waiting;
+        Event& rev = *waiting.c.read;
+        waiting.client.send("P");
+        waiting.server.turn_until([&] { return waiting.c.buffer != nullptr; });
+        waiting.client.send(rest);
+        pollfd arrival{waiting.c.fd, POLLIN, 0};
+        BOOST_REQUIRE(::poll(&arrival, 1, -1) == 1);
+        rev.available = 0;
+        rev.handler(rev);
+        BOOST_TEST((Waiting::status() == StreamStatus::none));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_rest_of_a_header_is_not_waited_for_without_end)
