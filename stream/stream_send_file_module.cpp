@@ -15,8 +15,8 @@
 #include "os/unix/files.hpp"
 #include "stream/stream.hpp"
 
-/// `send_file PATH;` sends a file to each client and closes the connection. The module uses all ways
-/// to send a file. nginx has no such directive; the other directives of this module are those of
+/// `send_file PATH;` sends a file to each client and closes the connection, in any of the ways to
+/// send a file. nginx has no such directive; the other directives of this module are those of
 /// nginx's http, with the same defaults.
 namespace ngx {
 
