@@ -25,15 +25,16 @@ namespace ngx {
 extern Module rtsig_module;
 
 /// The event method that nginx had before epoll: the kernel queues a real-time signal for each
-/// change of a descriptor (F_SETSIG, O_ASYNC). The queue is short, and by the time a signal is read
-/// the descriptor may have changed again, or belong to another connection.
+/// change of a descriptor (F_SETSIG, O_ASYNC). The queue is short, and when a signal is read the
+/// descriptor may have changed again, or belong to another connection. The state belongs to the
+/// process; only the loop's thread uses it.
 ///
-/// Differs from nginx: nginx (until 1.9) took one signal with each sigtimedwait() and trusted it,
-/// and called poll() only after an overflow of the queue. Here a signal is a hint: one poll() looks
-/// at all descriptors that the signals of a turn name. A stale signal does no harm, and after an
-/// overflow poll() looks at every descriptor. It costs up to two system calls a turn more than a
-/// sigtimedwait(). Descriptors that have no signals (an eventfd), or whose state is to be reported
-/// (a listener), are in the poll() that is the wait.
+/// Differs from nginx: nginx (until 1.9) read one signal with each sigtimedwait(), acted on it
+/// without a check, and called poll() only after an overflow of the queue. Here a signal is a hint:
+/// one poll() checks all descriptors of the signals that were read in a turn. A stale signal has no
+/// effect, and after an overflow poll() checks every descriptor. This costs up to two more system
+/// calls per turn than sigtimedwait(). Descriptors that send no signals (an eventfd), or whose
+/// state must be reported again and again (a listener), are in the poll() that waits.
 namespace {
 
 /// nginx 1.8: ngx_rtsig_conf_t
@@ -45,12 +46,12 @@ struct RtsigConf {
 
 constexpr std::size_t no_level = static_cast<std::size_t>(-1);
 
-/// How many descriptors of a worker may be no connections before the loop has to allocate.
+/// How many descriptors that are not connections a worker may have before the loop has to allocate.
 constexpr std::size_t other_files = 1024;
 
 /// The state of one descriptor.
 struct Watch {
-    std::size_t level = no_level;  // its entry in `levels`
+    std::size_t level = no_level;  // its index in `levels`
     bool async = false;            // the kernel sends signals for it
     bool hinted = false;           // it is in `hints`
 };
@@ -62,9 +63,9 @@ struct {
     pid_t owner = 0;  // the loop's thread
 
     std::vector<Watch> watches{};  // by descriptor
-    std::vector<pollfd> levels{};  // what the wait looks at; the first is signal_fd
-    std::vector<pollfd> hints{};   // what is looked at once, after the wait
-    std::vector<int> roomless{};   // the descriptors whose room the kernel does not signal
+    std::vector<pollfd> levels{};  // the poll() that waits has these; the first is signal_fd
+    std::vector<pollfd> hints{};   // the descriptors to check after the wait
+    std::vector<int> roomless{};   // sockets for whose room the kernel sends no signal
     std::array<signalfd_siginfo, 64> signals{};
 } state;
 
@@ -86,7 +87,7 @@ Watch& watch_of(int fd) noexcept
     return state.watches[static_cast<std::size_t>(fd)];
 }
 
-/// Has poll() look at the descriptor after the next wait.
+/// Makes poll() check the descriptor after the next wait.
 void add_hint(int fd) noexcept
 {
     Watch& watch = watch_of(fd);
@@ -96,7 +97,8 @@ void add_hint(int fd) noexcept
     }
 }
 
-/// The kernel sends SIGIO when its queue is full.
+/// Returns the signals of the queue: the configured one, and SIGIO, which the kernel sends when the
+/// queue is full.
 sigset_t signal_set() noexcept
 {
     sigset_t set;
@@ -139,8 +141,8 @@ Rc rtsig_init(Cycle& cycle, Msec)
                   "again",
                   state.signo);
     }
-    // Reserves room for all, so that the loop allocates nothing. Entries from before a reload stay
-    // in use.
+    // Reserves all the memory, so that the loop does not allocate. Entries from before a reload
+    // remain in use.
     state.watches.resize(std::max(state.watches.size(), cycle.connection_n + other_files));
     const auto open =
         static_cast<std::size_t>(std::ranges::count(state.watches, true, &Watch::async));
@@ -160,14 +162,14 @@ bool set_async(int fd, bool on) noexcept
     return flags != -1 && ::fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) != -1;
 }
 
-/// Leaves the descriptor as it was before watch_changes().
+/// Undoes watch_changes(). Returns false if a call failed.
 bool unwatch_changes(int fd) noexcept
 {
     const bool ok = set_async(fd, false);
     return ::fcntl(fd, F_SETOWN, 0) != -1 && ::fcntl(fd, F_SETSIG, 0) != -1 && ok;
 }
 
-/// Reads all queued signals. Returns whether some were lost.
+/// Reads all queued signals. Returns whether signals were lost.
 bool take_signals(Log* log) noexcept
 {
     bool overflow = false;
@@ -192,7 +194,8 @@ bool take_signals(Log* log) noexcept
     return overflow;
 }
 
-/// Signals that are still queued are read first: unblocked, they would end the process.
+/// Reads the signals that are still queued before it unblocks them: unblocked, they would terminate
+/// the process.
 ///
 /// nginx 1.8: ngx_rtsig_done()
 void rtsig_done(Cycle& cycle)
@@ -210,7 +213,8 @@ void rtsig_done(Cycle& cycle)
     state = {};
 }
 
-/// A unix datagram socket has room when its peer reads, and only poll() hears of that.
+/// Whether the kernel signals room in the socket. It does not for unix datagram sockets, which have
+/// room again when their peer reads: only poll() reports this.
 bool signals_room(const Connection& c) noexcept
 {
     int domain = AF_UNSPEC;
@@ -219,8 +223,8 @@ bool signals_room(const Connection& c) noexcept
            (::getsockopt(c.fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX);
 }
 
-/// Has the kernel send signals for the descriptor. False if this kind of file has none: the kernel
-/// reports no error then, but leaves O_ASYNC off.
+/// Makes the kernel send signals for the descriptor. Returns false if there are none for this kind
+/// of file: the kernel then reports no error, but leaves O_ASYNC off.
 bool watch_changes(const Connection& c, Log* log) noexcept
 {
     const f_owner_ex owner{.type = F_OWNER_TID, .pid = state.owner};
@@ -238,7 +242,7 @@ bool watch_changes(const Connection& c, Log* log) noexcept
     return watch_of(c.fd).async;
 }
 
-/// Adds the descriptor to the poll() that is the wait.
+/// Adds a direction of the descriptor to the poll() that waits.
 void watch_level(int fd, EventType event) noexcept
 {
     Watch& watch = watch_of(fd);
@@ -250,7 +254,8 @@ void watch_level(int fd, EventType event) noexcept
     events = static_cast<short>(events | poll_events(event));
 }
 
-/// Removes it; the last entry takes the place of one that is removed.
+/// Removes a direction of the descriptor from the poll() that waits. The last entry replaces an
+/// entry that is removed.
 void unwatch_level(int fd, EventType event) noexcept
 {
     Watch& watch = watch_of(fd);
@@ -264,8 +269,9 @@ void unwatch_level(int fd, EventType event) noexcept
     }
 }
 
-/// Makes room for a descriptor that is greater than rtsig_init() expected: the kernel gives the
-/// lowest number that is free, so that the process has as many other files.
+/// Grows the table for a descriptor that is larger than rtsig_init() expected. The kernel assigns
+/// the lowest free number, so that the process then has as many other files. Returns false after
+/// logging if memory ran out.
 bool reserve_watch(int fd, Log* log) noexcept
 try {
     if (!has_watch(fd)) {
@@ -277,7 +283,8 @@ try {
     return false;
 }
 
-/// What has come before the add is not signalled: the next turn looks at the descriptor.
+/// The kernel does not signal data that arrived before the add, so that the next turn checks the
+/// descriptor.
 Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
@@ -334,7 +341,7 @@ Rc rtsig_del_connection(Connection& c, unsigned flags) noexcept
     return rtsig_del_event(*c.write, write_event, flags);
 }
 
-/// Posts the events of one descriptor that are active and ready. Returns whether there were any.
+/// Posts the active events of a descriptor that are ready. Returns whether there were any.
 bool dispatch(const pollfd& entry, Log* log) noexcept
 {
     int revents = entry.revents;
@@ -362,8 +369,8 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
     return readable || writable;
 }
 
-/// The kernel signals room in a socket only if a send has failed since O_ASYNC was set. The wait
-/// looks at a socket that was full before, until it has room.
+/// Adds a full socket to the poll() that waits, until it has room. The kernel signals room only if
+/// a send has failed since O_ASYNC was set.
 void watch_room(const pollfd& entry) noexcept
 {
     const Connection* const c = ngx_cycle->files[entry.fd];
@@ -372,7 +379,7 @@ void watch_room(const pollfd& entry) noexcept
     }
 }
 
-/// The wait looks at what was full, and whose room the kernel will not signal.
+/// Adds the full sockets for whose room the kernel sends no signal to the poll() that waits.
 void watch_roomless() noexcept
 {
     for (const int fd : state.roomless) {
@@ -383,9 +390,9 @@ void watch_roomless() noexcept
     }
 }
 
-/// Signals were lost: poll() looks at every descriptor.
+/// Handles the loss of signals: poll() checks every descriptor.
 ///
-/// Differs from nginx: there this is an alert. It is no fault, for nothing is lost by it.
+/// Differs from nginx: nginx logs an alert. Here it is level info, because no event is lost.
 ///
 /// nginx 1.8: ngx_rtsig_process_overflow()
 void rtsig_process_overflow(Log* log) noexcept
@@ -398,7 +405,8 @@ void rtsig_process_overflow(Log* log) noexcept
     }
 }
 
-/// Posts what is ready of the descriptors that have changed. Returns whether anything was.
+/// Checks the descriptors in `hints` and posts the events that are ready. Returns whether there
+/// were any.
 bool dispatch_hints(Log* log) noexcept
 {
     if (state.hints.empty()) {
@@ -424,8 +432,9 @@ bool dispatch_hints(Log* log) noexcept
     return found;
 }
 
-/// Dispatches what the wait has found. The loop runs backwards: an entry that is removed is
-/// replaced by the last one, which was seen already.
+/// Posts the events that the wait has found, then reads the signals and checks their descriptors.
+/// The loop runs backwards, because the last entry, which was handled already, replaces an entry
+/// that is removed. Returns whether any event was posted.
 bool dispatch_levels(Log* log) noexcept
 {
     bool found = false;
@@ -445,9 +454,9 @@ bool dispatch_levels(Log* log) noexcept
     return dispatch_hints(log) || found;
 }
 
-/// A signal may be about a change that no event waits for: the wait then goes on for the rest of
-/// the time. Handlers run only after all tables were seen, so that these do not change under the
-/// loop.
+/// Waits again for the rest of the time if the signals were only about changes that no event waits
+/// for. Handlers run only after all tables have been checked, so that they do not change the tables
+/// during the checks.
 ///
 /// nginx 1.8: ngx_rtsig_process_events()
 Rc rtsig_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
@@ -483,9 +492,10 @@ const char* rtsig_init_conf(Cycle&, void* conf)
     return conf_ok;
 }
 
-/// The C library decides at its start which real-time signals it keeps for itself.
+/// The range of real-time signals. Not a constant: the C library reserves some of them when it
+/// starts.
 ///
-/// Differs from nginx: there any number is taken, and each connection fails.
+/// Differs from nginx: nginx accepts any number, and then each connection fails.
 const ConfNumBounds signo_bounds = {.low = SIGRTMIN, .high = SIGRTMAX};
 
 constexpr Command rtsig_commands[] = {
