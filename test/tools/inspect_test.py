@@ -170,12 +170,12 @@ class Events(WithFiles):
         )
         view = self.events(self.write("a.conf", text))
         self.assertEqual(self.limit(view, "connections_per_worker"), 64)
-        self.assertEqual(self.limit(view, "connections_in_all"), 4 * 62)
+        self.assertEqual(self.limit(view, "connections_in_all"), 4 * 61)
         self.assertEqual(self.limit(view, "descriptors_per_worker"), 50)
         self.assertEqual(self.limit(view, "accept_threshold"), 8)
         self.assertEqual(self.limit(view, "accept_mutex"), True)
         words = " ".join(item["words"] for item in view["limits"])
-        self.assertIn("which binds before the 64 connections", words)
+        self.assertIn("which is less than its 64 connections", words)
 
         view = self.events(self.write("b.conf", "events { use select; accept_mutex on; }"))
         self.assertEqual(self.limit(view, "fd_setsize"), 1024)
@@ -311,8 +311,9 @@ class CommandLine(WithFiles):
             [os.environ["INSPECT"], "events", "-c", name, "-p", self.dir],
             cwd=ROOT, capture_output=True, text=True, check=False)
         self.assertEqual(result.returncode, 1)
-        self.assertIn(f"a relative -c is taken from the prefix (-p), {self.dir}\n", result.stderr)
-        self.assertIn(f"the file of that name here is -c {ROOT / name}\n", result.stderr)
+        self.assertIn(f"a relative -c starts at the prefix (-p), {self.dir}\n", result.stderr)
+        self.assertIn(f"for the file in the current directory use -c {ROOT / name}\n",
+                      result.stderr)
 
         # What is not a matter of the folder needs no such word.
         self.write("bad.conf", "bad;")
@@ -321,7 +322,7 @@ class CommandLine(WithFiles):
 
     def test_what_makes_no_sense_is_refused(self) -> None:
         self.assertIn("a view is missing", self.refused())
-        self.assertIn('there is no view "x"', self.refused("x"))
+        self.assertIn('unknown view "x"', self.refused("x"))
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
 

@@ -8,7 +8,7 @@ namespace ngx::inspect {
 
 namespace {
 
-/// The values of a configuration, as far as its directives can be shown.
+/// Returns the values of a module's configuration, of those directives that have a `show` function.
 Json shown(const Module& module, const void* conf)
 {
     Json values = Json::object();
@@ -21,7 +21,7 @@ Json shown(const Module& module, const void* conf)
     return values;
 }
 
-/// The slots of one level of a block's context, by ctx_index.
+/// Returns the slots of one level of a block's context, by ctx_index.
 Json level(const Cycle& cycle, ModuleType type, void* const* confs)
 {
     Json slots = Json::array();
@@ -38,7 +38,7 @@ Json level(const Cycle& cycle, ModuleType type, void* const* confs)
     return slots;
 }
 
-/// A block's context: its levels.
+/// Returns the levels of a block's context.
 Json block(const Cycle& cycle, ModuleType type, const BlockCtx& ctx)
 {
     constexpr const char* event_levels[] = {"events", "", ""};
@@ -54,7 +54,7 @@ Json block(const Cycle& cycle, ModuleType type, const BlockCtx& ctx)
     return levels;
 }
 
-/// What type the modules of a core module's block are of, if it has one.
+/// Returns the type of the modules in a core module's block; empty if the module has no block.
 std::optional<ModuleType> block_type(const Module& module)
 {
     if (&module == &events_module) {
@@ -113,7 +113,7 @@ std::string level_text(const Json& level)
     return text;
 }
 
-/// A row of a table of Graphviz: a slot that an arrow may start at.
+/// Returns a row of a Graphviz table: a slot at which an arrow may start.
 std::string row(const std::string& port, const std::string& index, const std::string& name,
                 bool present)
 {
@@ -121,7 +121,7 @@ std::string row(const std::string& port, const std::string& index, const std::st
                        name, present ? "" : " <i>(null)</i>");
 }
 
-/// For a string of Graphviz.
+/// Escapes a text for a Graphviz string.
 std::string escaped(const std::string& text)
 {
     std::string result;
@@ -138,7 +138,7 @@ std::string table(const std::string& node, const std::string& title, const std::
                        node, title, rows);
 }
 
-/// A level, and the arrows to it and to the configurations in it.
+/// Draws a level, the arrow to it, and the arrows to its configurations.
 std::string level_dot(const std::string& node, const std::string& from, const Json& level)
 {
     std::string rows;

@@ -7,8 +7,8 @@ namespace ngx::inspect {
 
 namespace {
 
-/// The files in crossplane's order: those that a file includes come behind all that the files
-/// before it include.
+/// The files in crossplane's order, breadth first: the files that a file includes come after those
+/// that the previous files include.
 class Files {
 public:
     explicit Files(const Reading& reading)
@@ -78,8 +78,8 @@ private:
                  {"line", place.line == 0 ? Json() : Json(place.line)}}};
     }
 
-    /// The directives of a file that are in no block of that file. A file that is included again is
-    /// written once, as crossplane does.
+    /// Returns the directives of a file outside of its blocks. A file that is included several
+    /// times is written once, as crossplane does.
     Json parsed_of(const std::string& file)
     {
         Json list = Json::array();
@@ -100,7 +100,7 @@ private:
         return list;
     }
 
-    /// Whether what it stands in is of another file, or nothing.
+    /// Returns true if the directive is in no block of its own file.
     static bool is_outermost(const Directive& directive)
     {
         const Directive& parent = *directive.parent;

@@ -19,7 +19,7 @@ const EventModule& event_ctx(const Module& module)
     return *static_cast<const EventModule*>(module.ctx);
 }
 
-/// What this configuration comes to, for one worker and for all.
+/// The numbers of a configuration from which the limits are calculated.
 struct Numbers {
     explicit Numbers(const Cycle& cycle)
         : core(*get_conf<CoreConf>(cycle.conf_ctx))
@@ -61,7 +61,7 @@ Json place_json(const Directive* directive)
     return {{"set", true}, {"file", place.file}, {"line", place.line}, {"column", place.column}};
 }
 
-/// Each directive of the events block with the value that is in effect.
+/// Returns each directive of the events block with its effective value.
 Json values(const Reading& reading)
 {
     const auto& block =
@@ -88,8 +88,9 @@ std::string why_not(const EventModule& module, const Numbers& n, bool chosen_by_
     if (chosen_by_use) {
         return fmt::format("\"use\" names \"{}\"", n.events.name);
     }
-    return fmt::format("\"{}\" comes before \"{}\" in the table of modules, and works here",
-                       n.events.name, module.name);
+    return fmt::format(
+        "\"{}\" comes before \"{}\" in the table of modules and works on this system",
+        n.events.name, module.name);
 }
 
 Json method(const Reading& reading, const Numbers& n)
@@ -109,9 +110,10 @@ Json method(const Reading& reading, const Numbers& n)
         others.push_back({{"name", event_ctx(*module).name},
                           {"why_not", why_not(event_ctx(*module), n, chosen != nullptr)}});
     }
-    Json json = {{"name", n.events.name},
-                 {"why", chosen ? "\"use\" names it"
-                                : "it is the first in the table of modules that works here"}};
+    Json json = {
+        {"name", n.events.name},
+        {"why", chosen ? "\"use\" names it"
+                       : "it is the first in the table of modules that works on this system"}};
     json.update(place_json(chosen));
     json["others"] = others;
     return json;
@@ -128,46 +130,41 @@ Json accept_limits(const Numbers& n)
     if (n.mutex_in_effect()) {
         list.push_back(limit(
             "accept_mutex", true,
-            fmt::format("the workers take turns at accepting; one that has not got the mutex tries "
+            fmt::format("the workers take turns at accepting; a worker without the mutex tries "
                         "again after {} ms at the latest",
                         *n.events.accept_mutex_delay)));
     } else if (*n.events.accept_mutex) {
-        list.push_back(limit("accept_mutex", false,
-                             "\"accept_mutex on\" has no effect, since there is only one worker"));
+        list.push_back(
+            limit("accept_mutex", false, "\"accept_mutex on\" has no effect with a single worker"));
     }
     if (!n.mutex_in_effect() && *n.core.master && n.workers > 1 && n.events.name == "epoll") {
         list.push_back(limit("exclusive", true,
-                             "each worker watches the listeners with EPOLLEXCLUSIVE, but for those "
+                             "each worker watches the listeners with EPOLLEXCLUSIVE, except those "
                              "with reuseport: a new connection wakes one worker, not all"));
     }
     const std::size_t rest = n.connections / 8;
     list.push_back(
         limit("accept_threshold", rest,
-              fmt::format("with fewer than {} free connections a worker leaves accepting "
-                          "to the others, if the mutex is in effect",
+              fmt::format("under the accept mutex, a worker with fewer than {} free connections "
+                          "leaves accepting to the others",
                           rest)));
     return list;
 }
 
 Json connection_limits(const Numbers& n)
 {
-    const std::size_t clients = n.connections > n.listeners ? n.connections - n.listeners : 0;
+    // One is for the channel. The server refuses a configuration that has fewer than these.
+    const std::size_t clients = n.connections - n.listeners - 1;
     Json list = Json::array();
     list.push_back(
         limit("connections_per_worker", n.connections,
-              fmt::format("a worker has {} connections; its {} listening sockets take one "
-                          "each, and {} are left for clients, or half of that for "
-                          "proxied ones",
+              fmt::format("a worker has {} connections; its {} listening sockets use one each, the "
+                          "channel for signals uses one, and {} remain for clients, or for half "
+                          "as many proxied ones",
                           n.connections, n.listeners, clients)));
-    list.push_back(
-        limit("connections_in_all", clients * n.workers,
-              fmt::format("{} workers serve {} clients at once", n.workers, clients * n.workers)));
-    if (n.connections <= n.listeners) {
-        list.push_back(limit("listeners", n.listeners,
-                             fmt::format("{} worker_connections are not enough for {} listening "
-                                         "sockets: the workers will not start",
-                                         n.connections, n.listeners)));
-    }
+    list.push_back(limit("connections_in_all", clients * n.workers,
+                         fmt::format("{} workers serve at most {} clients at once", n.workers,
+                                     clients * n.workers)));
     return list;
 }
 
@@ -179,14 +176,14 @@ Json resource_limits(const Numbers& n)
         "descriptors_per_worker", n.descriptors,
         fmt::format("a worker may open {} files ({}), which {} {} connections", n.descriptors,
                     n.core.rlimit_nofile ? "worker_rlimit_nofile" : "the limit of this process",
-                    short_of ? "binds before the" : "is enough for", n.connections)));
+                    short_of ? "is less than its" : "is enough for its", n.connections)));
 
     const std::size_t bytes = n.connections * (sizeof(Connection) + 2 * sizeof(Event));
     const std::int64_t memory = memory_share().n;
     list.push_back(
         limit("memory_of_connections", bytes * n.workers,
-              fmt::format("the connections and their events take {} bytes in a worker, {} "
-                          "in all workers, of {} bytes that there are",
+              fmt::format("the connections and their events use {} bytes in each worker and {} "
+                          "in all workers; {} bytes are available",
                           bytes, bytes * n.workers, memory)));
     if (n.events.name == "select") {
         list.push_back(
@@ -234,7 +231,7 @@ std::string events_text(const Json& view)
     }
 
     const auto& method = view["method"];
-    text += fmt::format("\nmethod: {}, since {}\n", method["name"].get<std::string>(),
+    text += fmt::format("\nmethod: {}, because {}\n", method["name"].get<std::string>(),
                         method["why"].get<std::string>());
     for (const auto& other : method["others"]) {
         text += fmt::format("  not {}: {}\n", other["name"].get<std::string>(),

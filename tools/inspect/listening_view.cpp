@@ -10,7 +10,7 @@ namespace ngx::inspect {
 
 namespace {
 
-/// What a `listen` has asked for, as its parameters.
+/// Returns the parameters of `listen` that set the options of this socket.
 Json parameters(const Listening& ls)
 {
     Json list = Json::array();
@@ -59,7 +59,7 @@ bool is_of(const Directive& directive, const Listening& ls, Pool& pool)
            });
 }
 
-/// Where each `listen` of this address stands.
+/// Returns the place of each `listen` directive for this address.
 Json places(const Reading& reading, const Listening& ls)
 {
     Json list = Json::array();

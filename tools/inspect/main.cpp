@@ -1,5 +1,5 @@
 /// \file
-/// ngxx-inspect: shows what a configuration comes to, without starting anything.
+/// ngxx-inspect: shows the result of reading a configuration, without starting a server.
 
 #include <array>
 #include <cstdio>
@@ -25,19 +25,20 @@ namespace po = boost::program_options;
 constexpr std::string_view help_head = R"(usage: ngxx-inspect VIEW [-c FILE] [OPTION]...
        ngxx-inspect --json [-c FILE] [OPTION]...
 
-Shows what a configuration comes to. It is read as the server reads it, includes too; nothing else
-is opened, bound or started. One that is refused gets the message that `ngxx -t` gives.
+Reads a configuration and its includes as the server does, and shows the result. Opens no other
+file, binds no socket and starts no process. For an invalid configuration, prints the message of
+`ngxx -t`.
 
 Views:
   modules    the module table: index, ctx_index, type, hooks, directives with contexts and arguments
-  conf-ctx   what each slot of cycle.conf_ctx holds, and the contexts of blocks
-  events     each value of the events block and where it was set, the method and why not the others,
-             the limits that will bind
+  conf-ctx   the content of each slot of cycle.conf_ctx, and the contexts of blocks
+  events     each value of the events block and where it was set, the event method and the reason
+             for the choice, the limits that apply
   listening  the sockets that the server would listen on
   variables  the variables that the stream block can use
-Without a view, --json writes all the files as crossplane does: status, errors, config, parsed.
+Without a view, --json writes all files as crossplane does: status, errors, config, parsed.
 
-Exit status: 0, 1 if the configuration is refused, 2 if the command line is.
+Exit status: 0; 1 if the configuration is invalid; 2 if the command line is invalid.
 
 )";
 
@@ -79,15 +80,15 @@ po::options_description descriptions(Options& options)
     Source& source = options.source;
     add("conf,c",
         po::value(&source.conf_file)->value_name("FILE")->default_value(default_conf_path),
-        "the configuration; a relative one is taken from the prefix");
+        "the configuration file; a relative path starts at the prefix");
     add("prefix,p", po::value(&source.prefix)->value_name("DIR")->default_value(default_prefix),
         "the prefix");
     add("global,g", po::value(&source.conf_param)->value_name("TEXT"),
-        "directives outside of the file");
-    add("json", po::bool_switch(&options.json), "as JSON; docs/inspect.md has the schema");
-    add("svg", po::bool_switch(&options.svg), "conf-ctx as a picture, by Graphviz's dot");
-    add("text", po::bool_switch(&options.text), "as text (the default)");
-    add("help,h", po::bool_switch(&options.help), "this text");
+        "directives in addition to those of the file");
+    add("json", po::bool_switch(&options.json), "write JSON; docs/inspect.md has the schema");
+    add("svg", po::bool_switch(&options.svg), "draw conf-ctx as a picture, with Graphviz's dot");
+    add("text", po::bool_switch(&options.text), "write text (the default)");
+    add("help,h", po::bool_switch(&options.help), "print this text");
     return all;
 }
 
@@ -101,7 +102,7 @@ void check(const Options& options)
     }
     if (!options.view.empty() && !find_view(options.view)) {
         throw std::runtime_error(
-            fmt::format("there is no view \"{}\": {}", options.view, view_names));
+            fmt::format("unknown view \"{}\"; the views are {}", options.view, view_names));
     }
     if (options.svg && options.view != "conf-ctx") {
         throw std::runtime_error("--svg is for conf-ctx");
@@ -128,7 +129,7 @@ Options parse(int argc, char** argv)
     return options;
 }
 
-/// Hands a picture to Graphviz, which writes it to standard output.
+/// Pipes a picture to Graphviz's dot, which writes it to standard output as SVG.
 int draw(const std::string& dot)
 {
     std::fflush(stdout);
@@ -158,17 +159,18 @@ int show(const Options& options, const Reading& reading)
     return 0;
 }
 
-/// The server takes a relative -c from the prefix, which is seldom where the user stands.
+/// Explains why the file was not found if -c is relative: the path starts at the prefix, which is
+/// usually not the current directory.
 void explain_relative(const Source& source)
 {
     namespace fs = std::filesystem;
     const fs::path file = source.conf_file;
     std::error_code error;
     if (file.is_relative() && !fs::exists(source.prefix / file, error)) {
-        fmt::print(stderr, "ngxx-inspect: a relative -c is taken from the prefix (-p), {}\n",
+        fmt::print(stderr, "ngxx-inspect: a relative -c starts at the prefix (-p), {}\n",
                    source.prefix);
         if (fs::exists(file, error)) {
-            fmt::print(stderr, "ngxx-inspect: the file of that name here is -c {}\n",
+            fmt::print(stderr, "ngxx-inspect: for the file in the current directory use -c {}\n",
                        fs::absolute(file).string());
         }
     }

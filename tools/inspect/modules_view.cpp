@@ -23,7 +23,8 @@ std::string_view type_name(ModuleType type)
     return "unknown";
 }
 
-/// The bits above main_conf belong to the type of the module.
+/// Names the contexts of a directive. The bits above main_conf have a different meaning for each
+/// type of module.
 Json contexts(const Module& module, std::uint32_t type)
 {
     if ((type & any_conf) == any_conf) {
@@ -48,7 +49,7 @@ Json contexts(const Module& module, std::uint32_t type)
     return names;
 }
 
-/// "1", "1 or 2", "on|off", "1 or more".
+/// Returns the number of arguments as text: "1", "1 or 2", "on|off", "1 or more".
 std::string arity(std::uint32_t type)
 {
     if ((type & conf_flag) != 0) {

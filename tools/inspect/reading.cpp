@@ -26,7 +26,7 @@ bool Directive::is_block() const
 
 Reading::Reading(const Source& source)
 {
-    process = Process::signaller;  // ends when the configuration has been read
+    process = Process::signaller;  // init_cycle() returns after reading the configuration
     before_ = init_library();
     if (!before_) {
         throw std::runtime_error("the library cannot be started");
@@ -90,7 +90,8 @@ void Reading::begin(const Conf& cf, const Module& module, const Command& command
     current_ = &directive;
 }
 
-/// The line is "TIME [emerg] PID#TID: TEXT", and most end in " in FILE:LINE".
+/// Sets error_ and error_place_ from the log, whose line is "TIME [emerg] PID#TID: TEXT" and in
+/// most cases ends in " in FILE:LINE".
 void Reading::find_error()
 {
     std::size_t start = log_text_.rfind("[emerg] ");

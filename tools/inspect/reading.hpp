@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A configuration as the server reads it, and each directive that it has met on the way.
+/// Reads a configuration as the server does, and records each directive.
 
 #include <list>
 #include <string>
@@ -13,39 +13,40 @@
 
 namespace ngx::inspect {
 
-/// Where a directive begins. Without a file it is of the option -g.
+/// The position at which a directive begins. `file` is empty for directives of the option -g.
 struct Place {
     std::string file{};
     std::size_t line = 0;
     std::size_t column = 0;
 
-    /// "FILE:LINE:COLUMN"
+    /// Returns "FILE:LINE:COLUMN".
     [[nodiscard]] std::string text() const;
 };
 
 struct Directive {
-    std::vector<std::string> words{};  // its name first
+    std::vector<std::string> words{};  // the first is its name
     Place place{};
     const Module* module = nullptr;
     const Command* command = nullptr;
-    std::list<Directive> block{};               // of an include, what the files have
-    std::vector<std::string> included_files{};  // of an include
-    Directive* parent = nullptr;                // null at the top
+    std::list<Directive> block{};               // for include: the directives of the files
+    std::vector<std::string> included_files{};  // for include
+    Directive* parent = nullptr;                // null outside of all blocks
 
     [[nodiscard]] const std::string& name() const { return words.front(); }
     [[nodiscard]] bool is_include() const { return name() == "include"; }
     [[nodiscard]] bool is_block() const;
 };
 
-/// What is to be read.
+/// The configuration to read, as the options -p, -c and -g name it.
 struct Source {
     std::string prefix{};
     std::string conf_file{};
     std::string conf_param{};
 };
 
-/// A reading. It opens the files of the configuration, and nothing else: no log, no socket, no
-/// shared memory. One at a time.
+/// A configuration that was read. It opens only the configuration's files: no log, no socket, no
+/// shared memory. It owns the cycle. A process has at most one object at a time, because it sets
+/// ngx_cycle and the configuration's observer.
 class Reading {
 public:
     explicit Reading(const Source& source);
@@ -53,31 +54,32 @@ public:
     Reading& operator=(const Reading&) = delete;
     ~Reading();
 
-    /// False if the configuration is refused: error_line() is then what -t says.
+    /// False if the configuration is invalid; error() and error_place() then have the reason.
     [[nodiscard]] bool ok() const noexcept { return cycle_ != nullptr; }
     [[nodiscard]] const Cycle& cycle() const noexcept { return *cycle_; }
 
-    /// The log lines of the reading, as -t writes them.
+    /// The log lines that reading it produced, as the server's -t writes them.
     [[nodiscard]] const std::string& log() const noexcept { return log_text_; }
 
-    /// The error: its text without time and process, and where, if that is known.
+    /// The text of the error without time and process, and its place, if that is known.
     [[nodiscard]] const std::string& error() const noexcept { return error_; }
     [[nodiscard]] const Place& error_place() const noexcept { return error_place_; }
 
-    /// The directives outside of all blocks, in their order.
+    /// The directives outside of all blocks, in the order of the file.
     [[nodiscard]] const std::list<Directive>& directives() const noexcept { return root_.block; }
 
-    /// The files, in the order in which they were opened first.
+    /// The files, in the order in which they were first opened.
     [[nodiscard]] const std::vector<std::string>& files() const noexcept { return files_; }
 
-    /// Calls `function(directive)` for each, those of blocks and included files too.
+    /// Calls `function(directive)` for each directive, including those in blocks and included
+    /// files.
     template <typename Function>
     void for_each(Function function) const
     {
         for_each_of(root_.block, function);
     }
 
-    /// The last directive of this command; null if it does not stand there.
+    /// Returns the last directive of this command; null if the configuration has none.
     [[nodiscard]] const Directive* find(const Command& command) const;
 
 private:

@@ -32,7 +32,7 @@ std::string variables_text(const Json& view)
         text += fmt::format("${}{}\n", variable["name"].get<std::string>(),
                             variable["prefix"].get<bool>() ? "NAME" : "");
     }
-    return text.empty() ? "no variables: there is no stream block\n" : text;
+    return text.empty() ? "no variables: the configuration has no stream block\n" : text;
 }
 
 }  // namespace ngx::inspect

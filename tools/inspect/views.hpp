@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// The views of a configuration. Each is first built as JSON, of which the text is made, so that
-/// both say the same.
+/// The views of a configuration. Each is built as JSON, and its text is made from the JSON, so that
+/// both have the same content. All functions are called on the main thread.
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,31 +13,31 @@ namespace ngx::inspect {
 
 using Json = nlohmann::ordered_json;
 
-/// The module table: index, ctx_index, type, hooks, directives.
+/// Returns the module table: index, ctx_index, type, hooks, directives.
 Json modules_view(const Reading& reading);
 std::string modules_text(const Json& view);
 
-/// The picture of conf_ctx: what each slot holds, and the contexts of blocks below.
+/// Returns the content of each slot of conf_ctx, with the contexts of blocks.
 Json conf_ctx_view(const Reading& reading);
 std::string conf_ctx_text(const Json& view);
 
-/// The same for Graphviz.
+/// Returns the same as the input of Graphviz's dot.
 std::string conf_ctx_dot(const Json& view);
 
-/// The events block: each value and where it was set, the method, the limits.
+/// Returns each value of the events block and where it was set, the event method, and the limits.
 Json events_view(const Reading& reading);
 std::string events_text(const Json& view);
 
-/// The sockets that the server would listen on.
+/// Returns the sockets on which the server would listen.
 Json listening_view(const Reading& reading);
 std::string listening_text(const Json& view);
 
-/// The variables that the stream block knows; none if it is not there.
+/// Returns the variables that the stream block can use; an empty list if it is missing.
 Json variables_view(const Reading& reading);
 std::string variables_text(const Json& view);
 
-/// The parsed files, in crossplane's schema; of a refused configuration what was read of it, with
-/// the error.
+/// Returns the parsed files in crossplane's schema. For an invalid configuration, the part that was
+/// read, and the error.
 Json crossplane(const Reading& reading);
 
 }  // namespace ngx::inspect
