@@ -5,8 +5,8 @@
 #include "tools/trace/names.hpp"
 #include "tools/trace/views.hpp"
 
-/// The Trace Event Format has times in us; they are written with all of their three decimals, so
-/// that what lies in another still does.
+/// The times of the Trace Event Format are in us. They are written with three decimals, so that
+/// rounding does not move a span out of the span that contains it.
 namespace ngx::trace {
 
 namespace {
@@ -18,7 +18,7 @@ std::string us(std::int64_t ns)
     return fmt::format("{}.{:03}", ns / 1000, ns % 1000);
 }
 
-/// nlohmann's numbers would be rounded, so the times are put in as text.
+/// Returns an event. The times are formatted here, because nlohmann would round them.
 std::string event(std::string_view ph, const Who& who, pid_t thread, std::int64_t begin,
                   const std::string& name, const std::string& rest)
 {

@@ -24,7 +24,7 @@ struct {
     std::atomic_flag locked = ATOMIC_FLAG_INIT;
 } state;
 
-/// Nobody else adds a line meanwhile: no other thread, and no handler of a signal.
+/// Locks the lines against other threads and against signal handlers of this thread.
 class Lock {
 public:
     Lock() noexcept
@@ -39,7 +39,7 @@ private:
     SignalsBlocked blocked_{};
 };
 
-/// The text of a line, without time, level and process.
+/// Returns the text of a line, without time, level and process.
 std::string_view text_of(std::string_view line) noexcept
 {
     const std::size_t level_end = line.find("] ");
@@ -53,7 +53,8 @@ std::string_view text_of(std::string_view line) noexcept
     return line;
 }
 
-/// The event whose address ends the text. It is there: its line is being written.
+/// Returns the event whose address is at the end of the text. The event exists, because this
+/// function is called while its line is being logged.
 EventInfo event_of(std::string_view text) noexcept
 {
     constexpr std::string_view mark = " event 0x";
@@ -72,7 +73,7 @@ EventInfo event_of(std::string_view text) noexcept
     return event_info(*reinterpret_cast<const Event*>(address));
 }
 
-/// Null if there is no room. Under the lock.
+/// Returns null if there is no room. The caller holds the lock.
 Line* new_line(std::size_t size) noexcept
 {
     if (state.lines_n == max_lines || max_text - state.text_n < size) {
@@ -105,8 +106,8 @@ std::int64_t now() noexcept
     return std::int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec;
 }
 
-/// An event's data is a connection, or what has its descriptor at the same place: debug lines of
-/// timers count on that, too.
+/// An event's data is a connection or an object whose descriptor has the same offset; the debug
+/// lines of timers depend on that as well.
 EventInfo event_info(const Event& ev) noexcept
 {
     return {.handler = ev.handler,

@@ -1,7 +1,9 @@
 #pragma once
 
 /// \file
-/// The log lines of a process, each with its exact time, until its loop has time to look at them.
+/// The log lines of a process, each with its exact time, buffered until the turn is over. The
+/// buffer has a fixed size; lines that do not fit are counted. Each function may be called on any
+/// thread.
 
 #include <csignal>
 #include <cstdint>
@@ -13,43 +15,43 @@
 
 namespace ngx::trace {
 
-/// An event as it was when a line spoke of it: the line has only its address.
+/// The state of an event when a line about it was logged; the line itself has only its address.
 struct EventInfo {
-    EventHandler handler = nullptr;  // null if the line speaks of none
+    EventHandler handler = nullptr;  // null if the line is not about an event
     const Event* event = nullptr;
     int fd = invalid_socket;
     bool write = false;
     bool accept = false;
 };
 
-/// What the timeout of a turn comes from.
+/// The reason for the timeout of a turn.
 enum class Reason { nothing, timer, accept_mutex_delay, posted_next, timer_resolution };
 
-/// How long a turn is to wait, as it is before the hooks of modules have their say.
+/// The timeout of a turn, before the hooks of modules shorten it.
 struct Timeout {
     Msec timer = 0;
     Reason reason = Reason::nothing;
-    EventInfo event{};            // whose timer it is
-    std::size_t timers = 0;       // how many are set
-    std::size_t connections = 0;  // how many are in use
+    EventInfo event{};            // the event of the timer
+    std::size_t timers = 0;       // number of timers in the tree
+    std::size_t connections = 0;  // number of connections in use
 };
 
 struct Line {
     std::int64_t time = 0;  // CLOCK_MONOTONIC, in ns
     pid_t thread = 0;
     unsigned level = 0;
-    bool is_timeout = false;  // `timeout` stands for a text
+    bool is_timeout = false;  // has `timeout` and no text
     EventInfo event{};
     Timeout timeout{};
-    std::size_t start = 0;  // of the text, in the buffer
+    std::size_t start = 0;  // position of the text in the buffer
     std::size_t size = 0;
 };
 
-/// What has been logged since the last time. The buffer belongs to whoever calls next.
+/// The lines that were logged since the last take_lines().
 struct Lines {
     std::vector<Line> lines{};
     std::vector<char> buffer{};
-    std::size_t lost = 0;  // for there was no room
+    std::size_t lost = 0;  // number of lines that did not fit
 
     [[nodiscard]] std::string_view text(const Line& line) const noexcept
     {
@@ -57,7 +59,7 @@ struct Lines {
     }
 };
 
-/// As long as it is there, no handler of a signal runs in this thread.
+/// Blocks all signals in this thread during its lifetime.
 class SignalsBlocked {
 public:
     SignalsBlocked() noexcept;
@@ -69,20 +71,20 @@ private:
     sigset_t before_{};
 };
 
-/// ns of CLOCK_MONOTONIC.
+/// Returns the time of CLOCK_MONOTONIC in ns.
 std::int64_t now() noexcept;
 
-/// What is known of an event.
+/// Returns the current state of an event.
 EventInfo event_info(const Event& ev) noexcept;
 
-/// Keeps a line as a log wrote it, "TIME [LEVEL] PID#TID: TEXT\n". From any thread, and from the
-/// handler of a signal: nothing is allocated.
+/// Stores a line in the form "TIME [LEVEL] PID#TID: TEXT\n". Signal handlers may call it, because
+/// it does not allocate.
 void add_line(unsigned level, std::string_view line) noexcept;
 
-/// Keeps the timeout of a turn among the lines.
+/// Stores the timeout of a turn among the lines.
 void add_timeout(const Timeout& timeout) noexcept;
 
-/// Takes what there is.
+/// Moves the stored lines to `lines`, whose memory is reused.
 void take_lines(Lines& lines);
 
 }  // namespace ngx::trace

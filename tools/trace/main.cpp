@@ -1,5 +1,5 @@
 /// \file
-/// ngxx-trace: the server, and what its loop does, turn by turn.
+/// ngxx-trace: runs the server and writes what its loop does, turn by turn.
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -21,19 +21,19 @@ namespace po = boost::program_options;
 
 constexpr std::string_view help_head = R"(usage: ngxx-trace [-c FILE] [OPTION]...
 
-Runs the server and writes what its loop does: the turns, the phases of each, how long it may wait
-and why, the events and whose handlers they run, the timers, the accept mutex. docs/trace.md has an
-example, explained line by line.
+Runs the server and writes what its loop does: the turns and their phases, each timeout and its
+reason, the events and their handlers, the timers, the accept mutex. docs/trace.md explains an
+example line by line.
 
-The server stays in the foreground ("daemon off"), and in one process ("master_process off"),
-whatever the configuration says. With --workers it keeps its master, and each worker is traced: the
-accept mutex exists only among two workers or more.
+The server stays in the foreground ("daemon off") and is one process ("master_process off"),
+regardless of the configuration. With --workers it has a master, and each worker is traced; the
+accept mutex is used only with two workers or more.
 
-The program is there only in a build with -Dwith_debug=true, for it reads the debug log.
+The program reads the debug log, so only a build with -Dwith_debug=true has it.
 
-SIGINT, SIGTERM and SIGQUIT end the server as always, and the trace is whole.
+SIGINT, SIGTERM and SIGQUIT stop the server as usual; the trace is then complete.
 
-Exit status: the server's; 2 if the command line is refused.
+Exit status: the server's; 2 if the command line is invalid.
 
 )";
 
@@ -51,15 +51,16 @@ po::options_description descriptions(Options& options)
     const auto word = [](const char* name) { return po::value<std::string>()->value_name(name); };
     add("conf,c", word("FILE"), "the configuration, as the server's -c");
     add("prefix,p", word("DIR"), "the prefix, as the server's -p");
-    add("error-log,e", word("FILE"), "the error log at the start, as the server's -e");
-    add("global,g", word("TEXT"), "directives outside of the file, as the server's -g");
+    add("error-log,e", word("FILE"), "the error log during startup, as the server's -e");
+    add("global,g", word("TEXT"),
+        "directives in addition to those of the file, as the server's -g");
     add("output,o", po::value(&settings.json_file)->value_name("FILE"),
-        "write Chrome's trace JSON to a file, which Perfetto opens");
+        "write the trace to a file as Chrome's JSON, which Perfetto opens");
     add("turns", po::value(&settings.turns)->value_name("N"),
-        "end the server after N turns, of any worker");
-    add("workers", po::bool_switch(&settings.workers), "keep the master, trace each worker");
-    add("quiet,q", "no text on standard output");
-    add("help,h", po::bool_switch(&options.help), "this text");
+        "stop the server when the first worker has made N turns");
+    add("workers", po::bool_switch(&settings.workers), "run a master and trace each worker");
+    add("quiet,q", "write no text to standard output");
+    add("help,h", po::bool_switch(&options.help), "print this text");
     return all;
 }
 
@@ -82,7 +83,7 @@ Options parse(int argc, char** argv)
     }
     options.settings.text = map.count("quiet") == 0;
     if (map.count("turns") != 0 && options.settings.turns == 0) {
-        throw std::runtime_error("--turns 0 would be no trace");
+        throw std::runtime_error("--turns must be at least 1");
     }
     if (options.help) {
         fmt::print("{}{}", help_head, fmt::streamed(all));

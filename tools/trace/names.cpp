@@ -20,12 +20,13 @@ namespace ngx::trace {
 
 namespace {
 
-/// Not in the function that uses it: at the exit of the process that would be gone too early.
+/// The names already found. Not a local static of handler_name(), which would be destroyed before
+/// the last turn is written, in the handler of atexit().
 struct {
     std::map<EventHandler, std::string> names{};
 } state;
 
-/// A file in memory, to be read. Empty if that cannot be.
+/// A file mapped for reading. Empty if the file cannot be opened or mapped.
 class MappedFile {
 public:
     explicit MappedFile(const char* path)
@@ -51,7 +52,7 @@ public:
         }
     }
 
-    /// A part of the file as an array; empty if the file is too short.
+    /// Returns a part of the file as an array; empty if the file is too short.
     template <typename T>
     std::span<const T> part(std::uint64_t offset, std::uint64_t size) const noexcept
     {
@@ -65,8 +66,9 @@ private:
     std::span<const char> bytes_{};
 };
 
-/// The name of the function at `place` in a file, as .symtab has it. Functions of an unnamed
-/// namespace stand nowhere else; a program that was stripped has none. Empty if it is not there.
+/// Returns the name of the function at `place` in a file from the section .symtab. Only this
+/// section has the functions of unnamed namespaces; a stripped program does not have it. Empty if
+/// not found.
 std::string find_symbol(const char* path, std::uintptr_t place)
 {
     const MappedFile file(path);
@@ -107,7 +109,7 @@ std::string readable(const char* symbol)
     std::string name = demangled ? demangled.get() : symbol;
     remove_all(name, "(anonymous namespace)::");
 
-    // A lambda has parameters in its own name, so it is the last ones that go.
+    // The name of a lambda contains parameters, so only the last list is removed.
     name.resize(std::min(name.size(), name.find(" [clone")));
     if (name.ends_with(')')) {
         name.resize(name.rfind('('));

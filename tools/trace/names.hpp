@@ -6,10 +6,10 @@
 
 namespace ngx::trace {
 
-/// The name of a handler, as "ngx::event_accept": without the unnamed namespaces and the
-/// parameters. It is looked for in the symbol table of the file that has it, the program or a
-/// loaded module, and then among the names that the file exports; without a name it is
-/// "FILE+0xOFFSET".
+/// Returns the name of a handler, such as "ngx::event_accept", without unnamed namespaces and
+/// parameters. The name comes from the symbol table of the handler's file (the program or a loaded
+/// module), or else from the names that the file exports. A handler without a name is
+/// "FILE+0xOFFSET". The result stays valid until the process exits.
 const std::string& handler_name(EventHandler handler);
 
 }  // namespace ngx::trace

@@ -32,27 +32,27 @@ constexpr std::string_view module_name = "ngx_trace_module";
 
 struct {
     Settings settings{};
-    pid_t first_pid = 0;  // of the process that began the trace, and ends it
+    pid_t first_pid = 0;  // the process that starts and completes the trace
     std::int64_t start = 0;
     int json_fd = invalid_file;
-    int end_fd = invalid_file;  // a byte written here ends the server
+    int end_fd = invalid_file;  // a byte written here stops the server
     TurnHook hook{};
-    Lines lines{};  // of the turn that is written
+    Lines lines{};  // the lines of the turn that is written
 
-    bool turning = false;  // this process has a loop
+    bool turning = false;  // this process runs a traced loop
     bool posted_next = false;
     bool mutex_tried = false;
     std::size_t turn = 0;
     pid_t thread = 0;
 } state;
 
-/// In one call, so that what other processes write stands before or behind it.
+/// Writes the text in one call, so that it does not mix with the text of other processes.
 void write_all(int fd, std::string_view text) noexcept
 {
     while (!text.empty()) {
         const ssize_t n = ::write(fd, text.data(), text.size());
         if (n == -1 && errno != EINTR) {
-            return;  // nobody reads it any more
+            return;  // the reader is gone
         }
         text.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     }
@@ -67,7 +67,7 @@ Who who() noexcept
     return who;
 }
 
-/// Writes the turn that is over.
+/// Writes the last turn, which is over.
 void write_turn()
 {
     take_lines(state.lines);
@@ -83,8 +83,8 @@ void write_turn()
     }
 }
 
-/// Writes the turn before. False if it was the last that was asked for, so that nothing is recorded
-/// any more.
+/// Writes the last turn and starts a new one. Returns false, and stops recording, if that was the
+/// last turn to trace.
 bool begin_turn()
 {
     write_turn();
@@ -98,7 +98,7 @@ bool begin_turn()
     return true;
 }
 
-/// Has the server end if this is the last line of the last turn that was asked for.
+/// Stops the server if this is the last line of the last turn to trace.
 void end_if_done(std::string_view text) noexcept
 {
     if (state.settings.turns != 0 && state.turn == state.settings.turns &&
@@ -107,7 +107,8 @@ void end_if_done(std::string_view text) noexcept
     }
 }
 
-/// The log of every line. What is done between two turns is in none.
+/// The log writer of all logs: records the line. The first line of a turn also writes the previous
+/// turn; the time for that belongs to no turn.
 void writer(Log&, unsigned level, char* buf, std::size_t len)
 {
     std::string_view line(buf, len);
@@ -116,7 +117,7 @@ void writer(Log&, unsigned level, char* buf, std::size_t len)
         return;
     }
 
-    const SignalsBlocked blocked;  // what their handlers log is of the turn that begins
+    const SignalsBlocked blocked;  // the lines of signal handlers then belong to the new turn
     line.remove_suffix(1);
     if (line.ends_with(": worker cycle") && !begin_turn()) {
         return;
@@ -127,8 +128,8 @@ void writer(Log&, unsigned level, char* buf, std::size_t len)
     end_if_done(line.substr(line.rfind(": ") + 2));
 }
 
-/// Puts the writer before what the log has. The head of a chain does not move, and its handler is
-/// its own.
+/// Inserts the writer before the log's own output. The head of the chain stays the same object,
+/// with its own handler; its former content is copied to a new log behind it.
 void attach(Pool& pool, Log& head)
 {
     if (head.writer == writer) {
@@ -141,7 +142,8 @@ void attach(Pool& pool, Log& head)
     head.next = rest;
 }
 
-/// The log of the cycle, those of its listeners, and those that their connections get.
+/// Attaches the writer to the log of the cycle, to those of its listeners, and to those from which
+/// the listeners' connections get theirs.
 void attach_all(Cycle& cycle)
 {
     attach(*cycle.pool, cycle.new_log);
@@ -159,8 +161,8 @@ std::size_t count_timers() noexcept
         std::distance(event_timer_rbtree.begin(), event_timer_rbtree.end()));
 }
 
-/// Before the wait: says how the timeout has come about. It is the first of the hooks, so that
-/// others, which may want less, come later.
+/// The hook before the wait: records the timeout and its reason. It is the first hook, so that it
+/// sees the timeout before the hooks of modules shorten it.
 Msec before_wait(TurnHook&, Msec timer) noexcept
 {
     const Cycle& cycle = *ngx_cycle;
@@ -185,7 +187,8 @@ Msec before_wait(TurnHook&, Msec timer) noexcept
     return timer;
 }
 
-/// The trace of a server is ended by the process that began it, when all others are gone.
+/// Called at exit: writes the last turn. The process that started the trace also completes the
+/// file; it exits after all others.
 void finish()
 {
     if (state.turning) {
@@ -197,8 +200,8 @@ void finish()
     }
 }
 
-/// Its first event is the name of the process that begins it, so that all others may begin with a
-/// comma.
+/// Opens the file and writes its first event, the name of this process, so that every later event
+/// can start with a comma.
 Rc open_json(Cycle& cycle)
 {
     const char* const name = state.settings.json_file.c_str();
@@ -212,7 +215,7 @@ Rc open_json(Cycle& cycle)
     return Rc::ok;
 }
 
-/// The server stays in the foreground, and unless its workers are to be traced, in one process.
+/// Keeps the server in the foreground and, without --workers, in one process.
 const char* trace_init_conf(Cycle& cycle, void*)
 {
     CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
@@ -233,7 +236,7 @@ Rc trace_init_module(Cycle& cycle)
     return Rc::ok;
 }
 
-/// A worker forgets what its master has logged before the fork.
+/// Starts to trace the loop. A worker discards the lines that its master logged before the fork.
 Rc trace_init_process(Cycle&)
 {
     if (state.turning) {
@@ -259,8 +262,9 @@ void trace_exit_process(Cycle&)
     del_turn_hook(state.hook);
 }
 
-/// When the first directive is met, the module takes its place: behind the core module, whose
-/// configuration it changes, and before those that read it and that have work in each turn.
+/// Called for each directive; the first call adds the module to the table. It comes after the core
+/// module, whose configuration it changes, and before the modules that read that configuration or
+/// have hooks in each turn.
 void add_trace_module(const Conf& cf, const Module&, const Command&, void*)
 {
     constexpr const char* order[] = {module_name.data(), "ngx_errlog_module", nullptr};
@@ -280,15 +284,15 @@ constexpr ConfObserver observer = {
     .data = nullptr,
 };
 
-/// A worker may not signal its master, which is another user. But the system may: whoever may
-/// write here has this process signalled.
+/// Opens a pipe; a byte written to the result makes the system send SIGTERM to this process. A
+/// worker cannot signal its master itself if it runs as another user.
 int open_end_pipe()
 {
     int fds[2];
     if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1 || ::fcntl(fds[0], F_SETOWN, ::getpid()) == -1 ||
         ::fcntl(fds[0], F_SETSIG, SIGTERM) == -1 ||
         ::fcntl(fds[0], F_SETFL, O_NONBLOCK | O_ASYNC) == -1) {
-        throw std::runtime_error("a pipe that signals cannot be made");
+        throw std::runtime_error("a pipe that sends a signal cannot be created");
     }
     return fds[1];
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// What stands behind the log of the server, and what it does with what it hears.
+/// The module that receives the server's log lines and writes the trace.
 
 #include <string>
 
@@ -9,16 +9,16 @@
 
 namespace ngx::trace {
 
-/// What is to be traced, and where to.
+/// Selects what is traced and where the trace is written.
 struct Settings {
-    std::string json_file{};  // empty if none is to be written
-    bool text = true;         // to standard output
-    bool workers = false;     // leave the master, and trace its workers
-    std::size_t turns = 0;    // then the server ends; 0 if it goes on
+    std::string json_file{};  // empty: no file
+    bool text = true;         // write text to standard output
+    bool workers = false;     // run a master and trace its workers
+    std::size_t turns = 0;    // stop the server after this number; 0: never
 };
 
-/// From now on every cycle of this process has the module that traces. To be called once, before
-/// the server starts. Throws if the system does not let it.
+/// Adds the tracing module to every later cycle of this process. Called once, before the server
+/// starts. Throws if a system call fails.
 void start(const Settings& settings);
 
 }  // namespace ngx::trace

@@ -15,7 +15,7 @@ constexpr std::string_view accept_phase = "posted accept events";
 constexpr std::string_view mutex_phase = "accept mutex";
 constexpr std::string_view after_phase = "after the turn";
 
-/// Takes a number off; false if there is none.
+/// Removes a number from the start of the text. Returns false if the text does not start with one.
 bool take_number(std::string_view& text, std::uint64_t& number) noexcept
 {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -35,7 +35,7 @@ bool take(std::string_view& text, std::string_view what) noexcept
     return true;
 }
 
-/// "*12 " before a text, of a connection's log.
+/// Removes the "*12 " with which the lines of a connection's log start.
 std::string_view without_connection(std::string_view text) noexcept
 {
     std::string_view rest = text;
@@ -43,7 +43,7 @@ std::string_view without_connection(std::string_view text) noexcept
     return take(rest, "*") && take_number(rest, number) && take(rest, " ") ? rest : text;
 }
 
-/// The line of a timer, in other words; nothing if it is none.
+/// Returns a timer's line in plain words; empty if the line is not about a timer.
 std::string timer_text(std::string_view text)
 {
     std::uint64_t fd = 0;
@@ -86,7 +86,7 @@ public:
     {
         close(end);
         if (!turn_.records.empty() && turn_.records.back().text == after_phase) {
-            turn_.records.pop_back();  // nothing has happened in it
+            turn_.records.pop_back();  // the phase has no content
         }
         turn_.end = turn_.end == 0 ? end : turn_.end;
     }
@@ -100,7 +100,7 @@ private:
                                              : fmt::format("[{}] {}", levels[line.level], text);
     }
 
-    /// The lines with which the loop itself says what it does next.
+    /// Handles the lines by which the loop reports its next step. Returns false for other lines.
     bool loop_line(const Line& line, std::string_view text)
     {
         if (waiting_) {
@@ -137,7 +137,7 @@ private:
                                                                   : std::string(text));
     }
 
-    /// "epoll timer: 60000": each poller says so, and then waits.
+    /// Handles "epoll timer: 60000", which each poller logs right before it waits.
     bool wait_line(const Line& line, std::string_view text)
     {
         constexpr std::string_view mark = " timer: ";
@@ -157,7 +157,7 @@ private:
         return true;
     }
 
-    /// The lines that speak of an event by its address.
+    /// Handles the lines that contain the address of an event.
     bool event_line(const Line& line, std::string_view text)
     {
         if (!line.event.handler) {
@@ -196,7 +196,7 @@ private:
                                  .text = std::move(text)});
     }
 
-    /// A phase that goes on is not begun again.
+    /// Starts a phase, unless it is the current one.
     void phase(std::int64_t time, std::string_view name)
     {
         if (has_phase_ && turn_.records[phase_].text == name) {
@@ -250,7 +250,7 @@ private:
     bool has_handler_ = false;
     bool waiting_ = false;
     bool dispatched_ = false;
-    const Event* running_ = nullptr;  // whose handler
+    const Event* running_ = nullptr;  // the event of the current handler
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A turn of the loop, made of the lines that were logged in it.
+/// A turn of the loop, built from the lines that were logged in it.
 
 #include <optional>
 #include <string>
@@ -11,40 +11,40 @@
 
 namespace ngx::trace {
 
-/// What a record is, and with that how deep it stands: a phase is of the turn, a handler of a
-/// phase, a note of whatever runs.
+/// The kind of a record, which determines its depth: a phase is part of the turn, a handler part of
+/// a phase, and a note part of the current handler or phase.
 enum class Kind { phase, handler, note };
 
 struct Record {
     Kind kind = Kind::note;
     std::int64_t begin = 0;
-    std::int64_t end = 0;  // as begin, of a note
+    std::int64_t end = 0;  // for a note: the same as begin
     std::size_t depth = 0;
     pid_t thread = 0;
     std::string text{};
-    EventInfo event{};  // of a handler
+    EventInfo event{};  // for a handler
 };
 
-/// The turn, or without a number what has been done before the first one.
+/// A turn. Number 0 is the time before the first turn.
 struct Turn {
     std::size_t number = 0;
     std::int64_t begin = 0;
-    std::int64_t end = 0;  // the work after it, such as a reload, is not of it but of `records`
+    std::int64_t end = 0;  // excludes the work after the turn, which `records` includes
     Timeout timeout{};
-    std::optional<Msec> wait{};  // that the poller was asked for
+    std::optional<Msec> wait{};  // the timeout passed to the poller
     std::string poller{};
-    std::vector<Record> records{};  // in the order of their begins
+    std::vector<Record> records{};  // sorted by `begin`
     std::size_t lost = 0;
 };
 
-/// The lines are those from one "worker cycle" to the next, which is at `end`. `thread` is the
-/// loop's.
+/// Builds a turn from the lines between two "worker cycle" lines, the second of which was logged at
+/// `end`. `thread` is the loop's thread.
 Turn make_turn(const Lines& lines, std::size_t number, pid_t thread, std::int64_t end);
 
-/// "fd 9 write"; "no fd" for an event that has none.
+/// Returns "fd 9 write", or "no fd" for an event without a descriptor.
 std::string event_text(const EventInfo& event);
 
-/// Why the turn waits for as long as it does.
+/// Returns the reason for the timeout of the turn.
 std::string reason_text(const Turn& turn);
 
 }  // namespace ngx::trace

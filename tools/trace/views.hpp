@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A turn, as somebody reads it and as Perfetto does.
+/// Writes a turn as text and as JSON for Perfetto.
 
 #include <string>
 
@@ -9,20 +9,20 @@
 
 namespace ngx::trace {
 
-/// Who has turned: where there are workers, `worker` is the number of one.
+/// The process of a turn. `worker` is its number if it is a worker.
 struct Who {
     pid_t pid = 0;
     std::optional<std::size_t> worker{};
 };
 
-/// A line for the turn, and one for each record, with times in ms since the turn's begin. `start`
-/// is when the trace began.
+/// Returns a line for the turn and one for each record, whose times are in ms since the begin of
+/// the turn. `start` is the begin of the trace.
 std::string turn_text(const Turn& turn, const Who& who, std::int64_t start);
 
-/// The turn's events of the Trace Event Format, each after ",\n".
+/// Returns the turn's events in the Trace Event Format, each after ",\n".
 std::string turn_chrome(const Turn& turn, const Who& who);
 
-/// The event that names a process, alone.
+/// Returns the event that names a process, without a ",\n" before it.
 std::string process_chrome(const Who& who, const std::string& name);
 
 }  // namespace ngx::trace
