@@ -1,4 +1,4 @@
-"""Runs ngxx for the tests of a module, on the example configuration that lies beside this file."""
+"""Runs ngxx for the tests of a module, with the example configuration beside this file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NGXX = os.environ.get("NGXX", "ngxx")
-PATIENCE = 20  # seconds, for what is to come at once
+PATIENCE = 20  # seconds; the longest wait for something that happens at once
 
 
 def check_conf(text: str) -> subprocess.CompletedProcess[str]:
-    """What `ngxx -t` says of a configuration, in a folder where build/ has the module."""
+    """Runs `ngxx -t` on a configuration, in a folder whose build/ has the module."""
     with tempfile.TemporaryDirectory() as folder:
         make_prefix(Path(folder), text)
         command = [NGXX, "-p", folder, "-c", "test.conf", "-t"]
@@ -26,7 +26,7 @@ def check_conf(text: str) -> subprocess.CompletedProcess[str]:
 
 
 def make_prefix(folder: Path, text: str) -> None:
-    """What the relative paths of a configuration lead to, and itself."""
+    """Writes the configuration and the files of its relative paths."""
     (folder / "build").mkdir()
     for conf in HERE.glob("*.conf"):
         module = f"{conf.stem}_module.so"
@@ -36,7 +36,7 @@ def make_prefix(folder: Path, text: str) -> None:
 
 
 def fetch_late(client: socket.socket, data: bytes) -> bytes:
-    """Sends, and fetches nothing until the server takes no more, then both by turns."""
+    """Sends without receiving until the server reads no more, then sends and receives."""
     client.setblocking(False)
     received = b""
     sent = 0
@@ -53,8 +53,8 @@ def fetch_late(client: socket.socket, data: bytes) -> bytes:
 
 
 class Server:
-    """A server on a configuration, in a folder of its own; for `with`. Whatever port of 127.0.0.1
-    the configuration has becomes a socket file, so that tests may run side by side."""
+    """A server with a configuration, in its own folder; for `with`. Each port of 127.0.0.1 in the
+    configuration becomes a socket file, so that tests can run in parallel."""
 
     def __init__(self, text: str) -> None:
         self.folder = tempfile.TemporaryDirectory()
@@ -64,14 +64,14 @@ class Server:
 
     def __enter__(self) -> Server:
         command = [NGXX, "-p", str(self.path), "-c", "test.conf"]
-        # A session of its own: whoever is left over in it can be found, and ended.
+        # In a session of its own, so that remaining processes can be found and killed.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True
         )
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.anybody_left():
+        if self.has_processes():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.stderr.close()
@@ -84,21 +84,21 @@ class Server:
         return (self.path / "stderr").read_text(errors="replace")
 
     def errors(self) -> list[str]:
-        """What the log has that is worse than a warning, and what a sanitizer has found."""
+        """Returns the log's errors and the reports of sanitizers."""
         bad = r".*\[(?:error|crit|alert|emerg)\].*|.*ERROR: \w+Sanitizer.*|.*: runtime error: .*"
         return re.findall(bad, self.log())
 
     def wait_for(self, pattern: str, count: int = 1) -> list[str]:
-        """Waits until the log has the pattern so often; returns its groups, or what it matched."""
+        """Waits until the log has `count` matches of the pattern; returns their groups or texts."""
         end = time.monotonic() + PATIENCE
         while len(found := re.findall(pattern, self.log())) < count:
             if time.monotonic() > end or self.process.poll() is not None:
-                raise AssertionError(f"the log does not say {pattern!r}:\n{self.log()}")
+                raise AssertionError(f"the log lacks {pattern!r}:\n{self.log()}")
             time.sleep(0.01)
         return found
 
     def connect(self) -> socket.socket:
-        """A client. Until the server listens, it is tried again."""
+        """Returns a connected client. Retries until the server listens."""
         end = time.monotonic() + PATIENCE
         while True:
             client = socket.socket(socket.AF_UNIX)
@@ -109,7 +109,7 @@ class Server:
             except OSError:
                 client.close()
                 if time.monotonic() > end or self.process.poll() is not None:
-                    raise AssertionError(f"nobody listens:\n{self.log()}") from None
+                    raise AssertionError(f"the server does not listen:\n{self.log()}") from None
             time.sleep(0.01)
 
     def reload(self, text: str) -> None:
@@ -117,11 +117,11 @@ class Server:
         self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
-        """Ends it gracefully; returns the exit status."""
+        """Stops the server gracefully and returns its exit status."""
         self.process.send_signal(signal.SIGQUIT)
         return self.process.wait(PATIENCE)
 
-    def anybody_left(self) -> bool:
+    def has_processes(self) -> bool:
         try:
             os.killpg(self.process.pid, 0)
         except ProcessLookupError:

@@ -17,47 +17,49 @@
 #include "event/event_wake.hpp"
 
 /// \file
-/// `example_interval TIME;` at the main level: so often each worker says in the log how many turns
-/// its loop has made, and how much memory it has.
+/// `example_interval TIME;` at the main level: the interval at which each worker logs the number of
+/// turns of its loop and the memory that it uses.
 ///
-/// To find out the memory a file has to be read, which may take long, and the loop must not wait
-/// for anything but its poller. So a thread reads it:
+/// The memory is read from a file. That may take long, and the loop must wait only in its poller,
+/// so a thread reads the file:
 ///
 ///     timer, on the loop  --work-->  thread  --event_wake()-->  waker's handler, on the loop
 ///
-/// The loop's own things, the log among them, are touched on the loop's thread and nowhere else.
+/// Only the loop's thread uses the objects of the loop, including the log.
 namespace ngx {
 
 static_assert(module_api_version == 1, "written for another version of the module API");
 
-// The descriptor of the module is the last thing in the file, and is needed before.
+// Defined at the end of the file.
 extern Module example_module;
 
 namespace {
 
-/// What the main level says of this module. Unset, until init_conf.
+/// The module's configuration at the main level. A value is empty until its directive or init_conf
+/// sets it.
 struct ExampleConf {
     static constexpr Module* module = &example_module;  // for get_conf()
 
-    std::optional<Msec> interval{};  // 0 is off
+    std::optional<Msec> interval{};  // 0: off
 };
 
-/// What the loop's thread and the other one share, under `mutex`.
+/// The data that the two threads share. `mutex` guards it.
 struct Exchange {
     std::mutex mutex{};
     std::condition_variable_any work{};
-    bool wanted = false;  // by the loop; the thread takes it away
+    bool wanted = false;  // the loop sets it, the thread clears it
     std::size_t kilobytes = 0;
 };
 
-/// All that lives in a worker. The thread is the last member: whatever way the process ends, it is
-/// stopped and joined before what it uses is destroyed. A std::thread would end the process.
+/// The state of a worker. The thread is the last member, so that it is stopped and joined before
+/// the objects that it uses are destroyed, also if the process calls exit(). A std::thread that was
+/// not joined would terminate the process.
 struct {
     Msec interval = 0;
     std::uint64_t turns = 0;
 
     Event timer{};
-    Connection timer_owner{};  // an event belongs to a connection: debug lines ask for its fd
+    Connection timer_owner{};  // an event needs a connection: debug lines print its fd
     TurnHook hook{};
     EventWaker waker{};
 
@@ -65,7 +67,7 @@ struct {
     std::jthread thread{};
 } state;
 
-/// The second number of statm: the pages in memory.
+/// Returns the resident memory: the second number of statm, in pages.
 std::size_t resident_kilobytes()
 {
     std::size_t size = 0;
@@ -74,7 +76,7 @@ std::size_t resident_kilobytes()
     return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) / 1024;
 }
 
-/// What the thread runs, until it is asked to stop.
+/// The function of the thread: measures when the loop requests it, until it must stop.
 void measure(const std::stop_token& asked_to_stop)
 {
     Exchange& exchange = state.exchange;
@@ -85,12 +87,12 @@ void measure(const std::stop_token& asked_to_stop)
         const std::size_t kilobytes = resident_kilobytes();
         lock.lock();
         exchange.kilobytes = kilobytes;
-        event_wake(state.waker);  // what was written before, the waker's handler sees
+        event_wake(state.waker);  // the waker's handler sees the values written before
     }
 }
 
-/// A thread inherits the mask of the one that starts it. With all signals blocked they go to the
-/// loop's thread, whose wait they interrupt; here they would be taken unseen.
+/// Starts the thread with all signals blocked: a thread inherits the mask of its creator. The
+/// signals must go to the loop's thread, because they interrupt its wait.
 Rc start_thread(Log* log)
 {
     sigset_t all;
@@ -109,9 +111,9 @@ Rc start_thread(Log* log)
     return rc;
 }
 
-/// The opposite of start(), in the opposite order: first the thread, which might still call the
-/// waker. Then nothing of this file may be left in a list, a tree or the poller, for the file may
-/// be unloaded next. Does no harm when nothing was started.
+/// Reverses start() in reverse order: the thread is first, because it might still call the waker.
+/// Afterwards no list, tree or poller may have an object of this file, because the file may be
+/// unloaded next. Does nothing if nothing was started.
 void stop() noexcept
 {
     if (state.thread.joinable()) {
@@ -126,7 +128,8 @@ void stop() noexcept
     state.exchange.wanted = false;
 }
 
-/// On the loop's thread, in the turn after event_wake(): the log is free to be used again.
+/// The waker's handler. It runs on the loop's thread, in the turn after event_wake(), so it may use
+/// the log.
 void report(EventWaker&) noexcept
 {
     std::size_t kilobytes = 0;
@@ -138,8 +141,8 @@ void report(EventWaker&) noexcept
     state.turns = 0;
 }
 
-/// A timer rings once, so it is set anew; nothing else is left for the loop's thread to do. Without
-/// `cancelable` below that would keep a worker from ever ending.
+/// The timer's handler: requests a measurement. A timer expires once, so it is added again. Because
+/// of that a worker could never exit, if the timer were not `cancelable`.
 void beat(Event& ev) noexcept
 {
     ev.timedout = 0;
@@ -151,14 +154,14 @@ void beat(Event& ev) noexcept
     add_timer(ev, state.interval);
 }
 
-/// In each turn, before the wait.
+/// The hook of each turn, before the wait.
 Msec count_turn(TurnHook&, Msec timer) noexcept
 {
     state.turns++;
-    return timer;  // no shorter wait is asked for
+    return timer;  // does not shorten the wait
 }
 
-/// The waker first: it may fail, and the thread needs it.
+/// Starts the waker first, because the thread needs it.
 Rc start(Cycle& cycle)
 {
     state.turns = 0;
@@ -174,27 +177,27 @@ Rc start(Cycle& cycle)
     state.timer.handler = beat;
     state.timer.data = &state.timer_owner;
     state.timer.log = cycle.log;
-    state.timer.cancelable = 1;  // a worker that shuts down waits for all timers but such
+    state.timer.cancelable = 1;  // a worker that shuts down does not wait for this timer
     add_timer(state.timer, state.interval);
     return Rc::ok;
 }
 
-/// In the pool of the cycle, which frees it. A reload makes a new one beside the old.
+/// The cycle's pool owns the result. A reload creates a new one while the old one is in use.
 void* example_create_conf(Cycle& cycle)
 {
     return cycle.pool->create<ExampleConf>();
 }
 
-/// Called once the whole file is read.
+/// Called when the whole configuration has been read.
 const char* example_init_conf(Cycle&, void* conf)
 {
     conf_init_value(static_cast<ExampleConf*>(conf)->interval, Msec{0});
     return conf_ok;
 }
 
-/// In the first process, for each new configuration, when all of it is good and open; with -t, too.
-/// What is done here is not done in each worker. An error refuses the configuration; after a reload
-/// that was refused the old cycle is given to this hook again.
+/// Called in the first process for each new configuration, after its files and sockets were opened;
+/// also for -t. Workers do not call it. If it fails, the configuration is refused; a refused reload
+/// then calls this hook with the old cycle again.
 Rc example_init_module(Cycle& cycle)
 {
     const ExampleConf& conf = *get_conf<ExampleConf>(cycle.conf_ctx);
@@ -204,18 +207,20 @@ Rc example_init_module(Cycle& cycle)
     return Rc::ok;
 }
 
-/// In each worker before its loop, with the rights of its user; without a master in the one
-/// process, and again there by each reload. Threads start here and no earlier: a fork leaves them
-/// behind. The loop's things are there, as the modules of events stand before this one.
+/// Called in each worker before its loop, with the rights of the worker's user. A process without a
+/// master calls it, too, and again at each reload. Threads must not start earlier, because a fork
+/// does not copy them. The event modules come before this one in the table, so the loop's objects
+/// exist.
 Rc example_init_process(Cycle& cycle)
 {
-    stop();  // what a cycle before has started
+    stop();  // the objects of an earlier cycle
     state.interval = *get_conf<ExampleConf>(cycle.conf_ctx)->interval;
     return state.interval != 0 ? start(cycle) : Rc::ok;
 }
 
-/// In each worker after its loop; without a master also after a reload that has not loaded this
-/// file, or another in its place. Nothing may be left that leads into the file: it is unloaded.
+/// Called in each worker after its loop; without a master also after a reload that no longer loads
+/// this file or loads another one in its place. The file is then unloaded, so no pointer to it may
+/// remain.
 void example_exit_process(Cycle&)
 {
     stop();

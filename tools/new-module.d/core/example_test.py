@@ -1,4 +1,4 @@
-"""The module `example` in a server: what it says, and that nothing of it is left."""
+"""Tests the module `example` in a server: its log lines, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Beats(unittest.TestCase):
     def end(self, server: Server) -> None:
         self.assertEqual(server.stop(), 0, server.log())
         self.assertEqual(server.errors(), [])
-        self.assertFalse(server.anybody_left())
+        self.assertFalse(server.has_processes())
 
     def test_a_worker_beats_and_ends(self) -> None:
         with Server(CONF) as server:
@@ -61,7 +61,7 @@ class Beats(unittest.TestCase):
 
 
 class WithoutMaster(unittest.TestCase):
-    """The process goes on over a reload, and has to get rid of what it does not need any more."""
+    """The process continues after a reload, and must release what it no longer needs."""
 
     def test_a_reload_goes_on_beating_with_one_thread(self) -> None:
         with Server("master_process off;" + CONF) as server:
@@ -84,7 +84,7 @@ class WithoutMaster(unittest.TestCase):
 
             server.reload("master_process off;" + WITHOUT)
             self.assertTrue(wait_until(lambda: threads(pid) == before - 1), server.log())
-            # The old cycle goes with the next reload, or half a minute later.
+            # The next reload frees the old cycle; otherwise it is freed half a minute later.
             server.reload("master_process off;" + WITHOUT)
             self.assertTrue(wait_until(lambda: not is_loaded(pid)), server.log())
             self.assertEqual(server.stop(), 0, server.log())

@@ -11,39 +11,40 @@
 #include "event/event_timer.hpp"
 
 /// \file
-/// The event method `example`: a poller over ppoll(2). Of what ppoll() has beyond poll() it uses
-/// the timeout, which need not be cut to an int; signals stay as they are (a null mask).
+/// The event method `example`: a poller that uses ppoll(2). In contrast to poll(), the timeout of
+/// ppoll() is not limited to an int. The signal mask is null, so the wait does not change it.
 ///
-/// A poller answers one question, "which descriptors are ready?", and hands each event that is to
-/// the loop. It runs no handler itself and knows nothing of sockets, of timers or of modules. How
-/// it does that, it says in event_flags; what it has to keep then, `ngxx-event-contract` tries.
+/// A poller waits until descriptors are ready and passes each ready event to the loop. This one
+/// runs no handler itself and does not depend on sockets, timers or modules. It declares its
+/// properties in event_flags; `ngxx-event-contract` tests the promises that follow from them.
 namespace ngx {
 
 static_assert(module_api_version == 1, "written for another version of the module API");
 
-// The descriptor of the module is the last thing in the file, and is needed before.
+// Defined at the end of the file.
 extern Module example_module;
 
 namespace {
 
 constexpr std::int64_t default_spin = 0;
-constexpr ConfNumBounds spin_bounds{.low = 0, .high = 1000};  // timers are late by them
+constexpr ConfNumBounds spin_bounds{.low = 0, .high = 1000};  // spinning delays the timers
 
-/// What the events block says of this module. Each value is optional: unset, until init_conf.
+/// The module's configuration in the events block. A value is empty until its directive or
+/// init_conf sets it.
 struct ExampleConf {
     static constexpr Module* module = &example_module;  // for event_get_conf()
 
     std::optional<std::int64_t> spin{};
 };
 
-/// All that lives in a worker, in one place, so that done() can give it back whole. A master loads
-/// the module, too, but has no loop and never calls init.
+/// The state of a worker, in one object, so that done() can reset all of it. A master also loads
+/// the module, but has no loop and never calls init.
 struct {
-    std::vector<pollfd> event_list{};  // one entry a descriptor; Event::index points into it
+    std::vector<pollfd> event_list{};  // one entry for each descriptor; Event::index is the index
     std::int64_t spin = 0;
 } state;
 
-// init() hands out the actions, which stand below with the functions that they name.
+// Defined below, after the functions; init() copies the actions from it.
 extern const EventModule example_module_ctx;
 
 short poll_events(EventType event) noexcept
@@ -51,25 +52,25 @@ short poll_events(EventType event) noexcept
     return event == read_event ? POLLIN : POLLOUT;
 }
 
-/// The other event of the connection, if it is in the table: both share one entry.
+/// Returns the other event of the connection if it is in the table (both share one entry), or null.
 const Event* other_event(const Connection& c, EventType event) noexcept
 {
     const Event* const e = event == read_event ? c.write : c.read;
     return e && e->index != invalid_index ? e : nullptr;
 }
 
-/// Called in each worker before its first turn, and again, with what is watched still in the
-/// table, by a reload in a process without a master. Hence the table grows and is not cleared.
+/// Called in each worker before its first turn. A process without a master calls it again at each
+/// reload, while its events are still in the table; the table therefore grows and is not cleared.
 Rc example_init(Cycle& cycle, Msec)
 {
-    // Room for all connections here, so that the loop allocates nothing.
+    // Reserves memory for all connections, so that the loop does not allocate.
     state.event_list.reserve(state.event_list.size() + cycle.connection_n);
     state.spin = *event_get_conf<ExampleConf>(cycle.conf_ctx)->spin;
 
-    // From now on everybody reads and writes through `io`, watches through `event_actions`, and
-    // asks `event_flags` what the poller is like. Level: it reports a state as long as it lasts,
-    // so that what is not wanted must be taken out, or the loop spins. Fd: the kernel gives back
-    // a descriptor and nothing else; cycle.files says whose it is.
+    // Connections use `io` to read and write and `event_actions` to add and delete events; they
+    // test `event_flags` for the poller's properties. use_level_event: the poller reports a state
+    // as long as it lasts, so an event that nothing handles must be deleted, or the loop spins.
+    // use_fd_event: the kernel returns only a descriptor, and cycle.files has its connection.
     io = os_io;
     event_actions = example_module_ctx.actions;
     event_flags = use_level_event | use_fd_event;
@@ -81,8 +82,8 @@ void example_done(Cycle&)
     state = {};
 }
 
-/// The connection and its descriptor are the caller's. Only `active` and `index` are the poller's
-/// to write: `active` tells the caller that it watches, `index` is its own.
+/// The caller owns the connection and its descriptor. The poller writes only `active`, which tells
+/// the caller that the event is watched, and `index`, which only the poller uses.
 Rc example_add_event(Event& ev, EventType event, unsigned) noexcept
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
@@ -107,8 +108,8 @@ Rc example_add_event(Event& ev, EventType event, unsigned) noexcept
     return Rc::ok;
 }
 
-/// Takes an entry out by moving the last one into its place, whose two events then have to learn
-/// where they are. `files` knows them, also those of a cycle before a reload.
+/// Removes an entry by moving the last entry into its place, and updates the index of the moved
+/// entry's two events. `files` has their connection, also if it belongs to a cycle before a reload.
 void remove_entry(std::size_t index, Log* log) noexcept
 {
     assert(index < state.event_list.size());
@@ -129,8 +130,8 @@ void remove_entry(std::size_t index, Log* log) noexcept
     state.event_list.pop_back();
 }
 
-/// With close_event in the flags, too: ppoll() does not notice that a descriptor is closed, and
-/// would report the next one that has its number.
+/// Removes the event even if the flags have close_event: ppoll() does not notice that a descriptor
+/// is closed, and would report the next one with the same number.
 Rc example_del_event(Event& ev, EventType event, unsigned) noexcept
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
@@ -154,16 +155,16 @@ Rc example_del_event(Event& ev, EventType event, unsigned) noexcept
     return Rc::ok;
 }
 
-/// The null mask leaves blocked what is blocked. A mask of its own would close the gap in which a
-/// signal comes after the loop has looked at its flags and before the wait; the server closes that
-/// for every poller, by a descriptor that the signal's handler writes to.
+/// The null mask does not change the blocked signals. A signal may arrive after the loop has tested
+/// its flags and before the wait. A mask could prevent that, but the server already handles it for
+/// every poller: the signal handler writes to a descriptor that the poller watches.
 int poll_once(const timespec* timeout) noexcept
 {
     return ::ppoll(state.event_list.data(), state.event_list.size(), timeout, nullptr);
 }
 
-/// Looks `example_spin` times before it waits: what comes soon is then found without the process
-/// being put to sleep and woken. The processor is busy meanwhile.
+/// Polls `example_spin` times before it waits, so that the process does not sleep if an event
+/// arrives soon. The processor is busy during that time.
 int wait_for_events(Msec timer) noexcept
 {
     constexpr timespec at_once{};
@@ -180,9 +181,9 @@ int wait_for_events(Msec timer) noexcept
     return poll_once(&timeout);
 }
 
-/// What the kernel has said of an entry, as read and write. It reports errors that nobody has asked
-/// for, and no handler is told of them: whichever is active meets the error in its own call, and
-/// logs it with the right words.
+/// Returns the kernel's report for an entry as POLLIN and POLLOUT. The kernel always reports
+/// errors; this function turns them into both, so that the handler of each active event sees the
+/// error in its own call and logs it.
 short readiness(const pollfd& entry, Log* log) noexcept
 {
     if ((entry.revents & POLLNVAL) != 0) {
@@ -193,7 +194,8 @@ short readiness(const pollfd& entry, Log* log) noexcept
     return failed ? static_cast<short>(POLLIN | POLLOUT) : entry.revents;
 }
 
-/// Posts what is ready of one entry. False when nothing was, although ppoll() has counted it.
+/// Posts the ready events of an entry. Returns false if it posted none, although ppoll() counted
+/// the entry.
 bool dispatch(const pollfd& entry, Log* log) noexcept
 {
     log_debug(log_debug_event, log, 0, "example: fd:{} ev:{:04X} rev:{:04X}", entry.fd,
@@ -205,12 +207,13 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
         return false;
     }
 
-    // An error counts for both directions, of which perhaps one is watched: hence `active`.
+    // `active` is tested because an error is reported for both directions, and perhaps only one is
+    // watched.
     const short ready = readiness(entry, log);
     bool found = false;
     if ((ready & POLLIN) != 0 && c->read->active) {
         found = true;
-        c->read->available = -1;  // how much there is to read, ppoll() does not say
+        c->read->available = -1;  // unknown: ppoll() does not report the number of bytes
         post_ready_event(*c->read);
     }
     if ((ready & POLLOUT) != 0 && c->write->active) {
@@ -220,14 +223,14 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
     return found;
 }
 
-/// The one place where a worker waits. Events are posted and never run from here, whatever the
-/// flags say: a handler that closes its connection would change the table under the walk.
+/// The only function in which a worker waits. It posts all events, also without post_events in the
+/// flags: a handler that closes its connection would change the table during the iteration.
 Rc example_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     log_debug(log_debug_event, cycle.log, 0, "example timer: {}", timer);
 
-    // errno has to reach after_wait() as the wait has left it. What it answers is for the log: an
-    // interrupted wait is no reason not to go on, and `events` is -1 then.
+    // after_wait() reads the errno of the wait and logs an error. The function continues after an
+    // error, with `events` -1.
     const int events = wait_for_events(timer);
     const Rc rc = after_wait(cycle, events, timer, flags, "ppoll");
 
@@ -241,7 +244,7 @@ Rc example_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
         }
         left--;
         if (!dispatch(entry, cycle.log)) {
-            // A descriptor below 0 is passed over: nobody would stop the loop from spinning.
+            // ppoll() ignores a negative descriptor, so that the entry does not make the loop spin.
             log_error(log_alert, cycle.log, 0, "example ready != events");
             entry.fd = ~entry.fd;
         }
@@ -249,13 +252,13 @@ Rc example_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
     return rc;
 }
 
-/// In the pool of the cycle, which frees it. A reload makes a new one beside the old.
+/// The cycle's pool owns the result. A reload creates a new one while the old one is in use.
 void* example_create_conf(Cycle& cycle)
 {
     return cycle.pool->create<ExampleConf>();
 }
 
-/// Called once the block is read, whether or not this method is the one in use.
+/// Called when the block has been read, also if another event method is in use.
 const char* example_init_conf(Cycle&, void* conf)
 {
     conf_init_value(static_cast<ExampleConf*>(conf)->spin, default_spin);
@@ -270,9 +273,9 @@ constexpr Command example_commands[] = {
     },
 };
 
-// What this system call cannot do stays null: adding a connection as a whole (add_conn, del_conn)
-// is for those that report changes, and notify for those that have a channel of their own. Whoever
-// needs to wake the loop has EventWaker, which works with every method.
+// The null actions are those that this poller does not have: add_conn and del_conn are for
+// edge-triggered pollers, and notify for pollers with a descriptor of their own to wake the loop. A
+// module wakes the loop by EventWaker, which works with every event method.
 constexpr EventModule example_module_ctx = {
     .name = "example",
     .create_conf = example_create_conf,

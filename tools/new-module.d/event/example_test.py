@@ -1,4 +1,4 @@
-"""The event method `example` in a server: see also the contract, which meson runs beside this."""
+"""Tests the event method `example` in a server. Meson also runs the contract of event methods."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import unittest
 from server import HERE, Server, check_conf, fetch_late
 
 CONF = (HERE / "example.conf").read_text()
-LARGE = bytes(range(256)) * 2048  # more than a socket takes at once
+LARGE = bytes(range(256)) * 2048  # more than a socket accepts at once
 
 
 def echo(server: Server, data: bytes) -> bytes:
-    """What the server's echo sends back, until it closes."""
+    """Sends data and returns the server's echo, until the server closes."""
     with server.connect() as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
@@ -32,7 +32,7 @@ class Serving(unittest.TestCase):
             self.assertIn('using the "example" event method', server.log())
             self.assertEqual(server.stop(), 0, server.log())
             self.assertEqual(server.errors(), [])
-            self.assertFalse(server.anybody_left())
+            self.assertFalse(server.has_processes())
 
     def test_clients_are_served(self) -> None:
         self.serve(CONF)

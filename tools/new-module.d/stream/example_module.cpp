@@ -11,17 +11,17 @@
 #include "stream/stream.hpp"
 
 /// \file
-/// `example;` in a server block sends back what the client sends, in capitals, until the client
-/// has said all or has been silent for `example_timeout`.
+/// `example;` in a server block sends back the client's data in capitals, until the client closes
+/// its side or sends nothing for `example_timeout`.
 ///
-/// A content handler is called once, when a connection has come through all phases. From then on
-/// the session is its own: it sets the handlers of the connection's two events, leaves, and goes on
-/// when one of them is called. Nothing may wait: a call that would block is left for later.
+/// A content handler is called once, after all phases of a connection. The session then belongs to
+/// the module: the handler sets the handlers of the connection's two events and returns; these
+/// handlers continue the session. No function may block: a call that would block is made later.
 namespace ngx {
 
 static_assert(module_api_version == 1, "written for another version of the module API");
 
-// The descriptor of the module is the last thing in the file, and is needed before.
+// Defined at the end of the file.
 extern Module example_module;
 
 namespace {
@@ -29,7 +29,7 @@ namespace {
 constexpr Msec default_timeout = 60'000;
 constexpr std::size_t default_buffer_size = 4096;
 
-/// One for the stream block and one for each server in it.
+/// The module's configuration: one for the stream block and one for each server in it.
 struct ExampleSrvConf {
     static constexpr Module* module = &example_module;  // for stream_get_module_srv_conf()
 
@@ -37,24 +37,24 @@ struct ExampleSrvConf {
     std::optional<std::size_t> buffer_size{};
 };
 
-/// What the module keeps of a session, in the pool of its connection: it goes when that does.
+/// The module's data of a session. The pool of the connection owns it.
 struct ExampleCtx {
     static constexpr Module* module = &example_module;  // for stream_get_module_ctx()
 
-    Buf* buf = nullptr;  // [pos, last) is to be sent, [last, end) is free
+    Buf* buf = nullptr;  // [pos, last) is unsent, [last, end) is free
 };
 
-/// Only ASCII, and in no language: the server's locale has no say in it.
+/// Converts ASCII letters only, independent of the server's locale.
 char to_upper(char ch) noexcept
 {
     return ch >= 'a' && ch <= 'z' ? static_cast<char>(ch - 'a' + 'A') : ch;
 }
 
-/// Reads what there is and what there is room for. False on an error, which recv() has logged.
+/// Reads until the socket has no more data or the buffer is full. Returns false on an error, which
+/// recv() has logged.
 ///
-/// `ready` is what the poller, or the last call, knows. It is the condition of the loop, because
-/// with a poller that reports changes nobody tells twice: one has to read until recv() answers
-/// io_again, which clears it.
+/// The poller sets `ready`, and recv() clears it when it returns io_again. The loop reads as long
+/// as `ready` is set, because an edge-triggered poller does not report the same data again.
 bool fill_buffer(StreamSession& s, Connection& c, Buf& b) noexcept
 {
     while (b.last < b.end && c.read->ready && !c.read->eof) {
@@ -71,7 +71,8 @@ bool fill_buffer(StreamSession& s, Connection& c, Buf& b) noexcept
     return true;
 }
 
-/// Sends what is there, of which the socket may take a part: the rest stays. False on an error.
+/// Sends the buffer. The socket may accept a part of it; the rest remains in the buffer. Returns
+/// false on an error.
 bool send_buffer(Connection& c, Buf& b) noexcept
 {
     while (b.pos < b.last && c.write->ready) {
@@ -87,8 +88,9 @@ bool send_buffer(Connection& c, Buf& b) noexcept
     return true;
 }
 
-/// Until the socket has nothing more, or takes nothing more. With a full buffer nothing is read:
-/// a client that does not fetch its answers has to wait, and costs no more memory than this.
+/// Reads and sends until the socket has no more data or accepts no more. A full buffer stops the
+/// reading, so a client that does not read its answers uses no more memory than this buffer.
+/// Returns false on an error.
 bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
 {
     do {
@@ -99,9 +101,9 @@ bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
     return true;
 }
 
-/// One step of the session. Each way out ends it, or leaves a timer and an event that go on with
-/// it; whoever forgets both has lost a connection. After the end nothing may be touched: session,
-/// context and buffer were in the pool that is gone.
+/// Runs the session until it would block. Then it either ends the session or leaves an active event
+/// and a timer that continue it; a session without either is lost. After the end the session, its
+/// context and its buffer must not be used: the pool that owned them is destroyed.
 void example_process(StreamSession& s) noexcept
 {
     Connection& c = *s.connection;
@@ -112,8 +114,8 @@ void example_process(StreamSession& s) noexcept
         return;
     }
 
-    // Whatever the poller is like, these two see to it that it watches what is waited for, and no
-    // more: with one that reports states, a full buffer would otherwise have the loop spin.
+    // With every poller, these two functions watch the events that the session waits for and only
+    // those. With a level-triggered poller, a full buffer would otherwise make the loop spin.
     const unsigned flags = c.read->eof ? close_event : 0;
     if (handle_read_event(*c.read, flags) != Rc::ok || handle_write_event(*c.write, 0) != Rc::ok) {
         stream_finalize_session(s, StreamStatus::internal_server_error);
@@ -122,7 +124,7 @@ void example_process(StreamSession& s) noexcept
     add_timer(*c.read, *stream_get_module_srv_conf<ExampleSrvConf>(s)->timeout);
 }
 
-/// Of both events: what is to be done follows from what is ready, not from who has called.
+/// The handler of both events. It tests what is ready, not which event called it.
 void example_event_handler(Event& ev) noexcept
 {
     Connection& c = *static_cast<Connection*>(ev.data);
@@ -133,7 +135,7 @@ void example_event_handler(Event& ev) noexcept
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }
-    // The worker wants to end: worker_shutdown_timeout is over.
+    // The worker exits: worker_shutdown_timeout has passed.
     if (c.close) {
         stream_finalize_session(s, StreamStatus::ok);
         return;
@@ -141,7 +143,8 @@ void example_event_handler(Event& ev) noexcept
     example_process(s);
 }
 
-/// A phase before may have read ahead: then its buffer comes with the connection, and is used.
+/// Returns the buffer of the session. If an earlier phase has read data in advance, that is the
+/// connection's buffer; otherwise it is new.
 Buf* first_buffer(StreamSession& s) noexcept
 {
     Connection& c = *s.connection;
@@ -166,7 +169,7 @@ void example_handler(StreamSession& s) noexcept
 
     c.read->handler = example_event_handler;
     c.write->handler = example_event_handler;
-    example_process(s);  // something may have come already
+    example_process(s);  // data may already have arrived
 }
 
 void* example_create_srv_conf(Conf& cf)
@@ -174,7 +177,7 @@ void* example_create_srv_conf(Conf& cf)
     return cf.pool->create<ExampleSrvConf>();
 }
 
-/// The server's value, or the stream block's, or the default.
+/// Sets each unset value of a server to the stream block's, or else to the default.
 const char* example_merge_srv_conf(Conf&, void* parent, void* child)
 {
     const auto& prev = *static_cast<ExampleSrvConf*>(parent);
@@ -184,8 +187,8 @@ const char* example_merge_srv_conf(Conf&, void* parent, void* child)
     return conf_ok;
 }
 
-/// What cannot be served is refused when the configuration is read, and not when a client comes.
-/// Here all servers and their sockets are known, in whatever order they stand in the file.
+/// Refuses a configuration that the module cannot serve, instead of failing when a client connects.
+/// When this function is called, all servers and their sockets are known.
 Rc example_postconfiguration(Conf& cf)
 {
     const auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
@@ -203,8 +206,8 @@ Rc example_postconfiguration(Conf& cf)
     return Rc::ok;
 }
 
-/// `example;`: a server has one content, and the last directive that sets it wins. To have it twice
-/// is a slip.
+/// Handles `example;`. A server has one content handler, and the last directive that sets it wins.
+/// The same directive twice is an error.
 const char* set_example(Conf& cf, const Command&, void*)
 {
     auto& cscf = *stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf);
@@ -215,7 +218,7 @@ const char* set_example(Conf& cf, const Command&, void*)
     return conf_ok;
 }
 
-/// A buffer of no size would never take anything.
+/// Refuses 0, with which the session could never read.
 const char* set_example_buffer_size(Conf& cf, const Command& cmd, void* conf)
 {
     const char* const rv = conf_set_size_slot<&ExampleSrvConf::buffer_size>(cf, cmd, conf);

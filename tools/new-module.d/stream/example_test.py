@@ -1,4 +1,4 @@
-"""The content `example` with real clients."""
+"""Tests the content `example` with real clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unittest
 from server import HERE, Server, check_conf, fetch_late
 
 CONF = (HERE / "example.conf").read_text()
-LARGE = b"All is well. " * 50_000  # more than sockets and buffer take at once
+LARGE = b"All is well. " * 50_000  # more than sockets and buffer hold at once
 
 
 def receive_all(client: socket.socket) -> bytes:
@@ -26,7 +26,7 @@ class Answers(unittest.TestCase):
             self.assertEqual(receive_all(client), b"42!")
             self.assertEqual(server.stop(), 0, server.log())
             self.assertEqual(server.errors(), [])
-            self.assertFalse(server.anybody_left())
+            self.assertFalse(server.has_processes())
 
     def test_a_client_that_does_not_fetch_is_waited_for(self) -> None:
         with Server(CONF) as server, server.connect() as client:
