@@ -1,6 +1,6 @@
-"""What nginx's sources define, and what of it has a counterpart in this tree.
+"""Finds the definitions in nginx's sources and their counterparts in this tree.
 
-tools/side-by-side imports this. Names of nginx's are compared, its text is never stored.
+tools/side-by-side imports this. It compares nginx's names and never stores its text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = "docs/nginx-functions.tsv"
 ABSENT = "docs/nginx-absent.tsv"
 MOVED = "docs/nginx-moved.tsv"
 
-# The folders of nginx that are compared. Files of others, as http's, are not looked at.
+# The folders of nginx that are compared. Others, such as http, are ignored.
 FOLDERS = ("src/core", "src/event", "src/event/modules", "src/os/unix", "src/stream")
 
 LEFT_OUT = "src/event/ngx_event_openssl*"
@@ -28,11 +28,11 @@ TYPE = re.compile(r"^NGX_|_(?:t|s|e|pt)$|^ngx_stream_phases$")
 
 
 class CannotCompare(Exception):
-    """A file is missing, or is not what it should be."""
+    """A file is missing or has the wrong content."""
 
 
 def is_function(name: str) -> bool:
-    """Macros in small letters count as functions: some are, on other systems."""
+    """Macros in lower case count as functions, because some are functions on other systems."""
     return not TYPE.search(name)
 
 
@@ -41,7 +41,7 @@ def named_by_nginx(name: str) -> bool:
 
 
 def stem(path: str) -> str:
-    """`src/event/ngx_event.h` and `event/event.cpp` are both `event/event`."""
+    """Returns `event/event` for both `src/event/ngx_event.h` and `event/event.cpp`."""
     folder, _, file = path.removeprefix("src/").rpartition("/")
     return f"{folder}/{file.removeprefix('ngx_').rpartition('.')[0]}"
 
@@ -51,7 +51,7 @@ def stem(path: str) -> str:
 
 @dataclass(frozen=True)
 class Definition:
-    """What nginx defines by one name: lines of one file, comment included."""
+    """The lines of one file that define a name in nginx, with the comment."""
 
     name: str
     path: str
@@ -69,7 +69,7 @@ DEAD_CODE = re.compile(r"^#if[ \t]+\(?0\)?$.*?^#endif", re.DOTALL | re.MULTILINE
 
 
 class NginxFile:
-    """Finds definitions by nginx's style: what is defined starts and ends in the first column."""
+    """Finds definitions by nginx's style: a definition starts and ends in the first column."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
@@ -89,7 +89,7 @@ class NginxFile:
         return found
 
     def at(self, line: int) -> tuple[list[str], int]:
-        """The names that are defined from this line on, and the last line of that."""
+        """Returns the names whose definition starts in this line, and its last line."""
         text = self.code[line]
         if match := MACRO.match(text):
             return [match[1]], self.end_of_macro(line)
@@ -125,11 +125,11 @@ class NginxFile:
 
     @staticmethod
     def type_name(name: str) -> str:
-        """`struct ngx_event_s` is what everybody calls ngx_event_t."""
+        """Returns ngx_event_t for `struct ngx_event_s`, because code uses the former."""
         return re.sub(r"_s$", "_t", name)
 
     def with_comment(self, line: int) -> int:
-        """Where the type of a function, and the comment above, start."""
+        """Returns the line where a function's type and the comment above it start."""
         while line > 0 and re.match(r"^[\w*][\w *]*$", self.code[line - 1]):
             line -= 1
         above = line - 1
@@ -141,7 +141,7 @@ class NginxFile:
 
 
 class NginxTree:
-    """nginx's sources as the user has them."""
+    """The user's copy of nginx's sources."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "src" if (root / "src" / "core").is_dir() else root
@@ -171,7 +171,7 @@ class NginxTree:
 
 @dataclass(frozen=True)
 class Piece:
-    """Lines of a file of ours, from the comment above to the last of the code."""
+    """Lines of a file in this tree, from the comment to the last line of code."""
 
     path: str
     start: int
@@ -180,7 +180,7 @@ class Piece:
 
 @dataclass
 class Item:
-    """A function, type or constant of ours: what is shown of it, and what nginx calls it."""
+    """A function, type or constant of this tree: the lines to show, and its names in nginx."""
 
     name: str
     names: tuple[str, ...]
@@ -191,12 +191,12 @@ class Item:
 
     @property
     def path(self) -> str:
-        """Of the definition, which comes last."""
+        """The file of the definition, which is the last piece."""
         return self.pieces[-1].path
 
 
 def comment_start(source: Source, line: int) -> int:
-    """The first line of the comment that stands right above a line, or that line."""
+    """Returns the first line of the comment right above a line, or the line itself."""
     while line > 1 and source.lines[line - 2].lstrip().startswith("//"):
         line -= 1
     return line
@@ -207,19 +207,19 @@ def doc_text(lines: list[str]) -> str:
 
 
 def nginx_names(doc: str) -> tuple[str, ...]:
-    """What the paragraph `nginx: ngx_name(), ...` of a comment names."""
+    """Returns the names in a comment's paragraph `nginx: ngx_name(), ...`."""
     match = re.search(r"^nginx:(.*?)(?=\n\n|\Z)", doc, re.MULTILINE | re.DOTALL)
     return tuple(dict.fromkeys(NAME.findall(match[1]))) if match else ()
 
 
 def plain_scope(function: Function) -> str:
-    """`Pool::create` wherever it stands: the namespaces left out, as nothing is named twice."""
+    """Returns a name such as `Pool::create`, without namespaces, since names are unique."""
     classes = [s.removeprefix("class ") for s in function.scope.split("::") if "class" in s]
     return "::".join([*classes, function.name])
 
 
 def statement_end(source: Source, line: int) -> int:
-    """The last line of the declaration that starts in a line."""
+    """Returns the last line of the declaration that starts in a line."""
     lines = source.code.split("\n")
     if lines[line - 1].lstrip().startswith("#"):
         while lines[line - 1].endswith("\\"):
@@ -250,7 +250,7 @@ DECLARED = re.compile(
 
 
 def other_items(source: Source, functions: list[Item]) -> Iterator[Item]:
-    """Types and constants whose comment names nginx's, or tells a difference."""
+    """Finds types and constants whose comment names nginx's, or describes a difference."""
     taken = {line for f in functions for line in (f.pieces[0].start, f.pieces[0].end)}
     line = 1
     while line <= len(source.lines):
@@ -268,14 +268,14 @@ def other_items(source: Source, functions: list[Item]) -> Iterator[Item]:
 
 
 def items_of(source: Source) -> list[Item]:
-    """Everything of a file that can be a counterpart, in the file's order."""
+    """Returns all items of a file that can be a counterpart, in the file's order."""
     functions = [function_item(source, function) for function in source.scanner.functions]
     found = [*functions, *other_items(source, functions)]
     return sorted(found, key=lambda item: item.pieces[0].start)
 
 
 def joined(items: list[Item]) -> list[Item]:
-    """A declaration becomes part of its definition, with what its comment says."""
+    """Merges each declaration, with its comment, into its definition."""
     definitions: dict[str, list[Item]] = {}
     for item in items:
         if item.function and item.defined:
@@ -283,7 +283,7 @@ def joined(items: list[Item]) -> list[Item]:
     result = []
     for item in items:
         found = definitions.get(item.name, []) if not item.defined else []
-        # A static function of that name may stand in another file, too.
+        # Another file may also have a static function of that name.
         near = [d for d in found if stem(d.path) == stem(item.path)] or found
         for definition in near:
             definition.names = tuple(dict.fromkeys([*definition.names, *item.names]))
@@ -318,7 +318,7 @@ def our_items(sources: list[Source]) -> list[Item]:
 
 @dataclass
 class Row:
-    """A line of one of the tables: patterns of files and names, and why."""
+    """A line of one of the tables: patterns of files and names, and the reason."""
 
     files: list[str]
     names: list[str]
@@ -354,7 +354,7 @@ def first_fit(rows: list[Row], path: str, name: str) -> Row | None:
 
 @dataclass
 class Comparison:
-    """The names that nginx has, what stands here for them, and why nothing stands for others."""
+    """nginx's names, their counterparts in this tree, and the reasons why others have none."""
 
     root: Path
 
@@ -368,7 +368,7 @@ class Comparison:
 
     @cached_property
     def names(self) -> dict[str, list[str]]:
-        """The files of nginx's by name."""
+        """Returns the files of nginx that define each name."""
         found: dict[str, list[str]] = {}
         for _, (path, name) in table(self.root / NAMES, 2):
             found.setdefault(name, []).append(path)
@@ -386,7 +386,8 @@ class Comparison:
 
     @cached_property
     def counterparts(self) -> dict[tuple[str, str], list[Item]]:
-        """By file and name of nginx's. Of files that define one name, those of our stem count."""
+        """Returns the counterparts by nginx's file and name. If several files define the name, only
+        those with the counterpart's stem count."""
         found: dict[tuple[str, str], list[Item]] = {}
         for item in self.items:
             for name in item.names:
@@ -402,7 +403,7 @@ class Comparison:
 
     @cached_property
     def stems(self) -> set[str]:
-        """Of the files that have something to compare."""
+        """Returns the stems of the files that have counterparts."""
         return {stem(path) for path, _ in self.counterparts}
 
     def reason(self, path: str, name: str) -> str:
@@ -410,7 +411,7 @@ class Comparison:
         return row.reason if row else ""
 
     def check(self) -> list[str]:
-        """What is wrong with the comments and with the tables."""
+        """Returns the errors in the comments and in the tables."""
         return [
             *self.check_names(),
             *self.check_absent(),
@@ -424,10 +425,10 @@ class Comparison:
             for name in item.names:
                 paths = self.names.get(name)
                 if not paths:
-                    yield f"{place}: nginx has no {name}: mend the name, or {NAMES}"
+                    yield f"{place}: nginx has no {name}: correct the name, or {NAMES}"
                 elif stem(item.path) not in map(stem, paths):
                     if not first_fit(self.moved_rows, item.path, name):
-                        yield f"{place}: {name} stands in {paths[0]}: move it, or add to {MOVED}"
+                        yield f"{place}: {name} is in {paths[0]}: move it, or add it to {MOVED}"
 
     def check_absent(self) -> Iterator[str]:
         for name, paths in self.names.items():
@@ -435,12 +436,12 @@ class Comparison:
                 if (path, name) in self.counterparts:
                     continue
                 if not is_function(name):
-                    yield f"{NAMES}: {path} {name} is named by no comment: take it away"
+                    yield f"{NAMES}: {path} {name} is in no comment: remove it"
                 elif not self.reason(path, name):
-                    yield f"{NAMES}: {path} {name} has no counterpart: say why in {ABSENT}"
+                    yield f"{NAMES}: {path} {name} has no counterpart: add the reason to {ABSENT}"
 
     @staticmethod
     def stale(path: str, rows: list[Row]) -> Iterator[str]:
         for row in rows:
             if not row.used:
-                yield f"{path}:{row.number}: no name needs this row: take it away"
+                yield f"{path}:{row.number}: no name needs this row: remove it"

@@ -16,7 +16,7 @@ const entries = INDEX.map(([name, other, id, note]) => ({
 let found = [];
 let chosen = 0;
 
-// Lower is better; Infinity is no match.
+// Returns the rank of a match: lower is better, Infinity is no match.
 function rank(entry, wanted, words) {
     if (!words.every((word) => entry.text.includes(word))) return Infinity;
     if (entry.keys.includes(wanted)) return 0;
@@ -112,8 +112,8 @@ document.addEventListener("keydown", (event) => {
 
 // ---- both panes scroll together ----
 
-// The shorter text of a row keeps up with the longer: it stays in view if it fits into the window,
-// and otherwise its end comes into view together with the other's.
+// The shorter text of a row moves along with the longer one. If it fits into the window, it stays
+// in view; otherwise its end comes into view together with the end of the other text.
 function align(row) {
     const top = document.querySelector("header").offsetHeight + 32;
     const view = innerHeight - top;
@@ -154,14 +154,14 @@ function scrolled() {
 addEventListener("scroll", scrolled, { passive: true });
 addEventListener("resize", scrolled);
 
-// ---- places to link to ----
+// ---- link targets ----
 
 function target() {
     return document.getElementById(decodeURIComponent(location.hash.slice(1)));
 }
 
-// Where a text stands depends on how far its row is scrolled, and on what above has been drawn by
-// now, so a few steps are needed.
+// The position of a text depends on how far its row is scrolled and on which rows above are already
+// drawn, so a few steps are needed.
 function settle(place, steps) {
     const row = place.closest(".row");
     for (let i = 0; i < 4; i++) {

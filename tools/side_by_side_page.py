@@ -1,4 +1,4 @@
-"""The page of tools/side-by-side: nginx's text on the left, ours on the right, one file of HTML.
+"""Writes the page of tools/side-by-side: nginx on the left, ngxx on the right, in one HTML file.
 
 tools/side-by-side imports this.
 """
@@ -30,7 +30,7 @@ from source_text import Source
 
 TOOLS = Path(__file__).resolve().parent
 
-# Token of Pygments: class in the page. Names and operators stay plain, which halves the page.
+# Pygments' token: the class in the page. Names and operators get none, which halves the page.
 CLASSES = {
     Comment.Preproc: "p",
     Comment.PreprocFile: "s",
@@ -59,7 +59,7 @@ def attribute(text: str) -> str:
 
 
 def short(paths: list[str]) -> str:
-    """`event/event.cpp .hpp`: what the files of one stem are called."""
+    """Returns the names of the files of one stem: `event/event.cpp .hpp`."""
     return " ".join([*paths[:1], *(Path(path).suffix for path in paths[1:])])
 
 
@@ -68,7 +68,7 @@ def link(target: str, text: str) -> str:
 
 
 def highlighted(lines: list[str], lexer: CLexer | CppLexer) -> list[str]:
-    """Each line by itself, so that lines can be marked."""
+    """Highlights code and returns it line by line, so that lines can be marked."""
     result = [""]
     for token, value in lexer.get_tokens("\n".join(lines)):
         name = class_of(token)
@@ -81,12 +81,12 @@ def highlighted(lines: list[str], lexer: CLexer | CppLexer) -> list[str]:
     return result[: len(lines)]
 
 
-# ---- what differs from nginx ----
+# ---- differences from nginx ----
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A paragraph of a comment."""
+    """A paragraph of a comment that describes a difference."""
 
     path: str
     start: int
@@ -116,11 +116,11 @@ def differences(source: Source) -> Iterator[Difference]:
 
 @dataclass
 class Row:
-    """What stands side by side."""
+    """Definitions of both sides that are shown side by side."""
 
     names: dict[str, list[Definition]] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
-    remark: str = ""  # what stands where one side has nothing
+    remark: str = ""  # shown if one side is empty
     shared: list[Item] = field(default_factory=list)  # helpers that an earlier row shows
 
 
@@ -135,7 +135,7 @@ class Unit:
 
 
 class Rows:
-    """Brings the definitions of both sides together, in nginx's order."""
+    """Pairs the definitions of both sides, in nginx's order."""
 
     def __init__(self, comparison: Comparison, tree: NginxTree) -> None:
         self.comparison = comparison
@@ -174,7 +174,7 @@ class Rows:
         return [unit for unit in units if unit.rows]
 
     def definitions(self, unit: Unit) -> dict[str, list[Definition]]:
-        """By name, headers first: they have the types that the rest is about."""
+        """Returns the definitions by name, headers first, because they have the types."""
         found: dict[str, list[Definition]] = {}
         for file in sorted(self.tree.files, key=lambda f: f.path.endswith(".c")):
             if stem(file.path) == unit.stem:
@@ -184,7 +184,7 @@ class Rows:
         return found
 
     def items_for(self, unit: Unit, name: str) -> list[Item]:
-        """The counterparts; where several files have the name, those of this stem."""
+        """Returns the counterparts; if several files have the name, those of this stem."""
         items = self.by_name.get(name, [])
         same = [item for item in items if stem(item.path) == unit.stem]
         paths = self.comparison.names.get(name, [])
@@ -203,7 +203,8 @@ class Rows:
             yield row
 
     def row_for(self, rows: list[Row], items: list[Item], reason: str) -> Row:
-        """One that shows such an item already, the last if it lacks one for the same reason."""
+        """Returns the row that already shows one of the items, or the last row if it has no
+        counterpart for the same reason, or a new row."""
         for row in rows:
             if any(item in row.items for item in items):
                 return row
@@ -213,10 +214,10 @@ class Rows:
 
     def reason(self, definition: Definition) -> str:
         known = self.comparison.reason(definition.path, definition.name)
-        return known or f"{self.version} alone has it: not in the release that ngxx follows"
+        return known or f"only in {self.version}, not in the release that ngxx follows"
 
     def add_helpers(self, row: Row) -> None:
-        """What the counterparts call of their own files, as far as nobody has shown it."""
+        """Adds the functions of the same files that the counterparts call, unless already shown."""
         self.shown |= {id(item) for item in row.items}
         todo = list(row.items)
         while todo:
@@ -231,12 +232,12 @@ class Rows:
                     todo.append(item)
                 elif item not in row.items and item not in row.shared:
                     row.shared.append(item)
-        # The counterpart first: it has nginx's order, and names its steps.
+        # The counterpart comes first, because it has nginx's order and calls the others.
         row.items.sort(key=lambda item: (not item.names, item.path, item.pieces[-1].start))
 
     @cached_property
     def helpers(self) -> dict[str, list[Item]]:
-        """The functions of a file that have no counterpart."""
+        """Returns the functions of each file that have no counterpart."""
         found: dict[str, list[Item]] = {}
         for item in self.comparison.items:
             if item.function and item.defined and not item.names:
@@ -268,17 +269,17 @@ class Rows:
 
 
 class Page:
-    """Writes the rows down. Every name becomes a place to link to."""
+    """Writes the rows as HTML. Every name becomes the target of links."""
 
     def __init__(self, comparison: Comparison, tree: NginxTree) -> None:
         self.comparison = comparison
         self.tree = tree
         self.rows = Rows(comparison, tree)
-        self.ids: dict[str, str] = {}  # id: what a reader sees there
+        self.ids: dict[str, str] = {}  # id: the text shown there
         self.index: list[list[str]] = []
         self.c, self.cpp = CLexer(stripnl=False), CppLexer(stripnl=False)
         self.nginx_lines = {file.path: file.lines for file in tree.files}
-        self.place: dict[tuple[str, int], str] = {}  # line of ours: the id of what shows it
+        self.place: dict[tuple[str, int], str] = {}  # line of this tree: the id that shows it
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -299,8 +300,8 @@ class Page:
         return identity
 
     def text(self) -> str:
-        """The whole page."""
-        # In this order: the lists link to what the rows have named.
+        """Returns the whole page."""
+        # The rows are written first, because the lists link to their ids.
         units = "".join(self.unit(unit) for unit in self.rows.units)
         lists = self.one_side() + self.list_of_differences()
         values = {
@@ -324,7 +325,7 @@ class Page:
             self.ids[path] = path
         anchors = "".join(f'<a id="{attribute(p)}"></a>' for p in [*unit.theirs, *unit.ours])
         theirs = short(unit.theirs) or "nginx has no such file"
-        ours = short(unit.ours) or "no such file here"
+        ours = short(unit.ours) or "ngxx has no such file"
         rows = "".join(self.row(row) for row in unit.rows)
         self.index.append([unit.stem, " ".join([*unit.theirs, *unit.ours]), identity, "file"])
         return (
@@ -337,7 +338,7 @@ class Page:
         heights = [sum(p.end - p.start + 4 for p in left) + 2]
         heights.append(sum(p.end - p.start + 4 for i in row.items for p in i.pieces) + 2)
         sizes = f"--wide:{max(heights)};--narrow:{sum(heights)}"
-        # In this order: a name of nginx's is its own place, one of ours only if it is left.
+        # nginx's names are written first; a name of this tree gets its plain id only if unused.
         theirs = "".join(self.nginx_name(n, ds, row) for n, ds in row.names.items())
         ours = "".join(self.item(item, row) for item in row.items) + self.shared(row)
         remark = f"<p class=remark>{escape(row.remark)}</p>"
@@ -405,12 +406,12 @@ class Page:
     def one_side(self) -> str:
         return (
             "<section class=list id=one-side><h2>On one side only</h2>"
-            f"<h3 id=only-nginx>nginx alone</h3>{self.only_nginx()}"
-            f"<h3 id=only-here>ngxx alone</h3>{self.only_here()}</section>\n"
+            f"<h3 id=only-nginx>Only in nginx</h3>{self.only_nginx()}"
+            f"<h3 id=only-here>Only in ngxx</h3>{self.only_here()}</section>\n"
         )
 
     def only_nginx(self) -> str:
-        """By reason, then by file."""
+        """Returns nginx's functions without a counterpart, by reason and file."""
         reasons: dict[str, dict[str, list[str]]] = {}
         for file in self.tree.files:
             for name in dict.fromkeys(d.name for d in file.definitions):
@@ -459,7 +460,7 @@ class Page:
         return result
 
     def why_here(self, item: Item) -> str:
-        """What it is for, as its comment says, or whom it helps."""
+        """Returns the first sentence of its comment, and the function of which it is a step."""
         target = self.place.get((item.path, item.pieces[-1].end), item.name)
         sentence = re.match(r".*?[.:;](?=\s|$)|.*", " ".join(item.doc.split()))
         helped = self.rows.helper_of.get(id(item))
@@ -476,7 +477,7 @@ class Page:
             result += f"<dt>{place}</dt><dd><mark>{escape(d.text)}</mark></dd>"
         return (
             "<section class=list id=differences>"
-            f"<h2>What differs from nginx, {len(self.differences)} paragraphs</h2>"
+            f"<h2>Differences from nginx: {len(self.differences)} paragraphs</h2>"
             f"<dl>{result}</dl></section>\n"
         )
 

@@ -1,4 +1,4 @@
-"""What a C++ file of this tree consists of: its code without comments, its functions, its comments.
+"""Parses a C++ file of this tree: its code without comments, its functions, its comments.
 
 tools/tidy and tools/side-by-side import this.
 """
@@ -34,7 +34,7 @@ NOT_A_FUNCTION = re.compile(r"\s*(?:using|typedef|friend|static_assert|return)\b
 
 
 def spaces(text: str) -> str:
-    """As long as `text`, its line feeds kept."""
+    """Returns spaces of the length of `text`, with its line feeds."""
     return re.sub(r"[^\n]", " ", text)
 
 
@@ -47,7 +47,7 @@ def without_strings(text: str) -> str:
 
 
 def without_nested(text: str, opening: str, closing: str) -> str:
-    """What stands between the outermost brackets becomes spaces; they themselves stay."""
+    """Replaces the text between the outermost brackets by spaces, and keeps these brackets."""
     depth = 0
     result = []
     for ch in text:
@@ -70,7 +70,7 @@ def without_template_parameters(head: str) -> str:
 
 
 def named_calls(head: str) -> list[re.Match[str]]:
-    """The names in a head that parentheses follow."""
+    """Returns the names in a head that are followed by parentheses."""
     return [m for m in CALL.finditer(head) if m[1] not in NOT_A_NAME]
 
 
@@ -112,7 +112,7 @@ class Scanner:
             self.unbalanced = self.line_of(len(self.code) - 1)
 
     def at_level(self, ch: str, head: int, pos: int) -> tuple[int, int]:
-        """Takes one of `{`, `}` and `;`. Returns where the next head starts and where to go on."""
+        """Handles a `{`, `}` or `;`. Returns the start of the next head and where to continue."""
         if ch == ";":
             self.add_function(head, pos, None)
         elif ch == "}":
@@ -137,7 +137,7 @@ class Scanner:
         return end + 1, end + 1
 
     def masked(self, head: int, pos: int) -> str:
-        """The text of a head without what nests in it, as long as the original."""
+        """Returns the text of a head with its nested parts replaced by spaces."""
         text = without_nested(self.code[head:pos], "(", ")")
         text = without_nested(text, "{", "}")
         text = ATTRIBUTE.sub(lambda m: spaces(m[0]), text)
@@ -158,7 +158,7 @@ class Scanner:
 
     @staticmethod
     def opens_body(text: str) -> bool:
-        """A brace that starts neither a scope nor a body starts an initialiser."""
+        """Returns whether a `{` after this head opens a body, and not an initialiser."""
         calls = named_calls(text)
         if not calls or "=" in text[: calls[0].start()]:
             return False
@@ -179,7 +179,7 @@ class Scanner:
         found = named_calls(text)
         if not found or "=" in text[: found[0].start()] or NOT_A_FUNCTION.match(text):
             return
-        # A macro without a semicolon may stand before; a test case is nothing but a macro.
+        # A macro without a semicolon may precede the name; the head of a test case is only a macro.
         plain = [m for m in found if not m[1].isupper()]
         match = plain[0] if plain else found[-1]
         name = match[1] if plain else self.code[head + match.start() : head + match.end()]
@@ -202,7 +202,7 @@ class Scanner:
 
 @dataclass(frozen=True)
 class Source:
-    """A C++ file, taken apart when first asked."""
+    """A C++ file, which is parsed when it is first needed."""
 
     path: str
     text: str
@@ -221,7 +221,7 @@ class Source:
 
     @cached_property
     def conditions(self) -> list[int]:
-        """The lines of #if, #ifdef, #elif and so on."""
+        """Returns the lines with #if, #ifdef, #elif and so on."""
         return [
             self.code.count("\n", 0, m.start(1)) + 1
             for m in DIRECTIVE.finditer(self.code)
@@ -233,7 +233,7 @@ class Source:
         return Scanner(DIRECTIVE.sub(lambda m: spaces(m[0]), self.code))
 
     def doc_comment(self, line: int) -> list[str]:
-        """The /// lines right above a line, the lowest first."""
+        """Returns the /// lines right above a line, the lowest line first."""
         doc = []
         for above in reversed(self.lines[: line - 1]):
             if not above.lstrip().startswith("///"):

@@ -76,7 +76,7 @@ class Page(WithFolder):
 
     def test_one_that_is_stale_is_found(self) -> None:
         self.replace("directives.md", "Default: `512`", "Default: `256`")
-        self.refused("docs/directives.md is stale")
+        self.refused("docs/directives.md is out of date")
 
     def test_a_directive_without_a_line_is_found(self) -> None:
         self.replace("directives.tsv", "event_core\tuse\t", "#")
@@ -84,7 +84,7 @@ class Page(WithFolder):
 
     def test_a_line_without_a_directive_is_found(self) -> None:
         self.replace("directives.tsv", "event_core\tuse\t", "event_core\tuses\t")
-        self.refused("directives.tsv has uses of event_core, which the server has not")
+        self.refused("directives.tsv has uses of event_core, which the server lacks")
 
     def test_arguments_that_do_not_fit_are_found(self) -> None:
         self.replace("directives.tsv", "NAME [GROUP]", "NAME GROUP")

@@ -65,7 +65,7 @@ class Refuses(NewModule):
 
     def test_what_is_no_name_of_c(self) -> None:
         for name in ("", "1x", "a-b", "a b", "_a", "a_", "a__b", "a/b", "é"):
-            self.refuse("core", name, "x", why=f'"{name}" is no name')
+            self.refuse("core", name, "x", why=f'"{name}" is not a valid name')
 
     def test_what_ngxx_has_already(self) -> None:
         self.refuse("event", "poll", "x", why='"poll" is taken')
@@ -76,7 +76,7 @@ class Refuses(NewModule):
     def test_a_place_that_is_not_free(self) -> None:
         (self.folder / "file").touch()
         self.refuse("core", "x", ".", why="exists and is not empty")
-        self.refuse("core", "x", "file", why="is no directory")
+        self.refuse("core", "x", "file", why="is not a directory")
         self.refuse("core", "x", "file/x", why="file")
 
     def test_a_place_where_not_all_can_be_written(self) -> None:

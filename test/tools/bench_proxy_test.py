@@ -50,7 +50,7 @@ class Arguments(unittest.TestCase):
         self.assertIn("--pairs 2 or more", self.refused("--pairs", "1"))
 
     def test_a_binary_that_is_not_there_is_named(self) -> None:
-        self.assertIn("/nowhere/ngxx is not there", self.refused("--binary", "/nowhere/ngxx"))
+        self.assertIn("/nowhere/ngxx does not exist", self.refused("--binary", "/nowhere/ngxx"))
 
     def test_a_missing_redis_is_named_with_its_package(self) -> None:
         binary = os.environ["NGXX"]
@@ -68,14 +68,14 @@ class Measuring(unittest.TestCase):
         arguments = ("--only", "syscalls", "--requests", "3000", "--max-syscalls", "6.1")
         result = self.measure(*arguments)
         self.assertEqual(result.returncode, 0, result.stderr)
-        line = r"(?m)^ngxx \S+, epoll: [456]\.\d\d system calls a request$"
+        line = r"(?m)^ngxx \S+, epoll: [456]\.\d\d system calls per request$"
         self.assertRegex(result.stdout, line)
 
     def test_an_idle_session_is_measured_and_held_against_its_limit(self) -> None:
         result = self.measure("--only", "memory", "--sessions", "600", "--max-memory", "1")
         self.assertEqual(result.returncode, 1, result.stderr)
-        self.assertRegex(result.stdout, r"(?m)^ngxx \S+, epoll: \d+ bytes an idle session$")
-        self.assertIn("bytes an idle session, 1 is the limit", result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^ngxx \S+, epoll: \d+ bytes per idle session$")
+        self.assertIn("bytes per idle session, the limit is 1", result.stderr)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Arguments(unittest.TestCase):
         text = self.refused("--binary", "/nowhere/ngxx")
         self.assertEqual(
             text,
-            "tools/bench: /nowhere/ngxx is not there: build it with tools/run, or name --binary\n",
+            "tools/bench: /nowhere/ngxx does not exist: build it with tools/run, or use --binary\n",
         )
 
     def test_a_binary_that_is_no_program_is_named(self) -> None:
@@ -166,8 +166,8 @@ class Counting(unittest.TestCase):
         self.assertEqual(
             self.over_limits(6, 4001, *limits),
             [
-                "epoll needs 6.00 syscalls for a connection, 5.1 are the limit",
-                "epoll needs 4001 instructions for a connection, 4000 are the limit",
+                "epoll needs 6.00 syscalls for a connection, the limit is 5.1",
+                "epoll needs 4001 instructions for a connection, the limit is 4000",
             ],
         )
 
@@ -236,7 +236,7 @@ class Ending(unittest.TestCase):
         )
         run.process.wait(10)
         run.port = bench.two_free_ports()
-        with self.assertRaisesRegex(bench.CannotMeasure, "has ended\nno such directive"):
+        with self.assertRaisesRegex(bench.CannotMeasure, "has exited\nno such directive"):
             run.wait_until_it_answers()
 
 
@@ -276,7 +276,7 @@ class Real(unittest.TestCase):
             self.assertEqual(result.returncode, status, result.stderr)
         self.assertRegex(result.stdout, r"return: accept4 1\.00, close 1\.00, ")
         self.assertRegex(
-            result.stderr, r"needs 5\.0\d syscalls for a connection, 4\.9 are the limit"
+            result.stderr, r"needs 5\.0\d syscalls for a connection, the limit is 4\.9"
         )
 
 

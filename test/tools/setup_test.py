@@ -107,7 +107,7 @@ class Setup(unittest.TestCase):
         )
         self.assertEqual(result.returncode, 1, result.stderr)
         why, command, what = result.stderr.splitlines()
-        self.assertEqual(why, "tools/setup: there is no sudo. As root, run")
+        self.assertEqual(why, "tools/setup: sudo is not installed. As root, run")
         self.assertEqual(shlex.split(command), [str(script), "test"])
         self.assertIn("redis-server", what.split())
 

@@ -1,13 +1,13 @@
-"""Shows ngxx in gdb: `source tools/gdb/ngxx.py`.
+"""Shows ngxx's objects in gdb: `source tools/gdb/ngxx.py`.
 
-print shows Event, Connection, Listening and Cycle in a line, and the timer tree and the queues of
-events and connections element by element. Commands:
+print shows an Event, Connection, Listening or Cycle in one line, and the timer tree and the queues
+of events and connections element by element. Commands:
 
-  ngxx-timers        every timer that is set, the earliest first
+  ngxx-timers        all timers, sorted by expiry time
   ngxx-posted        the three queues of posted events
-  ngxx-connections   every connection that is in use
+  ngxx-connections   all connections in use
 
-All of it reads memory only, so that it works on a core file, too.
+All of this only reads memory, so it also works with a core file.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def object_at(address: int, type_name: str) -> gdb.Value:
 
 
 def set_nodes(header: int) -> Iterator[int]:
-    """The nodes of a Boost.Intrusive set with optimize_size: parent, whose lowest bit is the
-    colour, left, right. The header's parent is the root."""
+    """Yields the nodes of a Boost.Intrusive set with optimize_size. A node has parent (its lowest
+    bit is the colour), left and right. The header's parent is the root."""
     node = pointer_at(header) & ~1
     above = []
     while node or above:
@@ -51,7 +51,8 @@ def set_nodes(header: int) -> Iterator[int]:
 
 
 def list_nodes(header: int) -> Iterator[int]:
-    """The nodes of a Boost.Intrusive list: next, previous, in a ring with the header."""
+    """Yields the nodes of a Boost.Intrusive list, a ring that contains the header. A node has next
+    and previous."""
     node = pointer_at(header)
     while node not in (header, 0):
         yield node
@@ -59,13 +60,13 @@ def list_nodes(header: int) -> Iterator[int]:
 
 
 def timers(tree: gdb.Value) -> list[gdb.Value]:
-    """The events in the timer tree, the earliest first."""
+    """Returns the events in the timer tree, sorted by expiry time."""
     offset = offset_of("ngx::Event", "timer")
     return [object_at(node - offset, "ngx::Event") for node in set_nodes(int(tree.address))]
 
 
 def elements(queue: gdb.Value, type_name: str) -> list[gdb.Value]:
-    """What is in a queue of events or of connections, whose hooks are called `queue`."""
+    """Returns the elements of a queue of events or connections, whose hooks are called `queue`."""
     offset = offset_of(type_name, "queue")
     return [object_at(node - offset, type_name) for node in list_nodes(int(queue.address))]
 
@@ -75,18 +76,18 @@ def variable(name: str) -> gdb.Value:
 
 
 def text(view: gdb.Value) -> str:
-    """A std::string_view."""
+    """Returns the text of a std::string_view."""
     return view["_M_str"].string(length=int(view["_M_len"])) if int(view["_M_len"]) else ""
 
 
 def string(value: gdb.Value) -> str:
-    """A std::string."""
+    """Returns the text of a std::string."""
     size = int(value["_M_string_length"])
     return value["_M_dataplus"]["_M_p"].string(length=size) if size else ""
 
 
 def function(pointer: gdb.Value) -> str:
-    """A handler's name, without its parameters and unnamed namespaces."""
+    """Returns a handler's name, without parameters and unnamed namespaces."""
     if int(pointer) == 0:
         return "null"
     found = re.search("<(.*)>", pointer.format_string(symbols=True))
@@ -96,7 +97,7 @@ def function(pointer: gdb.Value) -> str:
 
 
 def signed(milliseconds: gdb.Value) -> int:
-    """The difference of two times, which may wrap."""
+    """Returns the difference of two times, which may wrap around, as a signed number."""
     number = int(milliseconds) % 2**64
     return number - 2**64 if number >= 2**63 else number
 
@@ -106,13 +107,14 @@ def timer_text(event: gdb.Value) -> str:
 
 
 def linked(hook: gdb.Value) -> bool:
-    """The first word of a hook is null as long as it is in nothing. A set's root has the colour
-    there, too."""
+    """Returns whether a hook is linked. The first word of an unlinked hook is null; in the root of
+    a set the word also has the colour."""
     return pointer_at(int(hook.address)) & ~1 != 0
 
 
 def descriptor(event: gdb.Value) -> str:
-    """An event's data is a connection, or has its descriptor at the same place."""
+    """Returns an event's descriptor. The event's data is a connection or an object whose descriptor
+    has the same offset."""
     if int(event["data"]) == 0:
         return "no fd"
     fd = int(event["data"].cast(gdb.lookup_type("ngx::Connection").pointer())["fd"])
@@ -185,7 +187,7 @@ class CyclePrinter:
 
 
 class SequencePrinter:
-    """What has elements, one a line."""
+    """Prints a container, one element per line."""
 
     def __init__(self, name: str, values: list[gdb.Value]) -> None:
         self.name = name
@@ -214,7 +216,7 @@ def connection_queue_printer(value: gdb.Value) -> SequencePrinter:
 
 
 class TimersCommand(gdb.Command):
-    """Every timer that is set, the earliest first: when it expires, in ms from the loop's time."""
+    """Prints all timers, sorted by expiry time, in ms from the loop's time."""
 
     def __init__(self) -> None:
         super().__init__("ngxx-timers", gdb.COMMAND_DATA)
@@ -227,7 +229,7 @@ class TimersCommand(gdb.Command):
 
 
 class PostedCommand(gdb.Command):
-    """The events that are posted, in the order in which their handlers will run."""
+    """Prints the posted events, in the order in which their handlers will run."""
 
     def __init__(self) -> None:
         super().__init__("ngxx-posted", gdb.COMMAND_DATA)
@@ -241,14 +243,14 @@ class PostedCommand(gdb.Command):
 
 
 class ConnectionsCommand(gdb.Command):
-    """Every connection that is in use, with its two events."""
+    """Prints all connections in use, with their two events."""
 
     def __init__(self) -> None:
         super().__init__("ngxx-connections", gdb.COMMAND_DATA)
 
     def invoke(self, _argument: str, _from_tty: bool) -> None:
         cycle = variable("ngx_cycle")
-        # A unique_ptr is no more than its pointer.
+        # A unique_ptr contains only its pointer.
         array = 0 if int(cycle) == 0 else pointer_at(int(cycle["connections"].address))
         if array == 0:
             print("this process has no connections yet")
