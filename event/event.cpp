@@ -17,6 +17,7 @@
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/inet.hpp"
+#include "core/log_limit.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
@@ -546,6 +547,7 @@ Rc event_process_init(Cycle& cycle)
     accept_mutex_held = false;
     accept_mutex_delay = *ecf.accept_mutex_delay;
     use_exclusive_accept = false;
+    log_limits_reset();
 
     if (event_method(cycle).actions.init(cycle, state.timer_resolution) != Rc::ok) {
         return Rc::error;

@@ -5,6 +5,7 @@
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/exception.hpp"
+#include "core/log_limit.hpp"
 #include "core/palloc.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
@@ -16,8 +17,11 @@ namespace ngx {
 
 namespace {
 
+constexpr int max_failed_per_turn = 64;
+
 struct {
     bool use_accept4 = true;
+    LogLimit failed{};
 } state;
 
 /// Stops watching the listeners. With `all` false (the mutex was lost) reuseport listeners, which
@@ -109,8 +113,8 @@ bool accept_failed(Event& ev, Err err) noexcept
         return false;
     }
 
-    log_error(accept_error_level(err), ev.log, err, "{}() failed",
-              state.use_accept4 ? "accept4" : "accept");
+    log_limited(state.failed, accept_error_level(err), ev.log, err, "{}() failed",
+                state.use_accept4 ? "accept4" : "accept");
 
     if (state.use_accept4 && err == ENOSYS) {
         state.use_accept4 = false;
@@ -266,6 +270,9 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
 
 }  // namespace
 
+/// Differs from nginx: under multi_accept the number of aborted connections in one turn is limited,
+/// so that they cannot prolong the turn without end. The cost is one more wait of the poller for
+/// every 64 of them.
 void event_accept(Event& ev) noexcept
 {
     if (ev.timedout && resume_accepting(ev) != Rc::ok) {
@@ -280,13 +287,14 @@ void event_accept(Event& ev) noexcept
 
     log_debug(log_debug_event, ev.log, 0, "accept on {}, ready: {}", ls.addr_text, ev.available);
 
+    int failed = 0;
     do {
         SockaddrUnion sa;
         socklen_t socklen;
         const int s = accept_socket(lc.fd, sa, socklen);
 
         if (s == invalid_socket) {
-            if (accept_failed(ev, errno)) {
+            if (accept_failed(ev, errno) && ++failed < max_failed_per_turn) {
                 continue;
             }
             return;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
 
@@ -14,6 +15,10 @@ namespace {
 
 /// The pause after a failed wait: it delays timers and signals by no more than this.
 constexpr std::chrono::milliseconds pause_without_wait{10};
+
+struct {
+    LogLimit failed{};
+} state;
 
 }  // namespace
 
@@ -30,16 +35,18 @@ Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* 
         return Rc::ok;
     }
     if (err == EINTR) {
-        log_error(log_info, cycle.log, err, "{}() failed", what);
+        log_limited(state.failed, log_info, cycle.log, err, "{}() failed", what);
         return Rc::error;
     }
     if (err != 0) {
-        log_error(log_alert, cycle.log, err, "{}() failed", what);
+        log_limited(state.failed, log_alert, cycle.log, err, "{}() failed", what);
         std::this_thread::sleep_for(pause_without_wait);
         return Rc::error;
     }
     if (events == 0 && timer == timer_infinite) {
-        log_error(log_alert, cycle.log, 0, "{}() returned no events without timeout", what);
+        log_limited(state.failed, log_alert, cycle.log, 0,
+                    "{}() returned no events without timeout", what);
+        std::this_thread::sleep_for(pause_without_wait);
         return Rc::error;
     }
     return Rc::ok;

@@ -28,8 +28,9 @@ inline int wait_timeout(Msec timer) noexcept
 /// alarm caused it; other errors are logged as alerts. An empty result is an alert only after an
 /// infinite wait.
 ///
-/// Differs from nginx: a wait that fails, except by a signal, is followed by a pause of 10 ms. In
-/// nginx a wait that always fails uses a whole processor and fills the disk with alerts.
+/// Differs from nginx: a wait that fails, except by a signal, is followed by a pause of 10 ms, and
+/// so is an infinite wait that returns nothing; a second has one line for each error. In nginx a
+/// wait that always fails uses a whole processor and fills the disk with alerts.
 Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept;
 
 /// Marks the event as ready and posts it: to posted_accept_events if it is a listener's, otherwise

@@ -12,6 +12,7 @@
 #include "core/buf.hpp"
 #include "core/cycle.hpp"
 #include "core/exception.hpp"
+#include "core/log_limit.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event_posted.hpp"
@@ -37,6 +38,9 @@ struct {
 
     std::bitset<65'536> ports;  // ports of the datagram listeners
     std::size_t looped = 0;     // datagrams received from these ports
+
+    LogLimit failed{};
+    LogLimit truncated{};
 } state;
 
 /// The result of one recvmsg(): size and addresses. The data is in state.buffer.
@@ -121,14 +125,14 @@ Rc receive(Event& ev, const Listening& ls, Datagram& d) noexcept
             log_debug(log_debug_event, ev.log, err, "recvmsg() not ready");
             return Rc::again;
         }
-        log_error(log_alert, ev.log, err, "recvmsg() failed");
+        log_limited(state.failed, log_alert, ev.log, err, "recvmsg() failed");
         if (is_shortage(err)) {
             stop_accepting(ev);
         }
         return Rc::error;
     }
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        log_error(log_alert, ev.log, 0, "recvmsg() truncated data");
+        log_limited(state.truncated, log_alert, ev.log, 0, "recvmsg() truncated data");
         return Rc::declined;
     }
     d.size = static_cast<std::size_t>(n);

@@ -8,11 +8,16 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "event/event.hpp"
 
 namespace ngx {
 
 namespace {
+
+struct {
+    LogLimit failed{};
+} state;
 
 /// Resets the counter before it calls the owner's handler, so that a wake-up in between is not
 /// lost.
@@ -23,7 +28,7 @@ void waker_handler(Event& ev) noexcept
 
     std::uint64_t count = 0;
     if (::read(waker.fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
-        log_error(log_alert, ev.log, errno, "read() eventfd {} failed", waker.fd);
+        log_limited(state.failed, log_alert, ev.log, errno, "read() eventfd {} failed", waker.fd);
     }
     ev.ready = 0;
     if (handle_read_event(ev, 0) != Rc::ok) {

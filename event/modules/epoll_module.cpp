@@ -17,6 +17,7 @@
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
@@ -51,6 +52,10 @@ struct {
     std::uint64_t aio_ready = 0;  // completed reads that are not yet fetched
     Event eventfd_event{};
     Connection eventfd_conn{};
+
+    LogLimit listener_failed{};
+    LogLimit eventfd_failed{};
+    LogLimit aio_failed{};
 } state;
 
 // The flags of add and del are passed to epoll unchanged.
@@ -72,15 +77,36 @@ void* tag(const Connection& c, unsigned instance) noexcept
     return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&c) | instance);
 }
 
+int call_ctl(int op, int fd, std::uint32_t events, void* data) noexcept
+{
+    epoll_event ee{.events = events, .data = {.ptr = data}};
+    return ::epoll_ctl(state.ep, op, fd, &ee);
+}
+
 /// Calls epoll_ctl() and logs a failure.
 Rc control(int op, int fd, std::uint32_t events, void* data, Log* log) noexcept
 {
-    epoll_event ee{.events = events, .data = {.ptr = data}};
-    if (::epoll_ctl(state.ep, op, fd, &ee) == -1) {
+    if (call_ctl(op, fd, events, data) == -1) {
         log_error(log_alert, log, errno, "epoll_ctl({}, {}) failed", op, fd);
         return Rc::error;
     }
     return Rc::ok;
+}
+
+/// The same for an event. A listener that cannot be added or removed under the accept mutex is
+/// tried again in each turn.
+Rc control(int op, const Event& ev, const Connection& c, std::uint32_t events) noexcept
+{
+    if (call_ctl(op, c.fd, events, tag(c, ev.instance)) != -1) {
+        return Rc::ok;
+    }
+    if (ev.accept) {
+        log_limited(state.listener_failed, log_alert, ev.log, errno, "epoll_ctl({}, {}) failed", op,
+                    c.fd);
+    } else {
+        log_error(log_alert, ev.log, errno, "epoll_ctl({}, {}) failed", op, c.fd);
+    }
+    return Rc::error;
 }
 
 void close_fd(int& fd, std::string_view what, Log* log) noexcept
@@ -174,9 +200,10 @@ std::uint64_t read_eventfd(Log* log) noexcept
         return ready;
     }
     if (n != -1) {
-        log_error(log_alert, log, 0, "read(eventfd) returned only {} bytes", n);
+        log_limited(state.eventfd_failed, log_alert, log, 0, "read(eventfd) returned only {} bytes",
+                    n);
     } else if (err != EAGAIN) {
-        log_error(log_alert, log, err, "read(eventfd) failed");
+        log_limited(state.eventfd_failed, log_alert, log, err, "read(eventfd) failed");
     }
     return 0;
 }
@@ -214,7 +241,7 @@ void epoll_eventfd_handler(Event& ev) noexcept
         const Err err = errno;
         log_debug(log_debug_event, ev.log, 0, "io_getevents: {}", events);
         if (events == -1) {
-            log_error(log_alert, ev.log, err, "io_getevents() failed");
+            log_limited(state.aio_failed, log_alert, ev.log, err, "io_getevents() failed");
             add_timer(ev, aio_retry_delay);
             return;
         }
@@ -387,7 +414,7 @@ Rc epoll_add_event(Event& ev, EventType event, unsigned flags) noexcept
 
     log_debug(log_debug_event, ev.log, 0, "epoll add event: fd:{} op:{} ev:{:08X}", c.fd, op,
               events | flags);
-    if (control(op, c.fd, events | flags, tag(c, ev.instance), ev.log) != Rc::ok) {
+    if (control(op, ev, c, events | flags) != Rc::ok) {
         return Rc::error;
     }
     ev.active = 1;
@@ -417,7 +444,7 @@ Rc epoll_del_event(Event& ev, EventType event, unsigned flags) noexcept
 
     log_debug(log_debug_event, ev.log, 0, "epoll del event: fd:{} op:{} ev:{:08X}", c.fd, op,
               events);
-    if (control(op, c.fd, events, tag(c, ev.instance), ev.log) != Rc::ok) {
+    if (control(op, ev, c, events) != Rc::ok) {
         return Rc::error;
     }
     ev.active = 0;

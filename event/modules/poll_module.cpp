@@ -3,6 +3,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
 
@@ -14,6 +15,8 @@ namespace {
 
 struct {
     std::vector<pollfd> event_list{};  // one entry per descriptor; Event::index refers to it
+    LogLimit invalid{};
+    LogLimit strange{};
 } state;
 
 extern const EventModule poll_module_ctx;
@@ -129,12 +132,13 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
               revents);
 
     if ((revents & POLLNVAL) != 0) {
-        log_error(log_alert, log, 0, "poll() error fd:{} ev:{:04X} rev:{:04X}", entry.fd,
-                  entry.events, revents);
+        log_limited(state.invalid, log_alert, log, 0, "poll() error fd:{} ev:{:04X} rev:{:04X}",
+                    entry.fd, entry.events, revents);
     }
     if ((revents & ~(POLLIN | POLLOUT | POLLERR | POLLHUP | POLLNVAL)) != 0) {
-        log_error(log_alert, log, 0, "strange poll() events fd:{} ev:{:04X} rev:{:04X}", entry.fd,
-                  entry.events, revents);
+        log_limited(state.strange, log_alert, log, 0,
+                    "strange poll() events fd:{} ev:{:04X} rev:{:04X}", entry.fd, entry.events,
+                    revents);
     }
 
     const Connection* const c = ngx_cycle->files[entry.fd];

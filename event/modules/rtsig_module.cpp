@@ -15,6 +15,7 @@
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
@@ -67,6 +68,9 @@ struct {
     std::vector<pollfd> hints{};   // the descriptors to check after the wait
     std::vector<int> roomless{};   // sockets for whose room the kernel sends no signal
     std::array<signalfd_siginfo, 64> signals{};
+
+    LogLimit read_failed{};
+    LogLimit poll_failed{};
 } state;
 
 extern const EventModule rtsig_module_ctx;
@@ -178,7 +182,8 @@ bool take_signals(Log* log) noexcept
     do {
         n = ::read(state.signal_fd, state.signals.data(), size);
         if (n == -1 && errno != EAGAIN) {
-            log_error(log_alert, log, errno, "read() signalfd {} failed", state.signal_fd);
+            log_limited(state.read_failed, log_alert, log, errno, "read() signalfd {} failed",
+                        state.signal_fd);
         }
         for (ssize_t i = 0; i < n / static_cast<ssize_t>(sizeof(signalfd_siginfo)); i++) {
             const signalfd_siginfo& si = state.signals[static_cast<std::size_t>(i)];
@@ -417,7 +422,7 @@ bool dispatch_hints(Log* log) noexcept
         events = ::poll(state.hints.data(), state.hints.size(), 0);
     } while (events == -1 && errno == EINTR);
     if (events == -1) {
-        log_error(log_alert, log, errno, "poll() failed");
+        log_limited(state.poll_failed, log_alert, log, errno, "poll() failed");
         return false;
     }
     bool found = false;

@@ -6,6 +6,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
@@ -23,6 +24,7 @@ struct {
     fd_set work_write_fd_set{};
     int max_fd = -1;                    // -1: must be computed again
     std::vector<Event*> event_index{};  // one entry per event; Event::index refers to it
+    LogLimit miscounted{};
 } state;
 
 extern const EventModule select_module_ctx;
@@ -200,7 +202,8 @@ Rc select_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
         nready += dispatch(*ev, cycle.log);
     }
     if (nready != events) {
-        log_error(log_alert, cycle.log, 0, "select ready != events: {}:{}", events, nready);
+        log_limited(state.miscounted, log_alert, cycle.log, 0, "select ready != events: {}:{}",
+                    events, nready);
         select_repair_fd_sets(cycle.log);
     }
     return Rc::ok;

@@ -21,6 +21,7 @@
 #include "core/cycle.hpp"
 #include "core/exception.hpp"
 #include "core/log.hpp"
+#include "core/log_limit.hpp"
 #include "core/nginx.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
@@ -60,6 +61,7 @@ constexpr uid_t no_user = static_cast<uid_t>(-1);
 
 struct {
     int signal_fd = -1;  // written by the signal handler, read by the loop
+    LogLimit signal_failed{};
 
     int start_pipe[2] = {-1, -1};  // new workers report readiness to the master
 
@@ -81,7 +83,8 @@ void signal_fd_handler(Event& rev) noexcept
 {
     std::uint64_t count = 0;
     if (::read(state.signal_fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
-        log_error(log_alert, rev.log, errno, "read() eventfd {} failed", state.signal_fd);
+        log_limited(state.signal_failed, log_alert, rev.log, errno, "read() eventfd {} failed",
+                    state.signal_fd);
     }
 }
 

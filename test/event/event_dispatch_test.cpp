@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "core/cycle.hpp"
+#include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
 #include "test/support/log.hpp"
@@ -34,6 +35,7 @@ struct Waited {
         cycle.log = &log.log;
         current_msec = 0;
         event_timer_alarm = 0;
+        log_limits_reset();
     }
     Waited(const Waited&) = delete;
     Waited& operator=(const Waited&) = delete;
@@ -130,6 +132,20 @@ BOOST_AUTO_TEST_CASE(after_a_wait_that_fails_the_loop_does_not_spin)
     BOOST_TEST((Clock::now() - begin >= std::chrono::milliseconds(10)));
 }
 
+BOOST_AUTO_TEST_CASE(a_wait_that_fails_for_ever_is_logged_once_a_second)
+{
+    for (int i = 0; i < 1000; i++) {
+        BOOST_TEST((after(-1, EINTR) == Rc::error));
+    }
+    BOOST_TEST(count(log.text, "wait() failed") == 1);
+    current_msec = 1000;
+    for (int i = 0; i < 1000; i++) {
+        BOOST_TEST((after(-1, EINTR) == Rc::error));
+    }
+    BOOST_TEST(count(log.text, "wait() failed") == 2);
+    BOOST_TEST(contains(log.text, "wait() failed, 999 lines left out (4: Interrupted system"));
+}
+
 BOOST_AUTO_TEST_CASE(the_alarm_does_not_excuse_another_error)
 {
     event_timer_alarm = 1;
@@ -152,6 +168,17 @@ BOOST_AUTO_TEST_CASE(no_events_are_an_alert_only_when_the_wait_was_for_ever)
     BOOST_TEST((after(0, 0, timer_infinite) == Rc::error));
     BOOST_TEST(contains(log.text, "[alert]"));
     BOOST_TEST(contains(log.text, "wait() returned no events without timeout\n"));
+}
+
+BOOST_AUTO_TEST_CASE(after_a_wait_for_ever_that_returns_nothing_the_loop_does_not_spin)
+{
+    using Clock = std::chrono::steady_clock;
+    const auto begin = Clock::now();
+    for (int i = 0; i < 3; i++) {
+        BOOST_TEST((after(0, 0, timer_infinite) == Rc::error));
+    }
+    BOOST_TEST((Clock::now() - begin >= std::chrono::milliseconds(30)));
+    BOOST_TEST(count(log.text, "returned no events") == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_ready_listener_is_posted_before_all_others)

@@ -277,6 +277,20 @@ BOOST_FIXTURE_TEST_CASE(a_failure_is_an_alert, Receiving)
                                "connection on 127.0.0.1:"));
 }
 
+BOOST_FIXTURE_TEST_CASE(failures_without_end_do_not_fill_the_log, Receiving)
+{
+    for (const int err : {EINTR, EBADF}) {
+        const FakeCall recvmsg(Call::recvmsg, {.err = err}, FakeCall::always);
+        for (int i = 0; i < 1000; i++) {
+            comes();
+        }
+    }
+    BOOST_TEST(count(log(), "recvmsg() failed") == 2);
+    const Fd client = connect(0, "hello");
+    comes();
+    BOOST_TEST(handed.datagrams == Texts{"hello"}, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(control_data_that_is_cut_is_an_alert_and_the_next_datagram_is_taken)
 {
     const Receiving cycle("test_listen 0.0.0.0 udp; events { use fake; multi_accept on; }");

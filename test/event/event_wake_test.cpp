@@ -283,6 +283,21 @@ BOOST_AUTO_TEST_CASE(an_eventfd_that_cannot_be_read_is_an_alert_and_the_next_wak
     });
 }
 
+BOOST_AUTO_TEST_CASE(an_eventfd_that_can_never_be_read_does_not_fill_the_log)
+{
+    on_each_poller([](ListenCycle& cycle) {
+        const Sleeper sleeper(cycle);
+        Event& rev = *sleeper.waker.connection->read;
+        {
+            const FakeCall read(Call::read, {.err = EIO}, FakeCall::always);
+            for (int i = 0; i < 1000; i++) {
+                rev.handler(rev);
+            }
+        }
+        BOOST_TEST(count(cycle.log(), "read() eventfd ") == 1);
+    });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace ngx::test

@@ -190,7 +190,7 @@ int accept4(int fd, sockaddr* addr, socklen_t* len, int flags)
 {
     const bool failed = fails("accept4");
     const int err = errno;
-    if (failed && !is_of_the_connection(err)) {
+    if (failed && (state->stays || !is_of_the_connection(err))) {
         return -1;
     }
     const int s = static_cast<int>(::syscall(SYS_accept4, fd, addr, len, flags));

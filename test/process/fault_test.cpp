@@ -1,5 +1,5 @@
 // System calls that fail, once or for ever: a start is refused or comes about, a reload leaves the
-// server as it was.
+// server as it was, and what fails for long does not fill the log.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -113,6 +113,58 @@ void keeps_the_old(const Failure& failure)
     BOOST_TEST(ask(added) == "added", failure.text());
 }
 
+/// A worker is killed, and those that follow it fail at their start for a moment.
+void starts_at_last(const char* call, const std::vector<int>& errs)
+{
+    constexpr int times = 4;
+    Port port;
+    Faulty faulty({.stream = server_block(port, "return hello;"), .workers = 2});
+    Server& server = faulty.server;
+    for (const std::string text : {"exited on signal 9", call, "has ended early once more"}) {
+        server.allow(text);
+    }
+    std::size_t exits = 0;
+    for (const int err : errs) {
+        faulty.faults.arm({.call = call, .err = err, .times = times});
+        ::kill(server.workers().front(), SIGKILL);
+        exits += times;
+        server.wait_for_log("exited with code 2\n", exits);
+        server.wait_for_workers(2);
+        BOOST_TEST(ask(port) == "hello");
+    }
+}
+
+/// A client meets a fault that takes long to end, and is served then. The log has a line for each
+/// second of it.
+void fails_for_long(Fault fault, const char* multi_accept)
+{
+    constexpr int times = 10'000;
+    const Port port;
+    const Port udp_port(SOCK_DGRAM);
+    const auto begin = Clock::now();
+    Faulty faulty({.stream = server_block(port, "echo;") +
+                             server_block(udp_port, "echo; echo_timeout 5ms;", "udp"),
+                   .events = fmt::format("worker_connections 64; multi_accept {};", multi_accept)});
+    BOOST_TEST_CONTEXT(fault.call << ' ' << ::strerrorname_np(fault.err) << ", multi_accept "
+                                  << multi_accept)
+    {
+        const std::string said = fault.call + "() failed";
+        faulty.server.allow(said);
+        fault.times = times;
+        faulty.faults.arm(fault);
+        if (fault.call == "recvmsg") {
+            BOOST_TEST(UdpClient(udp_port).ask("hello") == "hello");
+        } else {
+            BOOST_TEST(Client(port).echo("hello") == "hello");
+        }
+        const std::size_t told = count(faulty.server.log(), said);
+        const auto took = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin);
+        BOOST_TEST(faulty.faults.hits() == times);
+        BOOST_TEST(told >= 1U);
+        BOOST_TEST(told <= static_cast<std::size_t>(took.count()) + 2);
+    }
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(fault)
@@ -215,37 +267,27 @@ BOOST_AUTO_TEST_CASE(a_worker_that_cannot_be_started_again_is_tried_again)
 BOOST_AUTO_TEST_CASE(a_worker_that_cannot_become_its_user_for_a_moment_is_tried_again,
                      *precondition(we_are_root))
 {
-    Port port;
-    Faulty faulty({.stream = server_block(port, "return hello;"), .workers = 2});
-    Server& server = faulty.server;
-    for (const char* const text :
-         {"exited on signal 9", "setuid(0) failed", "has ended early once more"}) {
-        server.allow(text);
-    }
-    faulty.faults.arm({.call = "setuid", .err = EAGAIN, .times = 4});
-    ::kill(server.workers().front(), SIGKILL);
-    server.wait_for_log("exited with code 2\n", 4);
-    server.wait_for_workers(2);
-    BOOST_TEST(ask(port) == "hello");
+    starts_at_last("setuid", {EAGAIN});
 }
 
 BOOST_AUTO_TEST_CASE(a_worker_that_gets_no_epoll_descriptor_for_a_moment_is_tried_again,
                      *precondition(method_is_epoll))
 {
-    Port port;
-    Faulty faulty({.stream = server_block(port, "return hello;"), .workers = 2});
-    Server& server = faulty.server;
-    for (const char* const text :
-         {"exited on signal 9", "epoll_create1() failed", "has ended early once more"}) {
-        server.allow(text);
+    starts_at_last("epoll_create1", {EMFILE, ENFILE});
+}
+
+// accept4() and recvmsg() are called again at once, as the client still waits.
+BOOST_AUTO_TEST_CASE(calls_that_fail_for_ever_do_not_fill_the_log_and_clients_are_served_afterwards)
+{
+    for (const char* const multi_accept : {"off", "on"}) {
+        for (const int err : {ECONNABORTED, EPROTO, EINTR}) {
+            fails_for_long({.call = "accept4", .err = err, .stays = true}, multi_accept);
+        }
+        for (const int err : {EINTR, EBADF}) {
+            fails_for_long({.call = "recvmsg", .err = err}, multi_accept);
+        }
     }
-    for (const int err : {EMFILE, ENFILE}) {
-        faulty.faults.arm({.call = "epoll_create1", .err = err, .times = 4});
-        ::kill(server.workers().front(), SIGKILL);
-        server.wait_for_log("exited with code 2\n", err == EMFILE ? 4 : 8);
-        server.wait_for_workers(2);
-        BOOST_TEST(ask(port) == "hello");
-    }
+    fails_for_long({.call = wait_call(), .err = EINTR}, "off");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -41,6 +41,13 @@ void copy_text(std::array<char, N>& to, const std::string& text)
 
 }  // namespace
 
+std::string wait_call()
+{
+    const std::map<std::string, std::string> calls{
+        {"epoll", "epoll_wait"}, {"poll", "poll"}, {"select", "select"}, {"rtsig", "poll"}};
+    return calls.at(setup().method);
+}
+
 Faults::Faults(std::filesystem::path file) : file_(std::move(file)), state_(map_new(file_)) {}
 
 // A sanitizer wants to be the first library, but need not.
@@ -61,6 +68,7 @@ void Faults::arm(const Fault& fault)
     copy_text(state_->part, fault.part);
     state_->err = fault.err;
     state_->pid = fault.pid;
+    state_->stays = fault.stays;
     state_->pass = fault.pass;
     state_->left = fault.times;
     state_->hits = 0;

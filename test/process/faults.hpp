@@ -24,6 +24,7 @@ struct FaultState {
     std::array<char, 96> part{};  // of the path, for open(); empty for any
     int err = 0;
     pid_t pid = 0;
+    bool stays = false;         // a connection whose accept4() fails stays in the queue
     std::atomic<int> pass = 0;  // so many calls go well before the first that fails
     std::atomic<int> left = 0;  // so many are still to fail
     std::atomic<int> hits = 0;  // so many have failed
@@ -37,11 +38,15 @@ struct Fault {
     int times = 1;
     int pass = 0;
     std::string part{};
-    pid_t pid = 0;  // of the process in which it fails; 0 for any
+    pid_t pid = 0;       // of the process in which it fails; 0 for any
+    bool stays = false;  // a connection whose accept4() fails stays in the queue
 };
 
 /// A fault that does not end.
 inline constexpr int always = INT_MAX;
+
+/// The call by which the event method waits.
+std::string wait_call();
 
 /// The faults of the servers that are started with env().
 class Faults {
