@@ -35,17 +35,17 @@ Hooks hooks;
 
 namespace {
 
-/// The configuration of either module on either level.
+/// The configuration of both modules on both levels.
 struct HooksConf {
     static constexpr Module* module = &hooks_a_module;
 
     std::string_view word{};
 };
 
-/// The calls of the module with that name.
+/// The functions of the module with this name.
 template <char Name>
 struct Calls {
-    /// False when the call is to fail.
+    /// Records a call. Returns false if the call should fail.
     static bool note(std::string_view call, std::string_view words = {})
     {
         std::string text{Name, ' '};

@@ -21,7 +21,7 @@ namespace ngx::test {
 
 namespace {
 
-constexpr int seconds = 10;  // until a wait is given up
+constexpr int seconds = 10;  // the timeout of all waits
 
 long checked(long result, const char* what)
 {
@@ -38,7 +38,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to)
     }
 }
 
-/// For TCP and for UDP.
+/// Whether the port is free for TCP and for UDP.
 bool is_free(std::uint16_t port)
 {
     sockaddr_in sa{};
@@ -50,7 +50,7 @@ bool is_free(std::uint16_t port)
     });
 }
 
-/// A free port whose successor is free, too.
+/// Returns a free port whose successor is free, too.
 std::uint16_t two_free_ports()
 {
     for (;;) {
@@ -61,7 +61,7 @@ std::uint16_t two_free_ports()
     }
 }
 
-/// A timer that ends the wait of a turn when nothing else does.
+/// A timer that limits the wait of a turn.
 class Patience {
 public:
     explicit Patience(Log* log)

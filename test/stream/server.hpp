@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A server in the test's own process, and clients of it.
+/// A server in the test's own process, and its clients.
 
 #include <cstdint>
 #include <functional>
@@ -19,35 +19,35 @@
 
 namespace ngx::test {
 
-/// A client of TCP or UDP: a blocking socket that gives up after ten seconds. Its calls go to the
-/// kernel even while a FakeCall is alive. They throw when they fail.
+/// A TCP or UDP client: a blocking socket with a timeout of ten seconds. Its calls go to the kernel
+/// even while a FakeCall exists. They throw on errors.
 class Client {
 public:
-    /// `rcvbuf`, if not 0, is how much the socket takes unread.
+    /// `rcvbuf`, if not 0, is the size of the receive buffer.
     Client(const sockaddr* sa, socklen_t len, int rcvbuf = 0, int type = SOCK_STREAM);
 
-    /// The other side of a connection that the server makes.
+    /// The peer of a connection that the server makes.
     explicit Client(Fd fd);
 
     void send(std::string_view text) const;
 
-    /// Sends as much of a text as the sockets take unread, and says how much that was. The text is
-    /// repeated without end; `already` bytes of it were sent before.
+    /// Sends as many bytes as the sockets accept, and returns their number. The text is repeated
+    /// without end; `already` bytes of it have been sent before.
     [[nodiscard]] std::size_t flood(std::string_view text, std::size_t already = 0) const;
 
-    /// Exactly `n` bytes, or those before the end.
+    /// Receives exactly `n` bytes, or fewer if the data ends.
     [[nodiscard]] std::string receive(std::size_t n) const;
 
-    /// The next datagram.
+    /// Receives the next datagram.
     [[nodiscard]] std::string receive_datagram() const;
 
-    /// Everything up to the end.
+    /// Receives everything up to the end.
     [[nodiscard]] std::string receive_all() const;
 
-    /// Has no more to say; it may still receive.
+    /// Closes the sending direction; the client can still receive.
     void end() const;
 
-    /// Closes so that the server gets a reset.
+    /// Closes the socket in such a way that the server gets a reset.
     void reset();
 
     void close() { fd_.close(); }
@@ -58,7 +58,7 @@ private:
     Fd fd_;
 };
 
-/// What a Server is made of: its stream block, and what stands beside it.
+/// The configuration of a Server: its stream block and the rest.
 struct ServerConf {
     std::string_view stream;
     std::string_view main = "master_process off; pid pid;";
@@ -66,9 +66,9 @@ struct ServerConf {
     Start start = Start::worker;
 };
 
-/// A cycle with a stream block. Its poller is the one that the program's first argument behind "--"
-/// names, or the default. In the texts DIR stands for a directory of the server's own, PORT for a
-/// free port, and PORT2 for the one behind it, which is free as well.
+/// A cycle with a stream block. Its poller is the one named by the program's first argument after
+/// "--", or the default. In configurations DIR stands for a directory of this server, PORT for a
+/// free port and PORT2 for the next one, which is also free.
 class Server {
 public:
     explicit Server(const ServerConf& conf);
@@ -77,56 +77,57 @@ public:
     Server& operator=(const Server&) = delete;
     ~Server();
 
-    /// Reads another stream block as a reload does.
+    /// Applies another stream block, as a reload does. Returns whether that succeeded.
     bool reload(std::string_view stream);
 
-    /// The text with DIR and PORT replaced.
+    /// Replaces DIR and PORT in a text by their values.
     [[nodiscard]] std::string expand(std::string_view text) const;
 
-    /// The reverse.
+    /// Replaces the values by DIR and PORT.
     [[nodiscard]] std::string shorten(std::string_view text) const;
 
     [[nodiscard]] Listening& listening(std::size_t i = 0) const { return cycle->listening.at(i); }
 
-    /// A client connected to a listener. The kernel may be a moment later with what is accepted.
+    /// Connects a client to a listener. The server's accept() may get the connection a moment
+    /// later.
     [[nodiscard]] Client connect(std::size_t i = 0, int rcvbuf = 0) const;
 
-    /// A client connected to PORT of a numeric address.
+    /// Connects a client to PORT of a numeric address.
     [[nodiscard]] Client connect_to(std::string_view address, int type = SOCK_STREAM) const;
 
-    /// Turns the loop until `done`. Throws after ten seconds.
+    /// Turns the loop until `done` returns true. Throws after ten seconds.
     void turn_until(const std::function<bool()>& done) const;
 
-    /// Turns the loop until one more connection was accepted.
+    /// Turns the loop until one more connection has been accepted.
     void accept() const;
 
-    /// The same while the poller adds neither an event nor a connection.
+    /// As accept(), with a poller that fails to add events and connections.
     void accept_with_failing_poller() const;
 
     /// Turns the loop until all accepted connections are closed.
     void finish() const;
 
-    /// Turns the loop until one more connection was accepted, and returns it: the one that is open.
+    /// Turns the loop until one more connection has been accepted, and returns the only open one.
     [[nodiscard]] Connection& accepted() const;
 
-    /// Turns the loop while `client` runs in a thread of its own; returns what it returns.
+    /// Turns the loop while `client` runs in another thread. Returns its result.
     template <typename Function>
     auto serve(Function client) const;
 
-    /// Lets time pass, all at once, and runs the timers that are due.
+    /// Advances the time by `time` ms and runs the timers that are due.
     static void pass(Msec time);
 
-    /// The accepted connections that are open.
+    /// Returns the accepted connections that are open.
     [[nodiscard]] std::vector<Connection*> connections() const;
 
-    /// What was logged at the main level.
+    /// Returns the log of the main level.
     [[nodiscard]] std::string log() const { return cycle.log(); }
 
 private:
-    /// Asks what is still open to close, as the shutdown timer does.
+    /// Asks all open connections to close, as the shutdown timer does.
     void end_sessions() const;
 
-    /// Lets another thread wake the loop, whichever the poller is.
+    /// Lets another thread wake the loop with any poller.
     class Bell {
     public:
         explicit Bell(Cycle& cycle);
@@ -163,8 +164,8 @@ auto Server::serve(Function client) const
     return result.get();
 }
 
-/// While it lives, configurations are only tested: Linux does not let a wildcard and an address of
-/// its port be bound side by side, and a test forgives that.
+/// While it exists, configurations are only tested: Linux does not bind a wildcard and an address
+/// with the same port side by side, and a configuration test ignores that.
 class OnlyTested {
 public:
     OnlyTested();
@@ -173,14 +174,13 @@ public:
     ~OnlyTested();
 };
 
-/// Whether this machine has ::1. A precondition.
+/// A precondition of tests: this machine has ::1.
 bool has_ipv6(boost::unit_test::test_unit_id);
 
-/// Connects to a listener and receives until the server closes.
+/// Connects to a listener and receives until the server closes the connection.
 std::string answer(const Server& server, std::size_t i = 0);
 
-/// The error of a stream block that has to be refused; DIR and PORT stand in it for what they stand
-/// for in the block.
+/// Returns the error of a stream block that must be rejected, with DIR and PORT in it.
 std::string refusal(std::string_view stream);
 
 }  // namespace ngx::test

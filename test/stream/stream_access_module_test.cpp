@@ -1,4 +1,4 @@
-// allow and deny: which rule decides, and what happens to who may not come in.
+// Tests of allow and deny: which rule applies, and what a denied client gets.
 
 #include <string>
 #include <string_view>
@@ -16,13 +16,13 @@ namespace {
 
 namespace utf = boost::unit_test;
 
-/// A server with these rules.
+/// Returns a server with these rules.
 std::string ruled(const std::string& rules, const std::string& listen = "127.0.0.1:PORT")
 {
     return "server { listen " + listen + "; " + rules + " return in; }";
 }
 
-/// What a client of the address is told.
+/// Returns what a client gets at this address.
 std::string told(const Server& server, std::string_view address)
 {
     const Client client = server.connect_to(address);
@@ -31,7 +31,7 @@ std::string told(const Server& server, std::string_view address)
     return client.receive_all();
 }
 
-/// The same of a client of 127.0.0.1.
+/// Whether a client from 127.0.0.1 is allowed.
 bool lets_in(const std::string& rules)
 {
     const Server server(ruled(rules));
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(rules_may_be_of_ipv6, *utf::precondition(has_ipv6))
     }
 }
 
-// As in nginx: rules of IPv6 are asked only where there are none of IPv4.
+// As in nginx: IPv6 rules apply to such a client only if there are no IPv4 rules.
 BOOST_AUTO_TEST_CASE(an_ipv4_client_of_an_ipv6_socket_is_one_of_ipv4, *utf::precondition(has_ipv6))
 {
     for (const auto& [rules, wanted] :
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(an_ipv4_client_of_an_ipv6_socket_is_one_of_ipv4, *utf::prec
     }
 }
 
-// The proxy may come in, or not; whom it comes for is not asked.
+// Rules apply to the address of the proxy, not to the one in its header.
 BOOST_AUTO_TEST_CASE(rules_are_about_the_proxy_and_come_behind_its_header)
 {
     const Server server(ruled("deny 192.0.2.1;", "127.0.0.1:PORT proxy_protocol"));

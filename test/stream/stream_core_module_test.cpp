@@ -1,4 +1,4 @@
-// What a server says of itself: listen and its parameters, error_log, tcp_nodelay, the handler.
+// Tests of a server's directives: listen and its parameters, error_log, tcp_nodelay, the content.
 
 #include <cerrno>
 #include <string>
@@ -25,7 +25,7 @@ std::string listen(const std::string& params, const std::string& address = "127.
     return "server { listen " + address + " " + params + "; }";
 }
 
-/// The listener of these parameters.
+/// The listener that has these parameters.
 struct Listen : Server {
     explicit Listen(const std::string& params) : Listen(params, "127.0.0.1:PORT") {}
     Listen(const std::string& params, const std::string& address)
@@ -43,7 +43,7 @@ struct Listen : Server {
     }
 };
 
-/// Checks that each parameter is refused with the message and the place.
+/// Checks that each parameter is rejected with the message and the place.
 void check_parameters_refused(std::initializer_list<const char*> params, const std::string& before,
                               const std::string& behind = "\"")
 {
@@ -55,7 +55,7 @@ void check_parameters_refused(std::initializer_list<const char*> params, const s
     }
 }
 
-/// TCP_NODELAY of the one connection that a server of this text holds.
+/// Returns TCP_NODELAY of the only connection of a server that has this configuration.
 int nodelay(std::string_view stream)
 {
     const Server server(stream);

@@ -1,4 +1,4 @@
-// discard: all that comes is read and nothing is ever said.
+// Tests of discard: all data is read, and no data is sent.
 
 #include <cerrno>
 #include <string>
@@ -25,7 +25,7 @@ std::string discarding(std::string_view directives = "", std::string_view addres
     return text.append(address).append("; discard; ").append(directives).append("}");
 }
 
-/// A connection whose client has said nothing.
+/// A connection whose client has sent nothing yet.
 struct Quiet {
     explicit Quiet(std::string_view directives = "", std::string_view address = "unix:DIR/a")
         : server(discarding(directives, address))

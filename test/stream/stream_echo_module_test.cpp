@@ -1,4 +1,5 @@
-// echo: all that was read is sent back, whichever side is slow, and nothing is kept for ever.
+// Tests of echo: all data that was read is sent back, whichever side is slow, and no session lasts
+// for ever.
 
 #include <cerrno>
 #include <string>
@@ -20,14 +21,14 @@ namespace {
 
 constexpr std::string_view tcp = "127.0.0.1:PORT";
 
-/// A server that echoes, with these directives.
+/// Returns an echo server with these directives.
 std::string echoing(std::string_view directives = "", std::string_view address = "unix:DIR/a")
 {
     std::string text("server { listen ");
     return text.append(address).append("; echo; ").append(directives).append("}");
 }
 
-/// A connection whose client has said nothing.
+/// A connection whose client has sent nothing yet.
 struct Quiet {
     explicit Quiet(std::string_view directives = "", std::string_view address = "unix:DIR/a")
         : server(echoing(directives, address))
@@ -35,7 +36,7 @@ struct Quiet {
 
     [[nodiscard]] Msec timer() const { return c.read->timer_key - current_msec; }
 
-    /// The client says something and gets it back.
+    /// Sends a text and checks that the client receives it.
     [[nodiscard]] bool echoes(const std::string& text)
     {
         return server.serve([&] {
@@ -110,7 +111,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_closes_at_once_ends_the_session)
     server.finish();
 }
 
-// The server still has the most of it when it meets the end.
+// The server still has most of the text when it reads the end.
 BOOST_AUTO_TEST_CASE(what_was_said_before_the_end_comes_back_however_late_it_is_taken)
 {
     const std::string text = numbers(2'000'000);
@@ -129,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_takes_nothing_back_is_not_read_from)
     Quiet quiet("echo_buffer_size 4k;");
     const std::string text = numbers(100'000);
 
-    // Until the server takes no more: its buffer is full, and so is what the client does not take.
+    // Sends until the server reads no more: its buffer and the client's receive buffer are full.
     std::size_t said = 0;
     quiet.server.turn_until([&] {
         said += quiet.client.flood(text, said);
@@ -234,7 +235,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
     BOOST_TEST(server.connections().empty());
 }
 
-/// The kernel signals room only after it had none, and here it has.
+/// rtsig signals room only in a socket that was full before, and this one was not.
 bool poller_is_not_rtsig(boost::unit_test::test_unit_id)
 {
     const auto& suite = boost::unit_test::framework::master_test_suite();

@@ -1,4 +1,4 @@
-// The life of a session: how it begins, what is logged of it, and what is left of it.
+// Tests of the life of a session: its start, its log lines, and its end.
 
 #include <cerrno>
 #include <fcntl.h>
@@ -21,12 +21,12 @@ namespace ngx::test {
 
 namespace {
 
-/// What module a keeps of a session.
+/// Module a's own data of a session.
 struct Kept {
     static constexpr Module* module = &hooks_a_module;
 };
 
-/// A session that is held.
+/// A session that its content does nothing with.
 struct Held {
     explicit Held(std::string_view stream = "server { listen unix:DIR/a; hold; }") : server(stream)
     {}
@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(where_one_server_answers_nobody_is_asked)
     BOOST_TEST(inet_wildcard(held.c.local_sockaddr));
 }
 
-// A worker that holds the mutex keeps the others from accepting.
+// A worker that holds the mutex keeps other workers from accepting.
 BOOST_AUTO_TEST_CASE(with_the_accept_mutex_the_session_begins_when_it_is_free_again)
 {
     bool held_by_somebody = true;

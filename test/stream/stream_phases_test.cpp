@@ -1,4 +1,5 @@
-// The phases of a session: who is asked, in which order, and what the answers come to.
+// Tests of the phases of a session: which handlers are called, in which order, and the effect of
+// their results.
 
 #include <string>
 #include <vector>
@@ -19,10 +20,10 @@ namespace {
 
 constexpr std::string_view hold = "server { listen unix:DIR/a; hold; }";
 
-/// What was called, in order.
+/// The calls, in order.
 std::vector<std::string> called;
 
-/// Has the module's handler of that phase give an answer, after it has noted the call.
+/// Makes the module's handler of the phase record the call and return `answer`.
 void answer_in(char module, StreamPhase phase, StreamPhaseRc answer)
 {
     hooks.phases[{module, phase}] = [=](StreamSession&) {
@@ -40,7 +41,7 @@ std::string calls()
     return text;
 }
 
-/// The status that a session ends with when the handler of a in this phase gives this answer.
+/// Returns the status of a session in which a's handler of the phase returns this result.
 StreamStatus status_of(StreamPhase phase, StreamPhaseRc answer)
 {
     StreamStatus status = StreamStatus::none;
@@ -56,7 +57,7 @@ StreamStatus status_of(StreamPhase phase, StreamPhaseRc answer)
     return status;
 }
 
-/// Wants a line. Counts how often it is asked.
+/// A preread handler that waits for a line. Counts its calls.
 struct WantsLine {
     WantsLine()
     {
@@ -77,13 +78,13 @@ struct WantsLine {
     StreamStatus status = StreamStatus::none;
 };
 
-/// A server that wants a line first, and a client of it.
+/// A server that waits for a line first, and its client.
 struct Preread : WantsLine {
     explicit Preread(std::string_view stream = "server { listen unix:DIR/a; echo; }")
         : server(stream)
     {}
 
-    /// Turns the loop until the server has seen the text.
+    /// Turns the loop until the handler has seen the text.
     void until_seen(std::string_view text) const
     {
         server.turn_until([&] { return seen == text; });
@@ -224,7 +225,7 @@ BOOST_AUTO_TEST_CASE(data_may_come_byte_by_byte)
     BOOST_TEST(echoed == text);
 }
 
-// Such a connection is ready before any poller knows it.
+// Such a connection is ready before it is in any poller.
 BOOST_AUTO_TEST_CASE(a_deferred_connection_whose_data_was_not_enough_is_waited_for)
 {
     const Preread preread("server { listen 127.0.0.1:PORT deferred; echo; }");

@@ -1,4 +1,5 @@
-// The proxy: what one side says the other hears, whichever is slow, fails or ends.
+// Tests of the proxy over TCP: each side receives what the other sends, whichever is slow, fails or
+// ends.
 
 #include <cerrno>
 #include <netinet/in.h>
@@ -25,7 +26,7 @@ namespace {
 
 namespace utf = boost::unit_test;
 
-/// A proxy on a unix socket or at `listen`, with these directives.
+/// Returns a proxy that listens at `listen`, with these directives.
 std::string proxying(std::string_view directives = "", std::string_view pass = "unix:DIR/up",
                      std::string_view listen = "unix:DIR/a")
 {
@@ -42,13 +43,13 @@ Connection& peer_of(const Server& server)
     return *upstream_of(server).peer.connection;
 }
 
-/// What is left of the session's timer.
+/// Returns the time until the session's timer expires, in ms.
 Msec timer(const Server& server)
 {
     return session_of(server).connection->write->timer_key - current_msec;
 }
 
-/// A client of a proxy whose upstream is out of reach: all that the proxy logs.
+/// Returns the log of a proxy whose upstream cannot be reached.
 std::string log_of_failed(std::string_view directives, std::string_view pass = "unix:DIR/nobody")
 {
     const Server server(proxying(directives, pass));
@@ -59,7 +60,7 @@ std::string log_of_failed(std::string_view directives, std::string_view pass = "
     return server.shorten(server.log());
 }
 
-/// A proxy whose upstream neither accepts nor refuses.
+/// A proxy whose upstream neither accepts nor rejects connections.
 struct Connecting {
     explicit Connecting(std::string_view directives)
         : server(proxying(fmt::format("error_log DIR/info info; {}", directives), "127.0.0.1:PORT2",
@@ -400,7 +401,7 @@ BOOST_AUTO_TEST_CASE(a_rate_holds_the_source_back)
     BOOST_TEST(!s.connection->write->timer_set());
     BOOST_TEST(proxied.upstream_is_heard("no limit this way"));
 
-    // The next second lets the next kilobyte pass.
+    // One second later the next kilobyte may be read.
     const off_t before = s.received;
     proxied.server.turn_until([&] { return s.received > before; });
     BOOST_TEST(s.received <= before + 2048);

@@ -1,4 +1,4 @@
-// Listeners whose clients are proxies, and say for whom they come.
+// Tests of listeners that read the PROXY protocol header of their clients.
 
 #include <poll.h>
 #include <string>
@@ -23,19 +23,19 @@ using namespace std::string_literals;
 
 const std::string v1 = "PROXY TCP4 192.0.2.1 198.51.100.2 80 443\r\n";
 
-/// The same with version 2, and what it says besides.
+/// The same addresses in version 2, with an ALPN value.
 const std::string v2 =
     "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xc0\0\2\1\xc6\x33\x64\2\0\x50\1\xbb\1\0\2h2"s;
 
 constexpr std::string_view echo = "server { listen 127.0.0.1:PORT proxy_protocol; echo; }";
 
-/// Says what it was told.
+/// A server that returns the values from the header.
 constexpr std::string_view told =
     "server { listen 127.0.0.1:PORT proxy_protocol; return \"[$proxy_protocol_addr] "
     "[$proxy_protocol_port] [$proxy_protocol_server_addr] [$proxy_protocol_server_port] "
     "[$proxy_protocol_tlv_alpn]\"; }";
 
-/// What the server answers to a client that says this and no more.
+/// Returns the server's answer to a client that sends this text.
 std::string answer_to(const Server& server, std::string_view text)
 {
     return server.serve([&] {
@@ -45,7 +45,7 @@ std::string answer_to(const Server& server, std::string_view text)
     });
 }
 
-/// A client that has not said yet for whom it comes. The status that its session ends with is kept.
+/// A client that has not sent its header yet. The status of its session is recorded.
 struct Waiting {
     explicit Waiting(std::string_view stream = echo) : server(stream)
     {
@@ -58,7 +58,7 @@ struct Waiting {
         return kept;
     }
 
-    /// Before there is a server: modules add their handlers when it is configured.
+    /// Initialized before the server: modules add their handlers while it is configured.
     bool logs = [] {
         hooks.phases[{'a', StreamPhase::log}] = [](StreamSession& s) {
             status() = s.status;
@@ -71,7 +71,7 @@ struct Waiting {
     Connection& c = server.accepted();
 };
 
-/// How often the configuration of these `listen`s of one address is warned about.
+/// Returns the number of warnings about these `listen`s of one address.
 std::size_t warnings(std::initializer_list<const char*> params)
 {
     std::string stream;
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(a_header_may_come_byte_by_byte_and_what_follows_is_the_cont
     BOOST_TEST(echoed == "hello");
 }
 
-/// The count of recv() says that nothing is left, and more comes before the next look.
+/// After recv() has reported that no data is left, more data arrives before the next call.
 BOOST_AUTO_TEST_CASE(a_piece_of_a_header_that_recv_has_not_counted_is_taken)
 {
     for (const std::string& rest : {"ROXY TCP4 192.0.2.1"s, v1.substr(1) + "hello"}) {
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(the_rest_of_a_header_is_not_waited_for_without_end)
     Server::pass(30'000);
     BOOST_TEST(waiting.server.connections().empty());
 
-    // The end comes with the beginning.
+    // The end arrives together with the beginning.
     const Client client = waiting.server.connect();
     client.send("PROXY TCP4");
     client.end();
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(the_timeout_runs_from_the_first_wait)
     const Msec until = waiting.c.read->timer_key;
     BOOST_TEST(until - current_msec <= 30'000);
     current_msec += 1000;
-    waiting.c.read->handler(*waiting.c.read);  // nothing has come
+    waiting.c.read->handler(*waiting.c.read);  // no data has arrived
     BOOST_TEST(waiting.c.read->timer_key == until);
     BOOST_TEST(waiting.server.connections().size() == 1);
 }
@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
     BOOST_TEST(server.connections().empty());
 }
 
-// Such a connection is ready before any poller knows it.
+// Such a connection is ready before it is in any poller.
 BOOST_AUTO_TEST_CASE(a_deferred_connection_comes_with_its_header)
 {
     const Server server("server { listen 127.0.0.1:PORT deferred proxy_protocol; echo; }");

@@ -1,4 +1,5 @@
-// The proxy with datagrams: each goes on whole, and a session ends when its answers are there.
+// Tests of the proxy over UDP: each datagram is passed on whole, and a session ends when its
+// answers have arrived.
 
 #include <array>
 #include <cerrno>
@@ -23,7 +24,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A socket that answers what the proxy sends to PORT2.
+/// An upstream socket at PORT2 that receives from the proxy and answers.
 class Answering {
 public:
     explicit Answering(const Server& server)
@@ -38,7 +39,7 @@ public:
         BOOST_REQUIRE_EQUAL(::bind(fd_.get(), &sa.any, sizeof(sa.in)), 0);
     }
 
-    /// The next datagram; whoever sent it is the one to be answered.
+    /// Receives the next datagram; answer() sends to its sender.
     std::string receive()
     {
         std::string text(65'536, '\0');
@@ -61,7 +62,7 @@ private:
     socklen_t len_ = 0;
 };
 
-/// A unix socket that datagrams are sent to.
+/// A unix datagram socket that receives.
 class UnixDatagrams {
 public:
     explicit UnixDatagrams(const std::string& path)
@@ -102,7 +103,7 @@ struct Asked {
         BOOST_TEST(upstream.receive() == "question");
     }
 
-    /// The answer to it goes back whole.
+    /// Answers the question and checks that the client receives the answer whole.
     [[nodiscard]] bool is_answered(std::string_view text) const
     {
         upstream.answer(text);
@@ -165,7 +166,7 @@ BOOST_AUTO_TEST_CASE(datagrams_that_wait_for_the_socket_are_not_cut)
 
 BOOST_AUTO_TEST_CASE(a_burst_of_a_client_waits_for_room_at_the_upstream)
 {
-    // A unix socket takes ten messages and one.
+    // The queue of a unix socket holds eleven datagrams.
     const Server server("server { listen 127.0.0.1:PORT udp; proxy_pass unix:DIR/log; }");
     const UnixDatagrams log(server.expand("DIR/log"));
     const Client client = server.connect();
@@ -240,7 +241,7 @@ BOOST_AUTO_TEST_CASE(a_datagram_larger_than_the_buffer_is_cut_and_told_of)
         asked.client.send(numbers(1000));
         BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) == numbers(1000)));
     }
-    // Once for each way.
+    // One line for each direction.
     BOOST_TEST(count(asked.log(), "datagrams of more than 1000 bytes are cut while proxying and "
                                   "reading from ") == 2U);
     Server::pass(20'000);

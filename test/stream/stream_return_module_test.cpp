@@ -1,4 +1,4 @@
-// return: the text, however slowly the client takes it.
+// Tests of return: the whole text is sent, however slowly the client reads it.
 
 #include <cerrno>
 #include <string>
@@ -18,7 +18,7 @@ namespace ngx::test {
 
 namespace {
 
-/// Much more than the buffers of two sockets take.
+/// A text that is much larger than the buffers of two sockets.
 const std::string& big_text()
 {
     static const std::string text = [] {
@@ -31,7 +31,7 @@ const std::string& big_text()
     return text;
 }
 
-/// A stream block that returns it, from an address, in small pieces.
+/// Returns a server of this text that sends it in small pieces.
 std::string returning_big(const std::string& address = "127.0.0.1:PORT sndbuf=4k")
 {
     hooks.variables = {
@@ -39,11 +39,11 @@ std::string returning_big(const std::string& address = "127.0.0.1:PORT sndbuf=4k
     return "server { listen " + address + "; return $big; }";
 }
 
-/// A client that takes nothing, of a server that has more to send.
+/// A client that does not read, and its server, which has more to send.
 struct Stuck {
     Stuck() : server(returning_big()) {}
 
-    /// The client takes some, so that the server can go on, and it is stuck again.
+    /// Reads some of the text, so that the server sends more until it is stuck again.
     void take_some()
     {
         const off_t before = c.sent;
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(it_is_waited_for_five_seconds)
     const Stuck stuck;
     const Msec left = stuck.c.write->timer_key - current_msec;
     BOOST_TEST(left <= 5000);
-    BOOST_TEST(left > 4000);  // the turn that accepted may have been a while ago
+    BOOST_TEST(left > 4000);  // the turn that accepted may have lasted for a while
 
     const auto number = stuck.c.number;
     Server::pass(left - 1);

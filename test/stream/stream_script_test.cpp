@@ -1,4 +1,4 @@
-// Texts with variables in them: how they are taken apart, and what is refused.
+// Tests of texts with variables: how they are parsed, and which are rejected.
 
 #include "stream/stream_script.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-/// A server with the text as a text and as its content, and the variables $one, $two and $none.
+/// Returns a server that compiles and returns the text, with the variables $one, $two and $none.
 std::string server_of(const std::string& text)
 {
     constexpr auto constant = [](StreamSession&, std::uintptr_t data) -> std::string_view {
@@ -28,7 +28,7 @@ std::string server_of(const std::string& text)
     return "server { listen unix:DIR/a; test_text " + text + "; return " + text + "; }";
 }
 
-/// What the text is for a client.
+/// Returns what a client of the server receives.
 std::string value_of(const std::string& text)
 {
     const Server server(server_of(text));
@@ -36,7 +36,7 @@ std::string value_of(const std::string& text)
     return answer(server);
 }
 
-/// The parts of a text: pieces in quotes, and names.
+/// Returns the parts of a text: literals in quotes, and names of variables.
 Strings parts_of(const std::string& text)
 {
     const Server server({.stream = server_of(text), .start = Start::conf});
@@ -57,7 +57,7 @@ void check_parts(const std::string& text, const Strings& wanted)
     }
 }
 
-/// Checks that a text is refused at its place.
+/// Checks that a text is rejected with the message and a place.
 void check_script_refused(const std::string& text, const std::string& message)
 {
     const std::string log = refusal("server { listen unix:DIR/a; test_text " + text + "; }");

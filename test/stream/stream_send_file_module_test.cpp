@@ -1,4 +1,5 @@
-// send_file: the file, in each of the ways it may go, however slowly the client takes it.
+// Tests of send_file: the whole file is sent in each of the possible ways, however slowly the
+// client reads it.
 
 #include <cerrno>
 #include <fcntl.h>
@@ -30,13 +31,13 @@ bool is_epoll()
     return suite.argc < 2 || std::string_view(suite.argv[1]) == "epoll";
 }
 
-/// Threads and asynchronous reads are epoll's alone.
+/// Only epoll supports threads and asynchronous reads.
 bool poller_is_epoll(boost::unit_test::test_unit_id)
 {
     return is_epoll();
 }
 
-/// The ways that a file can go with this poller.
+/// Returns the ways to send a file with this poller, as directives.
 std::vector<std::string> ways()
 {
     std::vector<std::string> all{"",
@@ -65,14 +66,15 @@ std::string text_of(std::size_t size)
     return text;
 }
 
-/// Much more than the buffers of two sockets take, and no multiple of any block.
+/// A text that is much larger than the buffers of two sockets, and not a multiple of any block
+/// size.
 const std::string& big_file()
 {
     static const std::string text = text_of(3'000'001);
     return text;
 }
 
-/// A server of a file in a directory of its own.
+/// A server that sends a file of its own directory.
 struct FileServer {
     explicit FileServer(const std::string& text, const std::string& way = "",
                         const std::string& address = "127.0.0.1:PORT sndbuf=4k")
@@ -88,7 +90,7 @@ struct FileServer {
     Server server;
 };
 
-/// A file server with a client that takes nothing, and more to send.
+/// A file server whose client does not read, so that there is more to send.
 struct StuckClient : FileServer {
     explicit StuckClient(const std::string& way = "") : FileServer(big_file(), way) {}
 
@@ -96,7 +98,7 @@ struct StuckClient : FileServer {
     Connection& c = server.accepted();
 };
 
-/// A pool whose one thread is held up: what is posted to it waits.
+/// Occupies the only thread of a pool, so that tasks wait in the queue.
 struct HeldThread {
     explicit HeldThread(const Server& server)
     {
@@ -162,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_slow_client_gets_all_of_it_in_each_way)
 {
     for (const std::string& way : ways()) {
         if (way.find("output_buffers 3 7") != way.npos) {
-            continue;  // half a million of reads
+            continue;  // half a million reads
         }
         const FileServer files(big_file(), way);
         const Client client = files.server.connect(0, 4096);
@@ -331,7 +333,7 @@ BOOST_AUTO_TEST_CASE(a_session_outlives_its_client_until_its_task_is_done,
     for (const char* const way : {"sendfile on;", "sendfile off;"}) {
         InFlight flight(way);
         flight.client->reset();
-        // The poller tells of the reset, and of another client, which is only queued behind.
+        // The poller reports the reset, and another client, whose task waits behind the first.
         const Client other = flight.server.connect();
         flight.server.accept();
         BOOST_TEST(flight.server.connections().size() == 2, way);
@@ -379,7 +381,7 @@ BOOST_AUTO_TEST_CASE(a_pool_that_takes_no_task_ends_the_session,
          .main = "master_process off; pid pid; thread_pool one threads=1 max_queue=0;"});
     write_file(server.cycle.dir() / "file", text_of(1000));
     std::unique_ptr<HeldThread> held;
-    while (!held) {  // until the thread waits for it
+    while (!held) {  // until the thread waits for a task
         try {
             held = std::make_unique<HeldThread>(server);
         } catch (const std::runtime_error&) {

@@ -1,4 +1,4 @@
-// The stream block: its modules' hooks, its levels, and which addresses become which sockets.
+// Tests of the stream block: its modules' functions, its levels, and the sockets of its addresses.
 
 #define BOOST_TEST_MODULE stream
 
@@ -21,13 +21,13 @@ namespace utf = boost::unit_test;
 
 using Strings = std::vector<std::string>;
 
-/// A server that is only configured, its sockets open.
+/// Returns a server that is configured and has opened its sockets, without a loop.
 Server configured(std::string_view stream)
 {
     return Server({.stream = stream, .start = Start::conf});
 }
 
-/// The sockets of a configuration, in its order.
+/// Returns the sockets of a configuration, in its order.
 Strings sockets(std::string_view stream)
 {
     const OnlyTested tested;
@@ -39,14 +39,14 @@ Strings sockets(std::string_view stream)
     return names;
 }
 
-/// The calls that are made for a configuration.
+/// Returns the calls of modules' functions for a configuration.
 Strings calls(std::string_view stream)
 {
     const Server server = configured(stream);
     return hooks.calls;
 }
 
-/// Connects to PORT of an address and receives until the server closes.
+/// Connects to PORT of an address and receives until the server closes the connection.
 std::string answer_at(const Server& server, std::string_view address)
 {
     const Client client = server.connect_to(address);
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_wildcard_serves_the_addresses_of_its_port)
     BOOST_TEST(answer_at(server, "127.0.0.4") == "any");
 }
 
-// Linux lets the two be bound side by side if both share their port.
+// Linux binds both side by side if both have SO_REUSEPORT.
 BOOST_AUTO_TEST_CASE(an_address_with_options_has_a_socket_beside_the_wildcard)
 {
     const Server server("server { listen *:PORT reuseport; return any; }"

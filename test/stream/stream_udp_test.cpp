@@ -1,4 +1,4 @@
-// Sessions of datagrams: each handler answers whoever has written, by the one socket that there is.
+// Tests of UDP sessions: all clients of a listener are answered through its one socket.
 
 #include <cerrno>
 #include <netinet/in.h>
@@ -24,19 +24,19 @@ namespace ngx::test {
 
 namespace {
 
-/// A server of datagrams with this content.
+/// Returns a UDP server with this content.
 std::string serving(const std::string& content, const std::string& address = "127.0.0.1:PORT")
 {
     return "server { listen " + address + " udp; " + content + " }";
 }
 
-/// A session whose client has said "first".
+/// A session whose client has sent "first".
 struct Begun {
     explicit Begun(const std::string& content) : server(serving(content)) {}
 
     [[nodiscard]] Msec timer() const { return c.read->timer_key - current_msec; }
 
-    /// The client says something and gets a datagram back.
+    /// Sends a text and returns the datagram that the client receives.
     [[nodiscard]] std::string answer_to(const std::string& text) const
     {
         return server.serve([&] {
@@ -45,7 +45,7 @@ struct Begun {
         });
     }
 
-    /// What is logged of it has this in it.
+    /// Whether the text has been logged.
     [[nodiscard]] bool logged(const std::string& text) const
     {
         return contains(server.shorten(server.log()), text);
@@ -64,14 +64,14 @@ private:
     }
 };
 
-/// An empty datagram.
+/// Sends an empty datagram.
 void send_nothing(const Client& client)
 {
     BOOST_TEST(::send(client.fd(), "", 0, 0) == 0);
 }
 
-/// Sends to the server from the server's own port. It receives nothing itself, as it is connected
-/// to another port.
+/// Sends to the server from the server's own port. It receives nothing, because it is connected to
+/// another port.
 class Forger {
 public:
     explicit Forger(const Server& server, in_addr_t address = INADDR_LOOPBACK)

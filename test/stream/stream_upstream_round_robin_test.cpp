@@ -1,4 +1,4 @@
-// Who is chosen: by weight, by load, and not when it has failed.
+// Tests of the choice of a peer: by weight, by load, and after failures.
 
 #include <cerrno>
 #include <string>
@@ -16,7 +16,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A proxy in front of servers a, b and c, each of which answers with its name.
+/// Returns a proxy in front of servers a, b and c, each of which returns its name.
 std::string balanced(std::string_view servers, std::string_view directives = "")
 {
     return fmt::format("upstream u {{ {} }} "
@@ -33,7 +33,7 @@ std::string ask(const Server& server)
     return server.serve([&] { return client.receive_all(); });
 }
 
-/// The answers to so many questions, one after the other.
+/// Returns the answers to `n` requests, one after the other.
 std::string sequence(std::string_view servers, int n, std::string_view directives = "")
 {
     const Server server(balanced(servers, directives));
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(who_has_failed_is_left_alone_for_a_while)
     BOOST_TEST(fails() == 2U);
     BOOST_TEST(count(server.log(), "upstream server temporarily disabled") == 1U);
 
-    peers_of(server).peer[0].checked -= 11'000;  // whatever the wall clock says
+    peers_of(server).peer[0].checked -= 11'000;  // as if the time had passed
     peers_of(server).peer[0].effective_weight = 1;
     BOOST_TEST(ask(server) + ask(server) == "bb");
     BOOST_TEST(fails() == 3U);
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_machine_without_free_ports_does_not_blame_the_peer)
     const FakeCall connect(Call::connect, {.err = EADDRNOTAVAIL});
     BOOST_TEST(server.serve([&] { return client.receive_all(); }) == "b");
     BOOST_TEST(connect.calls() == 2);
-    BOOST_TEST(peer.fails == 1);  // it was not tried, either
+    BOOST_TEST(peer.fails == 1);  // it was not tried either
     BOOST_TEST(peer.conns == 0);
     BOOST_TEST(contains(server.log(), "[crit] "));
     BOOST_TEST(contains(server.log(), "(99: Cannot assign requested address)"));

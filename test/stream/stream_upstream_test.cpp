@@ -1,4 +1,4 @@
-// The upstream block: what it takes, and what it refuses.
+// Tests of the upstream block: what it accepts and rejects.
 
 #include <string>
 

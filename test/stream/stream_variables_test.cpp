@@ -1,4 +1,4 @@
-// The variables that there always are, and those that a module adds.
+// Tests of the core module's variables, and of those that modules add.
 
 #include "stream/stream_variables.hpp"
 
@@ -24,27 +24,27 @@ namespace {
 
 namespace utf = boost::unit_test;
 
-/// A server that says the text on an address.
+/// Returns a server that returns the text.
 std::string saying(const std::string& text, const std::string& address = "127.0.0.1:PORT")
 {
     return "server { listen " + address + "; return \"" + text + "\"; }";
 }
 
-/// What the text is for a client of 127.0.0.1.
+/// Returns the text with its variables for a client from 127.0.0.1.
 std::string value_of(const std::string& text)
 {
     const Server server(saying(text));
     return answer(server);
 }
 
-/// A session that is held.
+/// A session that its content does nothing with.
 struct Held {
     Server server{"server { listen 127.0.0.1:PORT; hold; }"};
     Client client = server.connect();
     Connection& c = server.accepted();
     StreamSession& s = *hooks.session;
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     [[nodiscard]] std::string_view get(std::string_view name) const
     {
         const auto* cmcf =
@@ -62,7 +62,7 @@ std::uint16_t local_port(const Client& client)
     return inet_get_port(&sa.any);
 }
 
-/// A variable that is always "added".
+/// A variable with the value "added".
 StreamVariable added(std::string_view name)
 {
     return {name, [](StreamSession&, std::uintptr_t) -> std::string_view { return "added"; }};
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(the_times_have_their_shapes)
                value);
 }
 
-// The cache is written over as time goes on.
+// The cached times are overwritten later.
 BOOST_AUTO_TEST_CASE(a_time_lives_as_long_as_the_session)
 {
     const Held held;
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(session_time_is_in_seconds_with_milliseconds)
     held.s.start_sec = now.sec;
     BOOST_TEST(held.get("session_time") == "0.000");
 
-    // A fraction, whichever the millisecond of this second is.
+    // The result is less than a second, whatever the current millisecond is.
     held.s.start_sec = now.sec - 1;
     held.s.start_msec = 999;
     BOOST_TEST(held.get("session_time") == fmt::format("0.{:03}", 1 + now.msec));

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A server of the test's own that a proxy connects to.
+/// An upstream server in the test, to which a proxy connects.
 
 #include <cstdint>
 #include <string_view>
@@ -13,16 +13,16 @@
 
 namespace ngx::test {
 
-/// A socket that listens: on a port of 127.0.0.1, or as a unix socket.
+/// A listening socket: on a port of 127.0.0.1, or a unix socket.
 class Upstream {
 public:
     explicit Upstream(std::uint16_t port, int backlog = 16);
     explicit Upstream(std::string_view path, int backlog = 16);
 
-    /// The next connection that was made; waits for it up to ten seconds.
+    /// Accepts the next connection; waits for it for up to ten seconds.
     [[nodiscard]] Client accept() const;
 
-    /// Makes connections that nobody accepts, until the queue takes no more.
+    /// Makes connections that are never accepted, until the queue is full.
     void fill_queue();
 
 private:
@@ -34,28 +34,28 @@ private:
     std::vector<Fd> queued_;
 };
 
-/// A connection through a proxy, seen from both ends.
+/// A connection through a proxy, with both of its ends.
 struct Proxied {
     /// `stream` has one listener, for the proxy, whose upstream is unix:DIR/up.
     explicit Proxied(std::string_view stream);
 
-    /// Turns the loop until the client has ended and everything of it is closed.
+    /// Turns the loop until all connections are closed.
     void finish() const { server.finish(); }
 
-    /// The client says something and the upstream hears it; the other way round.
+    /// Sends a text from one end and returns whether the other end receives it.
     [[nodiscard]] bool client_is_heard(std::string_view text) const;
     [[nodiscard]] bool upstream_is_heard(std::string_view text) const;
 
     Server server;
     Upstream upstream;
     Client client;
-    Client peer;  // the upstream's end
+    Client peer;  // the upstream's end of the connection
 };
 
-/// The session of a proxy: the first that is open.
+/// Returns the session of a proxy: the first open one.
 StreamSession& session_of(const Server& server);
 
-/// A text of so many bytes, no two pieces of which are alike.
+/// Returns a text of `size` bytes in which no two pieces are equal.
 std::string numbers(std::size_t size);
 
 }  // namespace ngx::test
