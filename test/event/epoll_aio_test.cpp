@@ -1,4 +1,4 @@
-// The steps by which epoll brings back asynchronous reads of files.
+// Tests of asynchronous file reads with epoll: how they are set up, completed and fetched.
 
 #include <array>
 #include <cerrno>
@@ -29,7 +29,7 @@ struct Read {
     int completions = 0;
 };
 
-/// A loop and a file with a letter at each place.
+/// A loop, and a file that has a letter at each offset.
 struct Loop {
     Loop()
     {
@@ -41,7 +41,7 @@ struct Loop {
         descriptor = Fd(open_file((cycle.dir() / "file").c_str(), O_RDONLY));
     }
 
-    /// Begins to read the byte at a place.
+    /// Starts to read the byte at an offset.
     Read& begin(off_t offset)
     {
         Read& read = reads.emplace_back();
@@ -86,7 +86,8 @@ struct Loop {
     std::list<Read> reads{};
 };
 
-/// What a start logs when one of its steps fails; files are then read without.
+/// Returns the log of a start in which a step fails. Files are then read without asynchronous
+/// reads.
 std::string failed_start(Call call, Answer answer)
 {
     const FakeCall failing(call, answer);
@@ -124,7 +125,7 @@ BOOST_AUTO_TEST_CASE(the_start_makes_an_eventfd_that_does_not_block_and_a_contex
 
 BOOST_AUTO_TEST_CASE(without_an_eventfd_there_is_no_aio)
 {
-    // The poller's notification has the first.
+    // The poller's notification already has its eventfd.
     const TestCycle before("master_process off; events { use epoll; }", Start::conf);
     const FakeCall none(Call::eventfd, {.err = EMFILE}, FakeCall::always);
     BOOST_TEST((event_method(*before).actions.init(*before, 0) == Rc::ok));
@@ -169,7 +170,7 @@ BOOST_FIXTURE_TEST_CASE(a_read_that_failed_is_posted_with_its_errno, Loop)
     read.file.name = "directory";
     read.file.log = cycle->log;
     const ssize_t n = file_aio_read(read.file, &read.byte, 1, 0, *cycle->pool);
-    BOOST_TEST(n == io_error);  // the kernel refuses it at once
+    BOOST_TEST(n == io_error);  // the kernel rejects it at once
     BOOST_TEST(contains(cycle.log(), "io_submit(\"directory\") failed (22: Invalid argument)"));
 }
 
@@ -205,7 +206,7 @@ BOOST_FIXTURE_TEST_CASE(a_count_without_reads_is_no_error, Loop)
         BOOST_TEST(complete() == 0);
     }
     begin(1);
-    turn_until_complete();  // the next count brings the first, too
+    turn_until_complete();  // the next count includes the first read
     BOOST_TEST(!contains(cycle.log(), "[alert]"));
 }
 
@@ -220,7 +221,7 @@ BOOST_FIXTURE_TEST_CASE(a_failure_of_io_getevents_is_an_alert, Loop)
     BOOST_TEST(contains(cycle.log(), "io_getevents() failed (22: Invalid argument)\n"));
 }
 
-// It waited for another read to be complete.
+// If reads were not fetched again, they would wait until another read completes.
 BOOST_FIXTURE_TEST_CASE(what_could_not_be_fetched_is_tried_again, Loop)
 {
     begin(0);
@@ -230,7 +231,7 @@ BOOST_FIXTURE_TEST_CASE(what_could_not_be_fetched_is_tried_again, Loop)
     BOOST_TEST(count(cycle.log(), "io_getevents() failed") == 1);
 }
 
-// It lost the read, and was an alert.
+// A signal must neither lose the read nor be logged as an alert.
 BOOST_FIXTURE_TEST_CASE(a_signal_does_not_keep_reads_from_being_fetched, Loop)
 {
     begin(0);

@@ -32,12 +32,13 @@ using Calls = std::vector<std::string>;
 
 constexpr std::string_view one_listener = "test_listen unix:a; events { use fake; }";
 
-/// Two workers that share a unix listener by the accept mutex; the other is this worker's own.
+/// Two workers that share a unix listener with the accept mutex; the second listener is this
+/// worker's own.
 constexpr std::string_view shared_listener =
     "master_process on; worker_processes 2; test_listen unix:a; test_listen 127.0.0.1 reuseport; "
     "events { use fake; accept_mutex on; }";
 
-/// A cycle whose fake poller starts with no calls.
+/// A cycle whose fake poller starts with an empty list of calls.
 struct Accepting : ListenCycle {
     explicit Accepting(std::string_view conf = one_listener, const Fake& wanted = {})
         : ListenCycle(conf, wanted)
@@ -58,7 +59,7 @@ struct Sharing : Accepting {
     Sharing() : Accepting(shared_listener) {}
 };
 
-/// The counters, as they were and as they are.
+/// The changes of the counters since the start of the test.
 struct Counters {
     [[nodiscard]] std::int64_t accepted() const { return *stat_accepted - accepted_; }
     [[nodiscard]] std::int64_t handled() const { return *stat_handled - handled_; }
@@ -77,7 +78,7 @@ bool is_closed(const Fd& client)
     return n == 0 || (n == -1 && errno == ECONNRESET);
 }
 
-/// A level that no connection has by itself.
+/// A log level that no connection has by default.
 constexpr unsigned raised = log_debug_connection | log_debug_all;
 
 }  // namespace
@@ -252,7 +253,7 @@ BOOST_AUTO_TEST_CASE(without_a_free_slot_a_connection_is_closed_with_an_alert)
     BOOST_TEST(is_closed(clients[0]));
     BOOST_TEST(handed.connections.size() == 1);
     BOOST_TEST(contains(cycle.log(), "[alert]"));
-    // The second is left for the next event, although there would be no end of it.
+    // In spite of multi_accept the second client is left for the next event.
     BOOST_TEST(count(cycle.log(), "2 worker_connections are not enough") == 1);
     BOOST_TEST(counters.accepted() == 1);
     BOOST_TEST(counters.handled() == 0);
@@ -401,7 +402,8 @@ BOOST_AUTO_TEST_CASE(the_listeners_words_are_cut_to_the_room_there_is)
     BOOST_TEST(words(0) == "");
 }
 
-// Debian's kernels all have accept4(): what follows a refusal cannot be taken back in a process.
+// All kernels of Debian have accept4(). In a child, because the effect of ENOSYS lasts for the life
+// of the process.
 BOOST_AUTO_TEST_CASE(without_accept4_the_older_call_is_used_from_then_on)
 {
     const Forked child = in_child([](int fd) {
@@ -524,7 +526,7 @@ BOOST_AUTO_TEST_CASE(without_memory_accepting_pauses_as_without_descriptors)
     }
 }
 
-// It was never watched again.
+// Otherwise the listener would never be watched again.
 BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_begins_anew)
 {
     const Accepting cycle;
@@ -544,7 +546,7 @@ BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_begins_anew)
     BOOST_CHECK(!cycle.accept_event().timedout);
 }
 
-// What was taken out of the poller before it was never watched again.
+// Otherwise listeners that were removed from the poller before would never be watched again.
 BOOST_AUTO_TEST_CASE(accepting_pauses_though_the_poller_does_not_let_a_listener_go)
 {
     const Accepting cycle;
@@ -554,7 +556,7 @@ BOOST_AUTO_TEST_CASE(accepting_pauses_though_the_poller_does_not_let_a_listener_
     BOOST_TEST(event_find_timer() == 500);
 }
 
-// The wait of the second turn ends with the timer, not with the client that still waits.
+// The wait of the second turn ends with the timer, not with the client, which is still waiting.
 BOOST_AUTO_TEST_CASE(the_loop_does_not_spin_while_descriptors_are_short)
 {
     ListenCycle cycle("test_listen unix:a; events { accept_mutex_delay 20ms; }");
@@ -703,7 +705,7 @@ BOOST_AUTO_TEST_CASE(an_exclusive_listener_moves_to_the_end_of_the_line_every_16
     use_exclusive_accept = false;
 }
 
-// It was never watched again.
+// Otherwise the listener would never be watched again.
 BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_cannot_be_watched_anew_is_tried_again)
 {
     const Accepting cycle;
@@ -772,7 +774,7 @@ BOOST_AUTO_TEST_CASE(debug_connection_raises_the_level_of_peers_in_its_networks)
     BOOST_TEST(level("::1") == raised);
     BOOST_TEST(level("10.2.2.3") == log_err);
     BOOST_TEST(level("::2") == log_err);
-    // An IPv4 peer of an IPv6 listener is not its IPv4 address.
+    // An IPv4 address mapped into IPv6 does not match the IPv4 network.
     BOOST_TEST(level("::ffff:10.1.2.3") == log_err);
 }
 

@@ -1,4 +1,4 @@
-// The events block: what it says, what it refuses, and what it warns of.
+// Tests of the events block: its values, errors and warnings.
 
 #include <fcntl.h>
 #include <string>
@@ -29,7 +29,7 @@ struct Configured : ListenCycle {
     const EventConf& events() const { return *event_get_conf<EventConf>((*this)->conf_ctx); }
 };
 
-/// The error of a configuration that has to be refused.
+/// Returns the error of a configuration that must be rejected.
 std::string refusal(std::string_view conf)
 {
     const Configured cycle(conf);
@@ -42,7 +42,7 @@ struct Want {
     std::string_view message;
 };
 
-/// Checks that each is refused at level emerg with its message, at a place in the file or not.
+/// Checks that each configuration is rejected at level emerg with its message, followed by `place`.
 void check_refused(std::initializer_list<Want> cases, std::string_view place = " in ")
 {
     for (const Want& want : cases) {
@@ -396,7 +396,7 @@ BOOST_AUTO_TEST_CASE(debug_connection_warns_of_address_bits_beyond_the_mask,
     BOOST_TEST(cycle.events().debug_connection[0].addr.s_addr == htonl(0x0a000000));
 }
 
-// A label is no longer than 63 characters: no name server is asked for this one.
+// A label of a host name has at most 63 characters, so that no name server is asked for this one.
 BOOST_AUTO_TEST_CASE(debug_connection_refuses_a_host_that_is_not_found,
                      *utf::precondition([](auto) { return have_debug; }))
 {

@@ -1,4 +1,4 @@
-// Connecting to a peer: what becomes of it on each poller, and from where it is made.
+// Tests of connecting to a peer: the result with each poller, and the local address.
 
 #include <cerrno>
 #include <netinet/in.h>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::string_view pollers[] = {"epoll", "poll", "select"};
 
-/// A cycle with a poller, and a peer that listens, or a port where nobody does.
+/// A cycle with a poller, and a peer that listens, or a port at which no socket listens.
 struct Peer {
     explicit Peer(std::string_view poller, bool listens = true)
         : cycle(fmt::format("events {{ use {}; }}", poller))
@@ -60,7 +60,7 @@ struct Peer {
         pc.local = &local;
     }
 
-    /// Turns the loop until the write event has come.
+    /// Turns the loop until the write event is reported.
     void wait()
     {
         Connection& c = *pc.connection;
@@ -79,7 +79,8 @@ struct Peer {
         return value;
     }
 
-    /// The peer could not be connected to, and nothing of the try is left.
+    /// Checks that the connection has failed with `wanted` and that all its resources were
+    /// released.
     void is_given_up(Rc rc, Rc wanted, std::string_view message)
     {
         BOOST_TEST((rc == wanted));

@@ -16,7 +16,7 @@ namespace ngx::test {
 
 namespace {
 
-/// An event that counts in `index` how often its handler has run.
+/// An event whose handler counts its calls in `index`.
 struct Counted {
     explicit Counted(Log& log)
     {
@@ -27,7 +27,7 @@ struct Counted {
     Event ev;
 };
 
-/// A clock that stands at 0 until it is read.
+/// A clock that stays at 0 until it is read.
 struct Waited {
     Waited()
     {
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(the_time_is_read_when_the_alarm_has_rung)
     event_timer_alarm = 1;
     BOOST_TEST((after(1) == Rc::ok));
     BOOST_TEST(time_was_read());
-    // Only the wait that it has ended takes the alarm back.
+    // Only the wait that the alarm ended resets it.
     BOOST_TEST(event_timer_alarm == 1);
 }
 

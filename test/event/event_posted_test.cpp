@@ -36,7 +36,7 @@ struct Posted {
 
     TestLog log;
     Cycle cycle;
-    std::array<Event, 4> events;  // the `data` of each is the next one
+    std::array<Event, 4> events;  // the `data` of each points to the next
 };
 
 Event& next_of(const Event& ev) noexcept

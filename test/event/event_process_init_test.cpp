@@ -1,4 +1,4 @@
-// What a process does before its loop: the poller, the alarm, the connections, the listeners.
+// Tests of what a process does before its loop: poller, alarm, connections, listeners.
 
 #include <csignal>
 #include <string>
@@ -27,14 +27,14 @@ Fake like_epoll()
     return {.flags = use_clear_event | use_greedy_event | use_epoll_event};
 }
 
-/// What the poller was asked about the listeners of a configuration.
+/// Returns the calls of the poller for the listeners of a configuration.
 Calls calls_of(std::string_view conf, const Fake& wanted = {})
 {
     const ListenCycle cycle(conf, wanted);
     return fake.calls;
 }
 
-/// The interval at which SIGALRM comes, in ms.
+/// Returns the interval of SIGALRM, in ms.
 Msec alarm_interval()
 {
     itimerval itv{};
@@ -42,12 +42,12 @@ Msec alarm_interval()
     return static_cast<Msec>(itv.it_interval.tv_sec * 1000 + itv.it_interval.tv_usec / 1000);
 }
 
-/// Takes the alarm back, as a configuration without timer_resolution does.
+/// Stops the alarm at the end, as a configuration without timer_resolution does.
 struct WithoutAlarm {
     ~WithoutAlarm() { const ListenCycle cycle("events { use fake; }"); }
 };
 
-/// This process is that one of the workers.
+/// Makes this process the worker with this number.
 struct WorkerNumber {
     explicit WorkerNumber(std::size_t n) { ngx_worker = n; }
     WorkerNumber(const WorkerNumber&) = delete;
@@ -55,7 +55,7 @@ struct WorkerNumber {
     ~WorkerNumber() { ngx_worker = 0; }
 };
 
-/// Which listeners are watched: "-x-".
+/// Returns which listeners are watched: "-x-".
 std::string watched(const ListenCycle& cycle)
 {
     std::string text;
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(of_the_listeners_of_all_workers_each_watches_its_own)
         const WorkerNumber number(worker);
         const ListenCycle cycle("master_process on; worker_processes 3; test_listen unix:a; "
                                 "test_listen 127.0.0.1 reuseport; events { use fake; }");
-        std::string wanted = "x---";  // unix:a, then one for each worker
+        std::string wanted = "x---";  // unix:a, then one listener for each worker
         wanted.at(1 + worker) = 'x';
         BOOST_TEST(watched(cycle) == wanted);
         BOOST_TEST(cycle->free_connection_n == cycle->connection_n - 2);

@@ -1,4 +1,4 @@
-// A reload in one process: the new cycle takes over, and what the old one serves goes on.
+// Tests of a reload in one process: the new cycle replaces the old one, whose connections continue.
 
 #include <array>
 #include <string>
@@ -19,9 +19,9 @@ namespace ngx::test {
 
 namespace {
 
-constexpr Msec clean_interval = 30'000;  // how often old cycles are looked at
+constexpr Msec clean_interval = 30'000;  // how often old cycles are checked
 
-/// Calls `test(poller)` for each that was built.
+/// Calls `test(poller)` for each poller of the build.
 template <typename Test>
 void for_each_poller(Test test)
 {
@@ -35,7 +35,7 @@ void for_each_poller(Test test)
     }
 }
 
-/// A cycle on a real poller with listeners `a` and `b`, as it is and as a reload has it.
+/// Returns a configuration with this poller and a listener for each letter.
 std::string conf_of(std::string_view poller, std::string_view listeners)
 {
     std::string text = "events { use " + std::string(poller) + "; worker_connections 64; }";
@@ -45,7 +45,7 @@ std::string conf_of(std::string_view poller, std::string_view listeners)
     return text;
 }
 
-/// Lets the loop turn until the connections have received `text`; each wait ends with an event.
+/// Turns the loop until the connections have received `text`. Each wait ends with an event.
 void turn_until_received(ListenCycle& cycle, std::string_view text)
 {
     for (int turns = 0; handed.text != text && turns < 10; turns++) {
@@ -62,7 +62,7 @@ void turn_until_handed(ListenCycle& cycle, std::size_t n)
     BOOST_TEST_REQUIRE(handed.connections.size() == n);
 }
 
-/// Accepts a connection and has it watched.
+/// Accepts a connection and adds it to the poller.
 Connection& accept_watched(ListenCycle& cycle, Fd& client)
 {
     const std::size_t n = handed.connections.size();
@@ -80,7 +80,7 @@ void close_accepted(Connection& c)
     destroy_pool(pool);
 }
 
-/// The clock goes on until old cycles are looked at.
+/// Advances the clock to the next check of old cycles.
 void wait_for_cleaning()
 {
     current_msec += clean_interval;
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_listener_that_is_gone_is_closed)
         const Fd client = cycle.connect(1);
         BOOST_TEST_REQUIRE(cycle.reload(conf_of(poller, "a")));
 
-        // The kernel resets whoever waits at a socket that is closed.
+        // The kernel resets the connections that wait in the queue of a socket that is closed.
         char byte = 0;
         BOOST_TEST(::recv(client.get(), &byte, 1, 0) == -1);
         BOOST_TEST(errno == ECONNRESET);

@@ -22,7 +22,7 @@ namespace {
 
 constexpr Msec now = 1'000'000;
 
-/// An event of no connection whose handler notes its name in the fake's list of calls.
+/// An event without a connection, whose handler adds its name to the fake's list of calls.
 struct Named {
     Named(const char* name, Connection& c)
     {
@@ -51,7 +51,7 @@ struct Named {
 
 using Calls = std::vector<std::string>;
 
-/// A cycle on the fake poller, and a clock that stands.
+/// A cycle with the fake poller, and a clock that does not advance.
 struct Turn {
     explicit Turn(std::string_view conf = "events { use fake; }") : cycle(conf)
     {
@@ -74,7 +74,7 @@ struct Turn {
     Named next{"next", c};
 };
 
-/// With the accept mutex in use.
+/// The same with the accept mutex in use.
 struct MutexTurn : Turn {
     MutexTurn()
         : Turn("master_process on; worker_processes 2; test_listen unix:a; "
@@ -83,7 +83,7 @@ struct MutexTurn : Turn {
     ~MutexTurn() { accept_mutex.lock->store(0); }
 };
 
-/// A hook that notes its calls beside those of the fake poller.
+/// A hook that adds its calls to the list of the fake poller's.
 struct Noted : TurnHook {
     explicit Noted(std::string name_, Msec wanted_ = timer_infinite)
         : name(std::move(name_))
@@ -118,13 +118,13 @@ struct Noted : TurnHook {
     }
 
     std::string name;
-    Msec wanted;    // what before() answers
-    Msec told = 0;  // what it was given
+    Msec wanted;    // the result of before()
+    Msec told = 0;  // the argument of before()
     bool leaves_before = false;
     bool leaves_after = false;
 };
 
-/// The read and write event of a connection on the fake poller, without a cycle.
+/// The read and write event of a connection with the fake poller, without a cycle.
 struct Readiness {
     explicit Readiness(unsigned flags)
     {
@@ -147,7 +147,7 @@ struct Readiness {
         event_flags = 0;
     }
 
-    /// The calls that become of a read event in that state.
+    /// Returns the calls for a read event in this state.
     Calls read(bool active, bool ready, unsigned flags = 0)
     {
         fake.calls.clear();
@@ -278,7 +278,7 @@ BOOST_AUTO_TEST_CASE(under_timer_resolution_no_timer_is_early)
     const Msec set = current_msec;
     add_timer(t.timer.ev, 1500);
 
-    // By then the timer may be one millisecond old.
+    // At this time the timer may have been set only one millisecond ago.
     fake.on_wait = [set] { current_msec = set + 2000; };
     BOOST_TEST(t.turn() == Calls{"wait"}, boost::test_tools::per_element());
     BOOST_TEST(t.timer.ev.timer_set());
@@ -400,7 +400,7 @@ BOOST_FIXTURE_TEST_CASE(a_hook_may_take_itself_out_while_it_is_called, Turn)
     BOOST_TEST(turn() == (Calls{"before 1", "before 2", "before 3", "wait", "after 2", "after 3"}),
                boost::test_tools::per_element());
     BOOST_TEST(turn() == (Calls{"before 3", "wait", "after 3"}), boost::test_tools::per_element());
-    del_turn_hook(first);  // it is out already
+    del_turn_hook(first);  // it is removed already
 }
 
 BOOST_FIXTURE_TEST_CASE(a_hook_needs_but_one_function, Turn)
@@ -537,7 +537,7 @@ BOOST_FIXTURE_TEST_CASE(a_low_water_mark_is_set_once, ClearReadiness)
     BOOST_TEST(setsockopt.calls() == 1);
 }
 
-// Linux has no low-water mark that could be set.
+// Linux does not support a low-water mark for sending.
 BOOST_FIXTURE_TEST_CASE(a_low_water_mark_that_is_refused_leaves_the_poller_alone, ClearReadiness)
 {
     const Fd socket(::socket(AF_UNIX, SOCK_STREAM, 0));

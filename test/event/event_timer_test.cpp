@@ -18,7 +18,7 @@ namespace {
 
 constexpr Msec start = 1'000'000;
 
-/// A clock that the test sets, and events of a connection that is only there for debug lines.
+/// A clock that the test sets, and events of a connection that only debug lines use.
 struct Timers {
     Timers()
     {
@@ -42,7 +42,7 @@ struct Timers {
         event_expire_timers();
     }
 
-    static inline Timers* timers = nullptr;  // for handlers
+    static inline Timers* timers = nullptr;  // for the handlers
 
     TestLog log;
     Connection c;
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_timer_runs_at_its_millisecond_and_not_before)
 BOOST_AUTO_TEST_CASE(a_timer_that_was_set_by_a_stale_time_is_not_early)
 {
     constexpr Msec resolution = 2000;
-    add_timer(events[0], 1500);  // perhaps at start + 1999
+    add_timer(events[0], 1500);  // possibly at start + 1999
 
     current_msec = start + 2000;
     event_expire_timers(resolution);
@@ -276,8 +276,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_a_handler_deletes_does_not_run)
     BOOST_TEST(!events[1].timedout);
 }
 
-// As in nginx: a handler that goes on for ever with timers of no delay keeps the loop from
-// everything else.
+// As in nginx, a handler that sets timers without a delay again and again blocks the loop.
 BOOST_AUTO_TEST_CASE(a_timer_of_no_delay_that_its_handler_sets_again_runs_in_the_same_pass)
 {
     events[0].handler = [](Event& ev) noexcept {
@@ -314,7 +313,7 @@ BOOST_AUTO_TEST_CASE(the_clock_may_wrap_between_setting_and_expiry)
 {
     constexpr Msec late = std::numeric_limits<Msec>::max() - 99;
     current_msec = late;
-    add_timer(events[0], 150);  // its time is 50
+    add_timer(events[0], 150);  // its key is 50
     add_timer(events[1], 50);
     BOOST_TEST(events[0].timer_key == 50);
     BOOST_TEST(event_find_timer() == 50);
@@ -352,7 +351,7 @@ BOOST_AUTO_TEST_CASE(only_cancelable_timers_let_a_worker_exit)
     add_timer(events[1], 300);
     BOOST_TEST((event_no_timers_left() == Rc::ok));
 
-    // Neither the first of the tree nor the last.
+    // A timer that is neither the first nor the last of the tree.
     add_timer(events[2], 200);
     BOOST_TEST((event_no_timers_left() == Rc::again));
     del_timer(events[2]);

@@ -29,7 +29,7 @@ namespace utf = boost::unit_test;
 
 using Texts = std::vector<std::string>;
 
-/// A cycle with a datagram listener whose fake poller starts with no calls.
+/// A cycle with a datagram listener, whose fake poller starts with an empty list of calls.
 struct Receiving : ListenCycle {
     explicit Receiving(std::string_view conf = "test_listen 127.0.0.1 udp ntop; "
                                                "events { use fake; }",
@@ -39,10 +39,10 @@ struct Receiving : ListenCycle {
         fake.calls.clear();
     }
 
-    /// The listener is ready.
+    /// Calls the read handler of the listener.
     void comes(std::size_t i = 0) const { event_recvmsg(accept_event(i)); }
 
-    /// A client whose first datagram has come and was received.
+    /// Returns a client whose first datagram has been received.
     Fd client(std::string_view text, std::size_t i = 0) const
     {
         Fd fd = connect(i, text);
@@ -82,7 +82,7 @@ std::string address_of(const Fd& fd)
     return text_of(&sa.any, len);
 }
 
-/// What a client has received.
+/// Returns the datagram that a client has received.
 std::string received(const Fd& fd)
 {
     char buf[256];
@@ -90,7 +90,7 @@ std::string received(const Fd& fd)
     return n == -1 ? "nothing" : std::string(buf, static_cast<std::size_t>(n));
 }
 
-/// A client of one of a wildcard listener's addresses.
+/// Returns a client of one address of a wildcard listener, which has sent a text to it.
 Fd client_to(const Listening& ls, std::string_view address, std::string_view text)
 {
     Addr addr;
@@ -294,7 +294,7 @@ BOOST_FIXTURE_TEST_CASE(failures_without_end_do_not_fill_the_log, Receiving)
 BOOST_AUTO_TEST_CASE(control_data_that_is_cut_is_an_alert_and_the_next_datagram_is_taken)
 {
     const Receiving cycle("test_listen 0.0.0.0 udp; events { use fake; multi_accept on; }");
-    // More control data than there is room for.
+    // More control data than the buffer has room for.
     const int on = 1;
     ::setsockopt(cycle.listening().fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on));
     const Fd first = cycle.connect(0, "a");
@@ -397,7 +397,7 @@ BOOST_FIXTURE_TEST_CASE(a_forgotten_client_begins_a_new_session_and_the_old_one_
     delete_udp_connection(c);
     BOOST_TEST(c.udp == nullptr);
     BOOST_TEST(sessions() == 0);
-    delete_udp_connection(c);  // once more is no harm
+    delete_udp_connection(c);  // a second call does nothing
 
     send_text(fd, "b");
     comes();
@@ -439,7 +439,7 @@ BOOST_AUTO_TEST_CASE(a_wildcard_listener_tells_clients_by_both_addresses)
     const std::string port = std::to_string(inet_get_port(c.local_sockaddr));
     BOOST_TEST(text_of(c.local_sockaddr, c.local_socklen) == "127.0.0.1:" + port);
 
-    // The same socket of the client, another of our addresses.
+    // The same socket of the client, another address of the listener.
     Addr other;
     BOOST_TEST_REQUIRE((parse_addr(other, "127.0.0.7") == Rc::ok));
     SockaddrUnion bound{};
@@ -452,7 +452,7 @@ BOOST_AUTO_TEST_CASE(a_wildcard_listener_tells_clients_by_both_addresses)
     BOOST_TEST(text_of(last_session().local_sockaddr, last_session().local_socklen) ==
                "127.0.0.7:" + port);
 
-    // A connected socket takes the answer only from the address that it has written to.
+    // A connected socket receives the answer only from the address that it has sent to.
     Buf b;
     std::string text = "answer";
     b.pos = text.data();
@@ -513,7 +513,7 @@ BOOST_FIXTURE_TEST_CASE(a_session_that_finds_no_room_is_called_again_in_a_moment
     c.write->ready = 0;
     BOOST_TEST((handle_write_event(*c.write, 0) == Rc::ok));
     BOOST_TEST((handle_write_event(*c.write, 0) == Rc::ok));
-    BOOST_TEST(fake.calls.empty());  // the poller would take it for the listener
+    BOOST_TEST(fake.calls.empty());  // the descriptor is the listener's
     BOOST_TEST((event_no_timers_left() == Rc::ok));
 
     current_msec += 10;

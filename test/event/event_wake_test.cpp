@@ -1,4 +1,5 @@
-// The waker with each poller: who may wake the loop, what becomes of several wakes, and its life.
+// Tests of the waker with each poller: which threads may wake the loop, the effect of several
+// wakes, and its life.
 
 #include "event/event_wake.hpp"
 
@@ -72,7 +73,7 @@ struct Sleeper {
     std::thread::id thread{};
 };
 
-/// Calls `test(cycle)` with a cycle on each poller that was built.
+/// Calls `test(cycle)` with a cycle for each poller of the build.
 template <typename Test>
 void on_each_poller(Test test)
 {
@@ -198,7 +199,7 @@ BOOST_AUTO_TEST_CASE(done_closes_the_descriptor_and_frees_the_slot)
             BOOST_TEST(open_descriptors() == descriptors);
             BOOST_TEST(sleeper.waker.fd == invalid_file);
         }
-        sleeper.wake();  // of one that is closed: nothing
+        sleeper.wake();  // a closed waker does nothing
         BOOST_TEST(!contains(cycle.log(), "[alert]"));
     });
 }
@@ -216,7 +217,7 @@ BOOST_AUTO_TEST_CASE(a_waker_is_opened_anew_for_the_cycle_of_a_reload)
         BOOST_TEST_REQUIRE(cycle.reload(conf_of(poller)));
         sleeper.open(cycle);
         BOOST_TEST(old.fd == invalid_socket);
-        BOOST_TEST(open_descriptors() == descriptors + 1);  // the old cycle's log
+        BOOST_TEST(open_descriptors() == descriptors + 1);  // one more: the old cycle's log
         BOOST_TEST(cycle->free_connection_n == cycle->connection_n - 1);
 
         sleeper.wake();

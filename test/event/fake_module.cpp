@@ -12,7 +12,7 @@ namespace {
 
 extern EventModule fake_module_ctx;
 
-/// "add" and what of the flags is set, in words.
+/// Returns the text of a call with its flags: "add read clear".
 std::string call_text(std::string text, EventType event, unsigned flags)
 {
     text += event == read_event ? " read" : " write";
@@ -92,7 +92,7 @@ void* create_conf(Cycle&)
     return &fake;
 }
 
-/// Notes whether event_core, which stands before it in the table, had its turn.
+/// Records whether event_core, which precedes this module in the table, was initialized first.
 const char* init_conf(Cycle& cycle, void* conf)
 {
     const auto& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);

@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// The event module "fake". It watches nothing: it notes what it is asked to do and answers what
-/// the test wants.
+/// The event module "fake". It watches nothing: it records the calls and returns what the test has
+/// set.
 
 #include <functional>
 #include <string>
@@ -13,10 +13,10 @@
 namespace ngx::test {
 
 struct Fake {
-    // What the test wants.
-    unsigned flags = use_level_event;  // event_flags, from init on
-    bool has_add_conn = false;         // from init on
-    bool single_worker = false;        // what the module declares, from create_conf on
+    // Set by the test.
+    unsigned flags = use_level_event;  // copied to event_flags by init
+    bool has_add_conn = false;         // used by init
+    bool single_worker = false;        // what the module declares, used by create_conf
     bool needs_accept_mutex = false;
     Rc init = Rc::ok;
     Rc add = Rc::ok;
@@ -24,18 +24,18 @@ struct Fake {
     Rc add_conn = Rc::ok;
     std::function<void()> on_wait{};  // called by process_events
 
-    // What it was asked.
+    // Recorded by the module.
     std::vector<std::string> calls{};    // "add read exclusive", "del write close", "wait", "done"
-    std::vector<const Event*> events{};  // of add and del
+    std::vector<const Event*> events{};  // the events of add and del
     std::vector<std::string> confs{};    // "create", "init"
-    Msec timer = 0;                      // of init, then of process_events
+    Msec timer = 0;                      // the argument of init, then of process_events
     unsigned wait_flags = 0;
 };
 
-/// Its one state: `fake = {}` before each test.
+/// The state of the module. Each test begins with `fake = {}`.
 extern Fake fake;
 
-/// Its actions, for tests that need no cycle: event_actions = fake_actions.
+/// The actions of the module, for tests without a cycle: event_actions = fake_actions.
 extern const EventActions fake_actions;
 
 extern Module fake_module;

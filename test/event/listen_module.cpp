@@ -82,7 +82,7 @@ void take(Connection& c) noexcept
     c.write->handler = [](Event&) noexcept {};
 }
 
-/// Turns the directive's first argument into an address.
+/// Parses the directive's first argument.
 void read_address(Conf& cf, Addr& addr)
 {
     constexpr std::string_view unix_prefix = "unix:";
@@ -178,7 +178,7 @@ Fd ListenCycle::connect(std::size_t i, std::string_view text) const
 
     send_text(client, text);
 
-    // The kernel may be a moment later than connect() with what accept() gets.
+    // accept() may get the connection a moment after connect() has returned.
     pollfd entry{.fd = listener, .events = POLLIN, .revents = 0};
     if (::poll(&entry, 1, 10'000) != 1) {
         throw std::runtime_error("nothing to accept");

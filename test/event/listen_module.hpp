@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A listener for tests of what accepts: the core module "test_listen" with one directive,
+/// A listener for tests of accepting: the core module "test_listen" with one directive,
 ///
 ///     test_listen ADDRESS [deferred] [ntop] [reuseport] [udp];
 ///
@@ -21,11 +21,12 @@ namespace ngx::test {
 
 extern Module listen_module;
 
-/// Called by the module's init_process, after those of all others: right before the loop, in a
-/// test that runs one.
+/// Called by the module's init_process, after those of all other modules: directly before the loop,
+/// in tests that run one.
 extern void (*before_loop)(Cycle& cycle);
 
-/// What the listeners have handed over, in its order, and what the connections have received.
+/// The connections that the listeners have accepted, in order, and the data that these have
+/// received.
 struct Handed {
     std::vector<Connection*> connections{};
     std::string text{};
@@ -34,8 +35,8 @@ struct Handed {
 
 extern Handed handed;
 
-/// A worker's cycle of the text with a listener's connections in `handed` and the event module
-/// fake as it is at the start.
+/// A worker's cycle with this configuration. Its listeners put their connections into `handed`; the
+/// state of the module fake is `wanted`.
 class ListenCycle : public TestCycle {
 public:
     explicit ListenCycle(std::string_view conf, const Fake& wanted = {},
@@ -43,24 +44,24 @@ public:
 
     Listening& listening(std::size_t i = 0) const { return (*this)->listening.at(i); }
 
-    /// The read event of a listener.
+    /// Returns the read event of a listener.
     Event& accept_event(std::size_t i = 0) const { return *listening(i).connection->read; }
 
-    /// A blocking socket that is connected to a listener, has sent the text, and waits there to be
-    /// accepted.
+    /// Returns a blocking socket that is connected to a listener, has sent the text, and waits to
+    /// be accepted.
     Fd connect(std::size_t i = 0, std::string_view text = {}) const;
 
-    /// Connects and accepts.
+    /// Connects a client and accepts its connection.
     Connection& accept(Fd& client, std::size_t i = 0) const;
 
 private:
     static std::string_view prepare(std::string_view conf, const Fake& wanted);
 };
 
-/// Sends the text whole.
+/// Sends the whole text.
 void send_text(const Fd& client, std::string_view text);
 
-/// Whether a poller was built.
+/// Whether the build has this poller.
 bool has_poller(std::string_view name);
 
 }  // namespace ngx::test

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// In which order handlers run.
+/// The order in which handlers run.
 
 #include <cstddef>
 #include <vector>
@@ -12,10 +12,10 @@ namespace ngx::test {
 
 using Order = std::vector<std::size_t>;
 
-/// Which events have run, by Event::index, in their order. A test clears it first.
+/// The Event::index of the events whose handlers have run, in order. A test clears it first.
 inline Order ran;
 
-/// A handler.
+/// An event handler that records its call.
 inline void note(Event& ev) noexcept
 {
     ran.push_back(ev.index);
