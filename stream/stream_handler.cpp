@@ -168,7 +168,7 @@ ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
         if (n <= 0) {
             return n;
         }
-        // A piece may have come after the last recv() counted what was left.
+        // This data may have arrived after the last recv() had counted the rest.
         c.read->available = -1;
         if (!proxy_protocol_incomplete({buf.data(), had + static_cast<std::size_t>(n)})) {
             return n;

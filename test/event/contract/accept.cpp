@@ -6,7 +6,7 @@ namespace ngx::contract {
 
 namespace {
 
-/// A listener as the cycle's own are, its handler this promise's.
+/// Opens a listener like those of the cycle, but with the promise's own handler.
 Link& open_listener(Bench& b)
 {
     Link& link = b.open({listener(), test::Fd()});
@@ -14,7 +14,7 @@ Link& open_listener(Bench& b)
     return link;
 }
 
-/// Takes one connection, as the accept handler does with multi_accept off.
+/// Accepts one connection, as the accept handler does without multi_accept.
 void accept_one(Link& link)
 {
     const test::Fd accepted(::accept4(link.fd(), nullptr, nullptr, SOCK_CLOEXEC));

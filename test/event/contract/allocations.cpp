@@ -50,7 +50,8 @@ bool Allocations::are_counted() noexcept
 
 #ifndef CONTRACT_SANITIZED
 
-// In place of the C library's, which has these names for them, too. operator new calls malloc().
+// These functions replace the C library's, which has these other names for them. operator new calls
+// malloc().
 extern "C" {
 
 void* __libc_malloc(std::size_t size);                    // NOLINT

@@ -4,8 +4,9 @@
 
 namespace ngx::contract {
 
-/// Counts what the calling thread takes from the heap while this lives, by malloc() or by new. One
-/// at a time. In a program with a sanitizer, which has a heap of its own, nothing is counted.
+/// While it exists, counts the heap allocations of the calling thread, by malloc() and new. Only
+/// one may exist at a time. With a sanitizer, which replaces the heap functions, nothing is
+/// counted.
 class Allocations {
 public:
     Allocations() noexcept;

@@ -2,9 +2,9 @@
 
 #include "test/event/contract/bench.hpp"
 
-/// What one handler of a turn does to connections whose events the same turn has yet to hand out.
-/// No promise here relies on the order of the events: each handler does the same to the others,
-/// and the first to be called wins.
+/// What a handler may do to connections whose events are still to be handled in the same turn. No
+/// promise relies on the order of the events: each handler would do the same to the other
+/// connections, and the first that is called does it.
 namespace ngx::contract {
 
 namespace {
@@ -12,15 +12,15 @@ namespace {
 constexpr unsigned direct = update_time;
 constexpr unsigned posted = update_time | post_events;
 
-/// Turns until some handler has run, with these flags.
+/// Takes turns with these flags until some handler has run.
 void turn_until(Bench& b, unsigned flags, const int& count)
 {
     b.expect(b.until([&] { return count > 0; }, [&] { b.turn(Bench::step_timeout, flags); }),
              "some handler runs");
 }
 
-/// Two connections, each ready in the directions that are watched. The handler that runs first
-/// does `act` to the other connection, and is not reported any more.
+/// Watches two connections, each ready in the directions that are watched. The handler that runs
+/// first does `act` to the other connection; after that no event of its own connection is reported.
 template <unsigned flags, typename Act>
 int first_acts_on_other(Bench& b, Link& one, Link& other, Act act)
 {
@@ -83,7 +83,7 @@ void reading_and_writing_connections_may_close_each_other(Bench& b)
     }
 }
 
-/// A new connection, not ready for anything, where one was closed, with both events watched.
+/// Closes a connection and opens one that is not ready in its place, with both events watched.
 Link& open_quiet_in_place_of(Bench& b, Link& closed)
 {
     const Connection& slot = *closed.connection;
@@ -96,7 +96,7 @@ Link& open_quiet_in_place_of(Bench& b, Link& closed)
     return link;
 }
 
-/// What was ready at the old connection is not told to the new one.
+/// Checks that the readiness of the old connection is not reported to the new one.
 void expect_quiet(Bench& b, Link& fresh)
 {
     b.same("reports to the new connection's read event", fresh.reads, 0);

@@ -23,8 +23,8 @@ namespace {
 
 Bench* current;
 
-/// What this process needs for all benches: room for a thousand connections with their peers, and
-/// errors in place of SIGPIPE.
+/// Prepares this process for all benches: it needs descriptors for a thousand connections with
+/// their peers, and errors instead of SIGPIPE.
 void prepare_process()
 {
     static const bool prepared = [] {
@@ -48,7 +48,7 @@ EventType type_of(const Event& ev) noexcept
 
 void Link::send(std::string_view text) const
 {
-    // write(), because the peer may be a pipe.
+    // write() and not send(), because the peer may be a pipe.
     if (::write(peer.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
         throw std::system_error(errno, std::generic_category(), "write() of the peer");
     }

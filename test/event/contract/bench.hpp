@@ -16,19 +16,19 @@
 
 namespace ngx::contract {
 
-/// What a connection's recv gave until it gave no more.
+/// The data of a connection, received until recv returns no more.
 struct Received {
     std::string text{};
     ssize_t end = 0;  // the last result: 0, io_again or io_error
 };
 
-/// A connection of the cycle, whose handlers count their calls, and what is at its other end.
+/// A connection of the cycle, whose handlers count their calls, and its peer.
 struct Link {
-    Connection* connection = nullptr;  // null once it was closed
+    Connection* connection = nullptr;  // null after it was closed
     test::Fd peer{};
     int reads = 0;
     int writes = 0;
-    std::function<void(Link&)> on_read{};  // called by the handlers, after the count
+    std::function<void(Link&)> on_read{};  // called by the handlers, after they have counted
     std::function<void(Link&)> on_write{};
 
     [[nodiscard]] bool is_open() const noexcept { return connection != nullptr; }
@@ -36,27 +36,27 @@ struct Link {
     [[nodiscard]] Event& read() const noexcept { return *connection->read; }
     [[nodiscard]] Event& write() const noexcept { return *connection->write; }
 
-    /// The peer sends.
+    /// Sends from the peer.
     void send(std::string_view text) const;
 
-    /// Reads until there is no more.
+    /// Receives on the connection until there is no more data.
     [[nodiscard]] Received receive() const;
 
-    /// Sends until there is no room.
+    /// Sends on the connection until there is no room.
     void fill() const;
 
-    /// The peer reads all that fill() has sent.
+    /// Reads from the peer everything that fill() has sent.
     void drain() const;
 };
 
-/// How long process_events took and what it returned.
+/// The duration and the result of process_events.
 struct Wait {
     Rc rc;
     std::chrono::milliseconds took;  // rounded down
 };
 
-/// Where one promise is tried: a cycle that uses the subject, connections, and the turn of the loop
-/// in its parts. One at a time.
+/// The environment of one promise: a cycle that uses the subject, its connections, and the steps of
+/// the loop. Only one may exist at a time.
 class Bench {
 public:
     /// The timeout of a turn that waits for something.
@@ -67,11 +67,11 @@ public:
     Bench& operator=(const Bench&) = delete;
     ~Bench();
 
-    /// What holds after each promise: nothing was reported to a connection that was closed, no
-    /// handler ran within another, and nothing was logged as an alert.
+    /// Checks what each promise requires: no event of a closed connection was reported, no handler
+    /// ran within another, and no alert was logged.
     void finish();
 
-    /// An alert is what the promise is about.
+    /// Allows alerts, for a promise that causes them.
     void alerts_are_expected() noexcept { alerts_are_expected_ = true; }
 
     bool expect(bool holds, std::string_view sentence) { return verdict_.expect(holds, sentence); }
@@ -89,25 +89,26 @@ public:
     [[nodiscard]] std::chrono::milliseconds patience() const { return subject_.patience; }
     [[nodiscard]] std::uint32_t seed() const { return subject_.seed; }
 
-    /// As process_state() was before init.
+    /// Returns what process_state() was before init.
     [[nodiscard]] const std::vector<std::string>& state_before() const { return state_before_; }
 
     [[nodiscard]] std::string log() const { return cycle_.log(); }
     [[nodiscard]] std::vector<std::string> alerts() const;
 
-    // Connections. A link stays in place until the bench goes.
+    // Connections. A link does not move, and lives as long as the bench.
 
     Link& open() { return open(socket_pair()); }
     Link& open(Ends ends);
 
-    /// A new connection in the slot and with the descriptor's number of one that was closed.
+    /// Opens a connection in the slot of a closed one and with its descriptor number.
     Link& open_in_place_of(const Connection& slot, int number);
 
     void close(Link& link);
 
-    // Actions, as the callers of a poller choose their flags.
+    // The poller's actions, with the flags that its callers use.
 
-    /// What the poller adds by: clear_event if it reports edges, else level_event.
+    /// Returns the flag for adding events: clear_event if the poller reports edges, else
+    /// level_event.
     [[nodiscard]] static unsigned natural_flags() noexcept;
 
     void watch(Event& ev) { watch(ev, natural_flags()); }
@@ -117,15 +118,15 @@ public:
 
     // The loop.
 
-    /// Nothing but process_events.
+    /// Calls process_events only.
     Wait process(Msec timer = 0, unsigned flags = update_time);
 
     static void run_posted(Cycle& cycle);
 
-    /// process_events and both posted queues.
+    /// Calls process_events and runs both posted queues.
     Wait turn(Msec timer = 0, unsigned flags = update_time);
 
-    /// Takes steps until the condition holds; false when patience is over.
+    /// Calls `step` until the condition holds. Returns false if that takes longer than patience().
     template <typename Condition, typename Step>
     bool until(Condition condition, Step step)
     {
@@ -139,26 +140,26 @@ public:
         return true;
     }
 
-    /// Turns until the condition holds.
+    /// Takes turns until the condition holds.
     template <typename Condition>
     bool until(Condition condition)
     {
         return until(condition, [&] { turn(step_timeout); });
     }
 
-    /// Turns until `count` has come to `times`; otherwise `what` was not reported.
+    /// Takes turns until `count` has reached `times`. Otherwise `what` was not reported.
     bool reported(std::string_view what, const int& count, int times = 1);
 
-    /// Turns until what has been ready up to now is reported: until a connection is reported that
-    /// becomes ready after it.
+    /// Takes turns until everything that is ready now has been reported: until a connection is
+    /// reported that becomes ready later.
     void settle();
 
-    // The subject's life.
+    // The life of the subject.
 
     Rc init();
     void done();
 
-    /// Reads a configuration with other directives in the events block, as the server does.
+    /// Applies a configuration with other directives in the events block, as the server does.
     bool reload(std::string_view events_conf);
 
 private:
@@ -176,7 +177,7 @@ private:
     std::list<Link> links_;
     std::unordered_map<const Connection*, Link*> by_slot_;
 
-    int strays_ = 0;  // reports to connections that were closed
+    int strays_ = 0;  // reports of events of closed connections
     int depth_ = 0;
     bool nested_ = false;
     bool alerts_are_expected_ = false;

@@ -9,14 +9,14 @@ namespace ngx::contract {
 
 namespace {
 
-/// Connections whose descriptors are all below FD_SETSIZE, their peers above it if this process
-/// may have so many. As many as fit, n at most.
+/// Opens at most n connections, as many as have descriptors below FD_SETSIZE. The descriptors of
+/// their peers are above FD_SETSIZE if this process may have so many.
 std::vector<Link*> open_many(Bench& b, std::size_t n)
 {
     std::vector<Link*> links;
     while (links.size() < n) {
         Ends ends = socket_pair_with_high_peer(FD_SETSIZE);
-        // One number is kept for a connection that marks the end.
+        // Leaves a number for the connection that settle() opens.
         if (ends.own >= FD_SETSIZE - 4) {
             test::Fd(ends.own).close();
             break;

@@ -14,7 +14,7 @@ namespace ngx::contract {
 
 namespace {
 
-/// What a channel's handler has seen. Its write event has no handler, as in the server.
+/// Recorded by a channel's read handler. Its write event has no handler, as in the server.
 struct Channels {
     int calls = 0;
     int messages = 0;
@@ -27,7 +27,7 @@ Connection& connection_of(const Event& ev) noexcept
     return *static_cast<Connection*>(ev.data);
 }
 
-/// As a worker's: reads until there is no more.
+/// The handler of a worker's channel: reads until there are no more messages.
 void channel_handler(Event& ev) noexcept
 {
     seen.calls++;
@@ -38,7 +38,7 @@ void channel_handler(Event& ev) noexcept
     ev.ready = 0;
 }
 
-/// As that of a process without a master.
+/// The handler of a channel in a process without a master.
 void counter_handler(Event& ev) noexcept
 {
     std::uint64_t count = 0;
@@ -57,7 +57,7 @@ void signal_handler(Event& ev) noexcept
     }
 }
 
-/// The descriptor is the connection's from now on.
+/// Adds a channel. The returned connection owns the descriptor.
 Connection* watch_channel(Bench& b, int fd, EventHandler handler)
 {
     seen = {};
@@ -103,7 +103,7 @@ void the_end_of_a_channel_is_reported(Bench& b)
     b.reported("the end of a channel", seen.calls);
     b.same("read_channel", seen.last, Rc::error);
 
-    // As a worker that has lost its master.
+    // As in a worker whose master has ended.
     if ((event_flags & use_epoll_event) != 0) {
         b.same("del_conn", event_actions.del_conn(*c, 0), Rc::ok);
     }
@@ -134,8 +134,8 @@ void a_count_that_is_not_read_is_reported_again(Bench& b)
     close_connection(*c);
 }
 
-/// Blocks a signal, to be read from a descriptor. Ignoring it at the end drops one that was not
-/// read.
+/// Blocks a signal, so that it can be read from a descriptor. The destructor ignores the signal for
+/// a moment, which discards one that was not read.
 class Blocked {
 public:
     explicit Blocked(int signo) : signo_(signo)

@@ -1,7 +1,7 @@
 /// \file
-/// The contract, tried on every event module that is built in: a suite for each, in it a suite for
-/// each chapter, in it a case for each promise. A case whose capability is not declared is skipped,
-/// with the reason.
+/// Tries the contract on every event module of the build: a suite for each module, in it a suite
+/// for each chapter, in it a case for each promise. A case is skipped, with the reason, if the
+/// module does not declare what the promise needs.
 ///
 ///     contract_test --run_test=epoll --report_level=detailed
 
@@ -21,7 +21,7 @@ namespace {
 
 namespace ut = boost::unit_test;
 
-/// As declared(), which starts the event module, but once for each.
+/// As declared(), which starts the event module, but does so only once for each module.
 unsigned known_capabilities(const Subject& subject)
 {
     static std::map<std::string, unsigned> known;
@@ -79,7 +79,7 @@ bool add_all()
         }
         const auto& ctx = *static_cast<const EventModule*>((*module)->ctx);
         if (!ctx.actions.init) {
-            continue;  // event_core, which all of them share
+            continue;  // event_core is not a poller
         }
         ut::test_suite* const suite = make_suite(ctx.name);
         add_chapters(*suite, Subject{.use = std::string(ctx.name)});

@@ -1,7 +1,7 @@
 /// \file
-/// That the contract finds what it is there to find: each of the event modules that are broken on
-/// purpose breaks its promise, in this process and for the program that tries modules; and that the
-/// program knows exceptions and formats.
+/// Tests of the contract itself: each event module with an intended fault breaks its promise, in
+/// this process and in the program that tries modules. Also tests the program's exceptions and
+/// formats.
 ///
 ///     detection_test [options of Boost.Test] -- PROGRAM FILE_OF_MODULES...
 
@@ -34,10 +34,10 @@ namespace ut = boost::unit_test;
 
 std::string program;
 
-/// A file of modules, each of them a poller with a fault.
+/// A file of modules, each of which is a poller with a fault.
 struct FaultyPollers {
     std::string file{};
-    std::string base{};  // the poller
+    std::string base{};  // the poller's name
     std::span<const Fault> faults{};
 };
 std::vector<FaultyPollers> all_faulty;
@@ -62,7 +62,7 @@ std::string text_of(const Verdict& verdict)
     return text;
 }
 
-/// A fault may leave signals blocked. What comes after begins without.
+/// Restores the signal mask, because a fault may leave signals blocked.
 class KeptMask {
 public:
     KeptMask() { ::pthread_sigmask(SIG_BLOCK, nullptr, &before_); }
@@ -74,8 +74,8 @@ private:
     sigset_t before_{};
 };
 
-/// Whether the fault is one of this poller, and it declares what the promise is about. Under a
-/// sanitizer, which has a heap of its own, no allocation is counted.
+/// Whether the fault can be tried on this poller, and the poller declares what the promise needs.
+/// With a sanitizer, which replaces the heap functions, allocations are not counted.
 bool applies(const Fault& fault, const FaultyPollers& pollers)
 {
     if (fault.breaks == "no_action_allocates" && !Allocations::are_counted()) {
@@ -97,7 +97,7 @@ void fault_is_found(const Fault& fault, const FaultyPollers& pollers)
         BOOST_TEST((right.outcome() == Outcome::kept), text_of(right));
     }
 
-    // A fault may be that something does not come, so it is not waited for as long.
+    // The fault may be that an event is not reported. The wait for it is shorter than usual.
     const Subject faulty{
         .use = std::string(fault.name),
         .load_modules = {pollers.file},
@@ -109,7 +109,7 @@ void fault_is_found(const Fault& fault, const FaultyPollers& pollers)
     BOOST_TEST_MESSAGE(fault.breaks << text_of(wrong));
 }
 
-/// Tries the promise that the fault breaks, with more arguments.
+/// Runs the program with the promise that the fault breaks, and more arguments.
 test::RunResult run_program(const Fault& fault, const FaultyPollers& pollers,
                             const std::vector<std::string>& more = {})
 {
@@ -120,10 +120,10 @@ test::RunResult run_program(const Fault& fault, const FaultyPollers& pollers,
     return test::run(command, {}, std::chrono::seconds(60));
 }
 
-/// The program says so, too, and its exit status.
+/// Checks that the program reports the broken promise, also with its exit status.
 void program_finds(const Fault& fault, const FaultyPollers& pollers)
 {
-    // Not each walk comes upon a fault that is rare. This one does.
+    // Only some random walks find a rare fault. The walk of this seed does.
     const test::RunResult result = run_program(fault, pollers, {"--seed", "7"});
     BOOST_TEST(result.status.exited_with(1), result.err);
     BOOST_TEST(result.out.find(fmt::format("  broken        {}\n", fault.breaks)) !=
@@ -171,7 +171,7 @@ void read_command_line()
     }
 }
 
-/// A suite for each poller, in it one for each way to try its faults.
+/// Adds a suite for each poller, and in it one suite for each way to try its faults.
 void add_faults_of(const FaultyPollers& pollers)
 {
     auto* const here = new ut::test_suite("fault", __FILE__, __LINE__);

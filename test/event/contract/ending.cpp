@@ -102,7 +102,7 @@ void a_reset_reaches_a_write_event_that_is_alone(Bench& b)
     link.on_write = [&](Link& l) { error = pending_error(l.fd()); };
     link.fill();
     b.watch(link.write());
-    // What the peer acknowledges late makes room: a report that has no error yet.
+    // A late acknowledgement of the peer makes room, which is reported before the error.
     reset(link.peer);
     b.until([&] { return error != 0; });
     b.same("the error", error, ECONNRESET);
@@ -216,14 +216,14 @@ void a_descriptor_closed_behind_its_back_does_not_spin(Bench& b)
              "the loop waits again");
     b.expect(!noticed || !b.alerts().empty(), "what was noticed is logged as an alert");
 
-    // So that the number is the connection's own again when it is closed.
+    // Restores the number, so that the connection closes its own descriptor.
     move_to(::dup(neighbour.fd()), number);
     b.close(link);
     neighbour.send("x");
     b.reported("data at another connection", neighbour.reads);
 }
 
-/// Reads as the server's modules do: while the event is ready, and not to EAGAIN.
+/// Reads as the server's modules do: while the event is ready, and not until EAGAIN.
 void read_while_ready(Bench& b, const Link& link, std::string& text)
 {
     Event& rev = link.read();

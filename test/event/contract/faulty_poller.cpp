@@ -1,8 +1,9 @@
 /// \file
-/// Event modules that are broken on purpose: each is a poller of the server's with one fault, of
-/// the fault's name. They are a file to be loaded, as somebody else's module is, which is built for
-/// each poller: FAULTY_BASE is its module, FAULTY_BASE_NAME its name. One more, "oneshot", is not
-/// broken: it has the kind of event that no poller here has.
+/// Event modules with intended faults: each is one of the server's pollers with one fault, and has
+/// the fault's name. They form a file of modules to be loaded, as a third party's are, which is
+/// built for each poller: FAULTY_BASE is the poller's module, FAULTY_BASE_NAME its name. One more
+/// module, "oneshot", has no fault: it supports one-shot events, which no poller of the server
+/// does.
 
 #include "test/event/contract/faulty_poller.hpp"
 
@@ -42,7 +43,7 @@ void install_oneshot();
 
 EventActions real;
 std::vector<int> leaked;
-std::vector<Event*> noted;  // by the fault that is installed
+std::vector<Event*> noted;  // used by the installed fault
 std::vector<int> closed_numbers;
 int dels = 0;
 bool listener_has_gone = false;
@@ -90,7 +91,7 @@ std::span<Connection> connections_of(const Cycle& cycle) noexcept
     return {cycle.connections.get(), cycle.connection_n};
 }
 
-/// What poll() says of the event's descriptor.
+/// Returns what poll() reports of the event's descriptor.
 short state_of(const Event& ev, short events) noexcept
 {
     pollfd entry{.fd = connection_of(ev).fd, .events = events, .revents = 0};
@@ -107,7 +108,8 @@ std::vector<Event*> posted_now()
     return all;
 }
 
-/// Hands out all that was ready after the wait, whatever has become of it since.
+/// Handles all events that were ready after the wait, even if their connections have been closed
+/// since.
 Rc deliver_stale(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     const Rc rc = real.process_events(cycle, timer, flags | post_events);
@@ -231,7 +233,7 @@ Rc ask_nobody_without_time(Cycle& cycle, Msec timer, unsigned flags) noexcept
     return timer == 0 ? Rc::ok : real.process_events(cycle, timer, flags);
 }
 
-/// Whatever is reported, the connections that are not are read no more.
+/// After any report, removes all other connections that are not ready from the poller.
 Rc drop_other_readers(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     const Rc rc = real.process_events(cycle, timer, flags | post_events);
@@ -257,7 +259,7 @@ Rc lose_one_report(Cycle& cycle, Msec timer, unsigned flags) noexcept
     return rc;
 }
 
-/// Who was called in vain is not called the next time.
+/// Loses the next report of each read event that was reported, as if its handler had found no data.
 Rc note_who_is_called_in_vain(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     const Rc rc = lose_one_report(cycle, timer, flags);
@@ -269,7 +271,7 @@ Rc note_who_is_called_in_vain(Cycle& cycle, Msec timer, unsigned flags) noexcept
     return rc;
 }
 
-/// What is ready when it is added is taken for known.
+/// Notes events that are ready when they are added, so that lose_one_report() loses their report.
 Rc hide_what_is_there(Event& ev, EventType event, unsigned flags) noexcept
 {
     if (state_of(ev, event == read_event ? POLLIN : POLLOUT) != 0) {
@@ -286,7 +288,7 @@ Rc add_and_lose_what_is_ready(Event& ev, EventType event, unsigned flags) noexce
     return rc;
 }
 
-/// What was deleted stays in the kernel, and is taken for watched when it is added again.
+/// Leaves deleted events in the kernel, and does not add them again.
 Rc add_unless_known(Event& ev, EventType event, unsigned flags) noexcept
 {
     if (std::ranges::find(noted, &ev) == noted.end()) {
@@ -303,7 +305,7 @@ Rc del_in_name_only(Event& ev, EventType, unsigned) noexcept
     return Rc::ok;
 }
 
-/// Knows files where it should know descriptors.
+/// Identifies descriptors by their file: adds only the first descriptor of a file.
 Rc add_each_file_once(Event& ev, EventType event, unsigned flags) noexcept
 {
     struct stat file {};
@@ -333,7 +335,7 @@ Rc add_what_is_due(Cycle& cycle, Msec timer, unsigned flags) noexcept
     return real.process_events(cycle, timer, flags);
 }
 
-/// Reports at once what a socket is before it is connected: hung up.
+/// Reports the state of a socket before it is connected: hung up.
 Rc add_conn_and_look(Connection& c) noexcept
 {
     const Rc rc = real.add_conn(c);
@@ -512,7 +514,7 @@ Rc add_and_set_async(Event& ev, EventType event, unsigned flags) noexcept
     return real.add(ev, event, flags);
 }
 
-/// The signal is one that is ignored.
+/// The signal is ignored by default, so that it does not end the process.
 Rc add_with_signals_to_the_process(Event& ev, EventType event, unsigned flags) noexcept
 {
     const f_owner_ex owner{.type = F_OWNER_PID, .pid = ::getpid()};
@@ -529,7 +531,7 @@ void block_a_signal()
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-/// Reports have places in a queue as long as that of the kernel's signals.
+/// Loses reports if there are more of them than the kernel's queue of signals has entries.
 Rc lose_what_finds_no_place(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     rlimit limit{};
@@ -665,7 +667,7 @@ Rc del_conn_noting_listeners(Connection& c, unsigned flags) noexcept
     return real.del_conn(c, flags);
 }
 
-/// Channels are still heard.
+/// Still reports channels.
 Rc report_nothing_without_listeners(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     const Rc rc = real.process_events(cycle, timer, flags | post_events);
@@ -919,7 +921,7 @@ constexpr Fault table[] = {
                 event_actions.del = real.del;
             },
         .breaks = "a_reported_one_shot_event_may_be_deleted",
-        .upon = upon_edges,  // select takes a second del in silence
+        .upon = upon_edges,  // select ignores a second del
     },
     {
         .name = "the_end_is_not_marked",
@@ -1202,13 +1204,13 @@ constexpr std::string_view use_name(std::size_t n) noexcept
     return n < std::size(table) ? table[n].name : "oneshot";
 }
 
-/// What the actions' init is, under the one that puts the fault upon them again.
+/// The actions' init below the one that installs the fault again.
 decltype(EventActions::init) init_below;
 
 template <std::size_t N>
 void install();
 
-/// The second init, which a promise may call.
+/// Installs the fault again after a second init, which some promises call.
 template <std::size_t N>
 Rc init_again(Cycle& cycle, Msec timer)
 {
@@ -1246,7 +1248,7 @@ Rc init_faulty(Cycle& cycle, Msec timer)
     return rc;
 }
 
-/// "ngx_NAME_module"
+/// The text "ngx_NAME_module".
 struct ModuleName {
     constexpr explicit ModuleName(std::string_view name)
     {
@@ -1307,7 +1309,7 @@ constinit const ModuleSignature module_signature = make_module_signature();
 
 }  // namespace ngx
 
-/// In place of dynamic_modules.cpp, which has no way to name modules that are made by a template.
+/// Replaces dynamic_modules.cpp, which cannot name modules made by a template.
 extern "C" {
 
 extern const std::array<ngx::Module*, ngx::contract::modules_n + 1> ngx_modules;

@@ -15,13 +15,13 @@
 #include "os/unix/os.hpp"
 #include "test/event/contract/bench.hpp"
 
-/// What other event loops, nginx's before all, once did wrong. Each promise names whose bug it
-/// remembers; what the other chapters promise already is not said again.
+/// Bugs that other event loops had, above all nginx's. Each promise names the loop that had its
+/// bug. What other chapters promise already is not repeated.
 namespace ngx::contract {
 
 namespace {
 
-/// Nothing is left to report, and the wait takes its time.
+/// Checks that nothing is left to report, so that the wait lasts until its timeout.
 void expect_rest(Bench& b, std::string_view sentence)
 {
     constexpr Msec timeout = 20;
@@ -40,7 +40,7 @@ void expect_write(Bench& b, Event& wev)
     b.same("handle_write_event", handle_write_event(wev, 0), Rc::ok);
 }
 
-/// Of a descriptor that is not watched yet, or must not be reported yet.
+/// Waits with poll(), for a descriptor that is not watched yet, or must not be reported yet.
 void wait_until_ready(Bench& b, int fd)
 {
     pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
@@ -48,7 +48,7 @@ void wait_until_ready(Bench& b, int fd)
              "the descriptor becomes ready");
 }
 
-/// Sends, and so brings the error about.
+/// Sends a byte, which causes the error.
 void provoke(Bench& b, const Link& link)
 {
     b.same("bytes sent", ::send(link.fd(), "x", 1, 0), 1);
@@ -80,7 +80,7 @@ void an_error_beside_room_is_told_to_the_reader(Bench& b)
     b.same("the error", error, ECONNREFUSED);
 }
 
-/// Reads what there is, and as a proxy does no more once the peer has ended.
+/// Reads what has arrived. After the peer's end it stops reading, as a proxy does.
 void read_to_the_end(Bench& b, Link& link)
 {
     (void)link.receive();
@@ -189,7 +189,8 @@ void a_hang_up_that_is_not_acted_on_does_not_spin(Bench& b)
     expect_rest(b, "the hang-up, once told, does not end the wait");
 }
 
-/// Both events are asked for again after each report, though nothing was read or sent.
+/// Opens a connection whose handlers request their events again after each report, though nothing
+/// was read or sent.
 Link& open_resting(Bench& b)
 {
     Link& link = b.open();
@@ -243,7 +244,7 @@ void a_report_in_vain_is_not_the_last(Bench& b)
     b.until([&] { return link.read().posted(); },
             [&] { b.process(Bench::step_timeout, update_time | post_events); });
 
-    // Somebody else who has the socket is faster.
+    // Another owner of the socket reads the data first.
     char c = 0;
     (void)!::read(link.fd(), &c, 1);
     Bench::run_posted(b.cycle());
@@ -254,8 +255,8 @@ void a_report_in_vain_is_not_the_last(Bench& b)
     b.same("the data", received.text, "y");
 }
 
-/// Two connections between which all is passed on; after each report all four events are asked
-/// for again.
+/// Two connections that pass all data on to each other, and request all four events again after
+/// each report.
 struct Relay {
     Bench& b;
     Link& one;
@@ -337,7 +338,7 @@ void a_reported_one_shot_event_may_be_deleted(Bench& b)
     }
 }
 
-/// As if epoll knew nothing of EPOLLRDHUP, while it lives.
+/// While it exists, the server behaves as if epoll did not support EPOLLRDHUP.
 class WithoutRdhup {
 public:
     WithoutRdhup() { use_epoll_rdhup = false; }
@@ -349,7 +350,7 @@ private:
     bool known_ = use_epoll_rdhup;
 };
 
-/// Data that fills the buffer to the byte, twice, and the end, all in one report.
+/// Sends data that fills the buffer exactly, twice, and the end, all in one report.
 template <bool told>
 void expect_end_behind_full_buffers(Bench& b)
 {
@@ -422,7 +423,7 @@ void a_connection_that_came_with_data_hears_of_the_rest(Bench& b)
 {
     Link& link = b.open();
     link.send("head ");
-    // As the accept handler has it, of a listener that waits for data.
+    // As the accept handler sets it for a listener with deferred accept.
     link.read().ready = 1;
     link.read().available = 1;
     std::string text = link.receive().text;
@@ -473,7 +474,7 @@ void a_notification_that_meets_the_wait_is_not_lost(Bench& b)
             }
         }
     });
-    // Each notification comes while the loop is on its way from the last one into the wait.
+    // Each notification arrives between the handling of the last one and the next wait.
     while (go_on && notified < rounds) {
         const Wait wait = b.turn(static_cast<Msec>(b.patience().count()));
         go_on = b.expect(wait.took < b.patience(), "each notification ends the wait");
@@ -579,7 +580,7 @@ void a_listener_that_was_closed_does_not_accept(Bench& b)
     }
 }
 
-/// Fills the listener's queue until it answers no more; returns whom it has let in.
+/// Fills the listener's queue until it accepts no more. Returns the clients.
 std::vector<test::Fd> crowd(int listening)
 {
     constexpr std::size_t enough = 32;
@@ -597,7 +598,7 @@ void a_connect_under_way_is_not_reported(Bench& b)
     const std::vector<test::Fd> clients = crowd(listening.get());
     Link& link = b.open({tcp_socket(), test::Fd()});
 
-    // A poller that takes both events at once is asked before there is a connection.
+    // A poller with add_conn gets the socket before it is being connected.
     if (event_actions.add_conn) {
         b.same("add_conn", event_actions.add_conn(*link.connection), Rc::ok);
     }
@@ -640,7 +641,7 @@ void done_in_a_forked_process_is_its_own_matter(Bench& b)
     b.watch(link.write());
     const pid_t child = ::fork();
     if (child == 0) {
-        // It says so if it cannot give back what a process does not inherit.
+        // The child would log an alert if it cannot release what it does not inherit.
         b.cycle().log->log_level = 0;
         b.done();
         ::_exit(0);

@@ -264,7 +264,7 @@ void a_number_that_is_added_again_has_nothing_of_the_past(Bench& b)
     Ends between = socket_pair();
     b.close(before);
     ends.own = move_to(ends.own, number);
-    const Link& other = b.open(std::move(between));  // in the slot of the one before
+    const Link& other = b.open(std::move(between));  // in the slot of `before`
     Link& after = b.open(std::move(ends));
 
     b.watch(after.read());
@@ -276,7 +276,8 @@ void a_number_that_is_added_again_has_nothing_of_the_past(Bench& b)
     b.same("reports to the connection in the old slot", other.reads + other.writes, 0);
 }
 
-/// Connections whose events are added and deleted at random, and what should be reported of them.
+/// Connections whose events are added and deleted at random, and the reports that are expected of
+/// them.
 class Crowd {
 public:
     explicit Crowd(Bench& b) : b_(b), links_(24)
@@ -303,8 +304,8 @@ public:
         }
     }
 
-    /// Each connection gets data: exactly the read events that were added are reported, and no
-    /// write event that was not. False if not so.
+    /// Sends data to each connection. Returns whether exactly the read events that were added are
+    /// reported, and no write event that was not.
     [[nodiscard]] bool check()
     {
         for (Link* link : links_) {
@@ -320,7 +321,7 @@ public:
             if (!is_active(link->write())) {
                 good &= b_.same("reports to a write event that is not added", link->writes, 0);
             }
-            // What nobody has read would fill the socket in the end.
+            // Data that is not read would fill the socket in the end.
             char buf[16];
             while (::read(link->fd(), buf, sizeof(buf)) > 0) {}
         }
@@ -337,7 +338,7 @@ private:
 
     void toggle(Event& ev) { is_active(ev) ? b_.unwatch(ev) : b_.watch(ev); }
 
-    /// Room is no news where edges are reported.
+    /// A poller that reports edges need not report room again.
     [[nodiscard]] bool all_reported() const
     {
         const bool level = (event_flags & use_level_event) != 0;

@@ -70,7 +70,7 @@ void done_forgets_what_was_watched(Bench& b)
     b.settle();
     b.same("reports of an event that was added before done", link.reads, 0);
 
-    // As after a fork: the event is not watched by this poller.
+    // As after a fork: this poller does not watch the event.
     link.read().active = 0;
     link.read().index = invalid_index;
     b.watch(link.read());
@@ -119,7 +119,7 @@ void a_reload_keeps_what_is_watched(Bench& b)
     b.reported("data at a connection of the new cycle", late.reads);
 }
 
-/// Opens and watches n connections more.
+/// Opens and watches `n` more connections.
 void open_more(Bench& b, std::vector<Link*>& links, int n)
 {
     for (int i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 /// \file
-/// ngxx-event-contract: tries what an event module promises, from outside. Each promise is tried in
-/// a process of its own, so that a module that crashes or hangs in one says nothing of the others.
+/// ngxx-event-contract: tests what an event module promises, from outside. Each promise is tried in
+/// a process of its own, so that a module that crashes or hangs in one does not affect the others.
 
 #include <algorithm>
 #include <chrono>
@@ -50,8 +50,8 @@ struct Options {
     Subject subject{};
     std::vector<std::string> chapters{};
     std::vector<std::string> promises{};
-    std::vector<std::string> exceptions{};                       // as written
-    std::map<std::string, std::string, std::less<>> excepted{};  // the reason, by the promise
+    std::vector<std::string> exceptions{};                       // the arguments of the option
+    std::map<std::string, std::string, std::less<>> excepted{};  // the reasons, by promise
     std::string format{};
     std::chrono::seconds limit{};
     bool list = false;
@@ -59,7 +59,7 @@ struct Options {
     bool quiet = false;
 };
 
-/// Another seed each time.
+/// Returns a random seed.
 std::uint32_t any_seed()
 {
     return std::random_device()();
@@ -107,7 +107,7 @@ bool is_promise(std::string_view name)
     });
 }
 
-/// A misspelt name would try nothing, and nothing would be broken.
+/// Rejects unknown names: a misspelt name would try nothing and report success.
 void check_promise(const std::string& name)
 {
     if (!is_promise(name)) {
@@ -145,7 +145,7 @@ Options parse(int argc, char** argv)
     unsigned limit = 0;
     const po::options_description all = descriptions(options, patience, limit);
 
-    // A word that belongs to no option is an error.
+    // Rejects words that belong to no option.
     const po::positional_options_description no_words;
     po::variables_map map;
     po::store(po::command_line_parser(argc, argv).options(all).positional(no_words).run(), map);
@@ -190,7 +190,8 @@ int list(const Options& options)
     return all_kept;
 }
 
-/// What a child says of its trial: the outcome's number, then a line for each finding or note.
+/// Formats a verdict for the parent process: the outcome's number, then a line for each finding and
+/// note.
 std::string to_text(const Verdict& verdict)
 {
     std::string text = std::to_string(static_cast<int>(verdict.outcome()));
@@ -226,7 +227,7 @@ Status status_of(Outcome outcome)
     }
 }
 
-/// What is wrong with how the child has ended; empty if it was well.
+/// Returns what is wrong with the end of a child; empty if it ended normally.
 std::string bad_end(const test::Forked& child, const Options& options)
 {
     if (child.timed_out) {
@@ -259,7 +260,8 @@ void try_in_child(const Promise& promise, const Options& options, Row& row)
     row.lines.erase(row.lines.begin());
 }
 
-/// A promise that is excepted has to be broken: what is kept after all needs no exception any more.
+/// Applies an exception: a promise with an exception must be broken. If it is kept, the exception
+/// is no longer needed.
 void judge_exception(const Options& options, Row& row)
 {
     const auto found = options.excepted.find(row.promise);
@@ -276,7 +278,8 @@ void judge_exception(const Options& options, Row& row)
     }
 }
 
-/// In a child, too: a module may end the process that it cannot start in.
+/// Checks that the module can start. In a child, because the module may end its process if it
+/// cannot.
 void check_module(const Options& options)
 {
     const test::Forked child =
@@ -289,7 +292,7 @@ void check_module(const Options& options)
         child.text.empty() ? "the process that starts it comes to no good end" : child.text));
 }
 
-/// Calls `function(chapter, promise)` for each promise that is asked for.
+/// Calls `function(chapter, promise)` for each selected promise.
 template <typename Function>
 void for_promises(const Options& options, Function function)
 {

@@ -7,10 +7,11 @@ namespace ngx::contract {
 
 namespace {
 
-/// What the handler has seen. A handler of notify gets nothing to find more by.
+/// Recorded by the handler. It is global, because the event of a notify has no data for the
+/// handler.
 struct {
     int calls = 0;
-    int notify_again = 0;  // how often from within the handler
+    int notify_again = 0;  // how many more times the handler calls notify
     std::thread::id thread{};
 } seen;
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr unsigned posting = update_time | post_events;
 
-/// Waits, running nothing, until the event is posted.
+/// Waits until the event is posted, without running handlers.
 void wait_until_posted(Bench& b, const Event& ev)
 {
     b.until([&] { return ev.posted(); }, [&] { b.process(Bench::step_timeout, posting); });

@@ -12,7 +12,7 @@ namespace ngx::contract {
 
 namespace {
 
-/// A soft limit of this process, as long as this lives.
+/// Sets a soft limit of this process while it exists.
 class SoftLimit {
 public:
     SoftLimit(__rlimit_resource resource, rlim_t value) : resource_(resource)
@@ -31,7 +31,7 @@ private:
     rlimit before_{};
 };
 
-/// The poller starts again. What was watched is not watched any more, as after a fork.
+/// Starts the poller again. It watches no event any more, as after a fork.
 void start_again(Bench& b, Link& link)
 {
     b.same("init", b.init(), Rc::ok);
@@ -41,7 +41,7 @@ void start_again(Bench& b, Link& link)
     }
 }
 
-/// A conversation with both events watched.
+/// Opens a connection with both events watched, and uses both.
 Link& use(Bench& b)
 {
     Link& link = b.open();
@@ -100,7 +100,7 @@ void a_descriptor_signals_no_other_thread(Bench& b)
     b.expect(signals_this_thread_only(link.fd()), "so does one that is watched both ways");
 }
 
-/// A turn's actions for all of these: add, wait, post, run, del.
+/// Calls all actions of a turn for each link: add, wait, post, run, del.
 void go_round(Bench& b, const std::vector<Link*>& links)
 {
     const unsigned flags = Bench::natural_flags();
@@ -122,7 +122,7 @@ void go_round(Bench& b, const std::vector<Link*>& links)
     b.expect(good, "add and del succeed");
 }
 
-/// With a connection for each slot from the first turn on, so that nothing is left to be grown.
+/// Opens all connections before the first turn, so that no table has to grow later.
 void no_action_allocates(Bench& b)
 {
     if (!Allocations::are_counted()) {
@@ -141,7 +141,7 @@ void no_action_allocates(Bench& b)
 
 void is_told_of_all(Bench& b, const std::vector<Link*>& links, int round)
 {
-    // More arrivals than are read at once: each may have a place in a queue.
+    // Sends more often than the handlers read: each send may occupy an entry of a queue.
     for (int i = 0; i < 3; i++) {
         for (const Link* link : links) {
             link->send("x");
@@ -171,7 +171,7 @@ void nothing_is_lost_between_turns_under_small_limits(Bench& b)
         b.watch(link.read());
         links.push_back(&link);
     }
-    b.settle();  // from now on each report is of something new
+    b.settle();  // from now on each report is a new one
     for (int round = 1; round <= 3; round++) {
         is_told_of_all(b, links, round);
     }

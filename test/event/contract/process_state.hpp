@@ -5,14 +5,14 @@
 
 namespace ngx::contract {
 
-/// What an event module might change in its process and leave so: which signals are blocked,
-/// ignored or handled, timers, threads. A line for each that is not as by default.
+/// Returns the state of the process that an event module might change: blocked, ignored and handled
+/// signals, timers, threads. A line for each that differs from the default.
 std::vector<std::string> process_state();
 
-/// What a descriptor does by itself: its flags, and whom it signals with what.
+/// Returns the flags of a descriptor, its owner and its signal.
 std::string descriptor_state(int fd);
 
-/// Whether signals that a descriptor sends go to this thread alone. True if it sends none.
+/// Whether signals that a descriptor sends go to this thread only. True if it sends none.
 bool signals_this_thread_only(int fd);
 
 }  // namespace ngx::contract

@@ -29,7 +29,7 @@ constexpr std::array capability_texts = {
     CapabilityName{capability::workers, "several workers (no single_worker)"},
 };
 
-/// Whether this program has the block with the servers; a build may leave it out.
+/// Whether this program has the stream block, which a build may leave out.
 bool has_stream()
 {
     const auto is_stream = [](const Module* module) { return module->type == ModuleType::stream; };
@@ -40,7 +40,7 @@ bool has_stream()
     return std::any_of(static_cast<const Module* const*>(modules), end, is_stream);
 }
 
-/// Of the event module that is initialised.
+/// Returns what the event module in use declares.
 unsigned declared_now(const Cycle& cycle) noexcept
 {
     const auto when = [](bool condition, unsigned capability) {

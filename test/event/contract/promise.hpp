@@ -9,26 +9,26 @@
 
 #include "test/event/contract/verdict.hpp"
 
-/// What every event module promises: a table of promises in chapters, each tried on its own in a
-/// fresh cycle. Nothing here knows a test framework, or an event module by its name.
+/// The contract of event modules: a table of promises in chapters, each of which is tried in a new
+/// cycle. This code does not depend on a test framework, or on a certain event module.
 namespace ngx::contract {
 
 class Bench;
 
-/// The event module on trial.
+/// The event module that is tried.
 struct Subject {
-    std::string use{};                        // what it is called in the configuration
+    std::string use{};                        // its name in the configuration
     std::vector<std::string> load_modules{};  // files that the configuration loads
 
-    /// How long to wait for what is expected to come, on a machine that may have much else to do.
+    /// How long to wait for an expected event. Long, because the machine may be busy.
     std::chrono::milliseconds patience{4000};
 
-    /// Of what a promise does at random.
+    /// The seed of promises that use random numbers.
     std::uint32_t seed = 1;
 };
 
-/// What an event module may declare, by event_flags, event_actions and its EventModule. A promise
-/// that needs more than is declared is not tried.
+/// What an event module can declare, by event_flags, event_actions and its EventModule. A promise
+/// that needs more than the module declares is not tried.
 namespace capability {
 inline constexpr unsigned clear = 0x01;
 inline constexpr unsigned level = 0x02;
@@ -43,13 +43,13 @@ inline constexpr unsigned workers = 0x100;
 
 struct Promise {
     std::string_view name;
-    std::string_view explanation;       // a sentence
-    void (*keep)(Bench& b) = nullptr;   // tries it, on a bench
-    unsigned needs = 0;                 // of capability
-    std::string_view main_conf = "";    // directives for the trial, at main level
-    std::string_view events_conf = "";  // and in the events block
+    std::string_view explanation;       // one sentence
+    void (*keep)(Bench& b) = nullptr;   // tries the promise
+    unsigned needs = 0;                 // bits of capability
+    std::string_view main_conf = "";    // directives of the main level
+    std::string_view events_conf = "";  // directives of the events block
 
-    /// Tries it, in place of `keep`, with a server in a process of its own.
+    /// Tries the promise with a server in a separate process. Used instead of `keep`.
     void (*serve)(const Subject& subject, Verdict& verdict) = nullptr;
 };
 
@@ -58,19 +58,20 @@ struct Chapter {
     std::span<const Promise> promises;
 };
 
-/// The contract.
+/// Returns all chapters of the contract.
 std::span<const Chapter> chapters();
 
-/// What the subject declares, once `use` has initialised it.
+/// Returns what the subject declares. Starts a cycle with it, because the module sets its flags in
+/// init.
 unsigned declared(const Subject& subject);
 
-/// The capabilities as text: "a, b".
+/// Returns the names of capabilities as text: "a, b".
 std::string capability_names(unsigned capabilities);
 
-/// Tries one promise. Whatever is thrown on the way breaks it.
+/// Tries one promise. An exception breaks it.
 Verdict run(const Promise& promise, const Subject& subject);
 
-// Each chapter is a file of this name.
+// Each chapter has a file with this name.
 extern const std::span<const Promise> accept_promises;
 extern const std::span<const Promise> batch_promises;
 extern const std::span<const Promise> capacity_promises;

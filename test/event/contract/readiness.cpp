@@ -116,7 +116,7 @@ void what_is_reported_can_be_received(Bench& b)
     b.same("ready after EAGAIN", static_cast<bool>(link.read().ready), false);
 }
 
-/// One end of a conversation, which sends and receives as much as it can each time it is called.
+/// One end of a conversation. Each call sends and receives as much as possible.
 struct Talker {
     static constexpr std::size_t size = 512 * 1024;
 

@@ -32,7 +32,7 @@ private:
     std::array<std::size_t, statuses> counts_{};
 };
 
-/// For people.
+/// Text for people.
 class TextReport : public Report {
 public:
     explicit TextReport(Trial trial) : trial_(std::move(trial)) {}
@@ -108,7 +108,7 @@ private:
     std::size_t n_ = 0;
 };
 
-/// The text of an XML attribute or element.
+/// Escapes the text of an XML attribute or element.
 std::string escaped(std::string_view text)
 {
     std::string out;
@@ -133,7 +133,8 @@ std::string escaped(std::string_view text)
     return out;
 }
 
-/// JUnit's XML, as build servers read it. Its head has the numbers, so all of it comes at the end.
+/// JUnit's XML, for build servers. It begins with the sums, so that everything is written at the
+/// end.
 class JunitReport : public Report {
 public:
     explicit JunitReport(Trial trial) : trial_(std::move(trial)) {}

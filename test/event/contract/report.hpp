@@ -8,7 +8,7 @@
 
 namespace ngx::contract {
 
-/// How it ended for one promise. Of an excepted one it was known that it would be broken.
+/// The result for one promise. excepted: it is broken, as an exception says.
 enum class Status { kept, broken, not_declared, excepted };
 
 inline constexpr std::size_t statuses = 4;
@@ -18,19 +18,19 @@ struct Row {
     std::string_view promise{};
     Status status = Status::broken;
     std::vector<std::string> lines{};  // what was expected and seen, or why it was not tried
-    std::string reason{};              // of an excepted one
+    std::string reason{};              // of the exception
     double seconds = 0;
 };
 
-/// What is on trial.
+/// A run of the program.
 struct Trial {
     std::string use{};
     std::size_t promises = 0;
     std::uint32_t seed = 0;
-    bool quiet = false;  // the text has what is broken, and the sum
+    bool quiet = false;  // the text has only broken promises and the sum
 };
 
-/// Writes the rows to standard output, in their order.
+/// Writes the results to standard output, in order.
 class Report {
 public:
     Report() = default;
@@ -42,7 +42,7 @@ public:
     virtual void end() {}
 };
 
-/// `format` is text, tap or junit; throws when it is none of them.
+/// Creates the report for a format: text, tap or junit. Throws for other names.
 std::unique_ptr<Report> make_report(std::string_view format, const Trial& trial);
 
 }  // namespace ngx::contract

@@ -41,7 +41,7 @@ void workers_with_listeners_of_their_own_serve(const Subject& subject, Verdict& 
     serves_twice(subject, verdict, {.workers = 2, .listen = "reuseport"});
 }
 
-/// A client of the old configuration is served beside those of the new one.
+/// Checks that a client of the first configuration and those of later ones are served side by side.
 void reloads(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
 {
     Service service(subject, verdict, conf);

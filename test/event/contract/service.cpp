@@ -64,8 +64,9 @@ void set_limit(__rlimit_resource resource, rlim_t value)
 
 }  // namespace
 
-// A bound socket keeps others away, but not one that has SO_REUSEADDR, too: neither listens. One of
-// datagrams is connected, so that it gets none.
+// A bound socket reserves the port: other sockets cannot bind to it, except those with
+// SO_REUSEADDR, as the server's. It does not listen. A datagram socket is also connected to another
+// port, so that it receives nothing.
 Port::Port(int type) : reserved_(checked(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket()"))
 {
     constexpr std::uint16_t nobody = 9;
@@ -181,7 +182,8 @@ void Service::write_conf() const
     test::write_file(dir_ / "nginx.conf", text + "}\n");
 }
 
-/// In a process group of its own, whose words stand side by side, as the kernel puts them.
+/// Runs the server in its own process group. Its arguments are adjacent in memory, as the kernel
+/// places them.
 void Service::run_server() const
 {
     ::setpgid(0, 0);
@@ -212,7 +214,7 @@ void Service::run_server() const
     std::exit(main(static_cast<int>(starts.size()), words.data()));
 }
 
-/// Its pid is written when all listeners are open, and signals are obeyed.
+/// Waits for the pid file, which is written when all listeners are open and signals are handled.
 void Service::wait_for_start()
 {
     const std::filesystem::path file = dir_ / "pid";
@@ -237,7 +239,8 @@ Client Service::client(const Port& port, int type) const
 
 void Service::serves()
 {
-    const Client with_header = client(header_);  // nothing comes before the others are served
+    // Connects first, and sends its header when the others have been served.
+    const Client with_header = client(header_);
     verdict_.same("a text", client(told_).receive_all(), fmt::format("generation {}", generation_));
     for (const Port* port : {&echo_, &proxy_}) {
         const Client client = this->client(*port);

@@ -11,7 +11,7 @@
 
 namespace ngx::contract {
 
-/// Reserves a port of 127.0.0.1, on which a server may listen meanwhile.
+/// Reserves a port of 127.0.0.1, on which only the server can listen.
 class Port {
 public:
     explicit Port(int type);
@@ -23,7 +23,7 @@ private:
     std::uint16_t number_ = 0;
 };
 
-/// A client that waits for an answer no longer than the subject's patience.
+/// A client that waits for answers for at most the subject's patience.
 class Client {
 public:
     Client(const Subject& subject, const Port& port, int type);
@@ -31,7 +31,7 @@ public:
     void send(std::string_view text) const;
     void finish() const;
 
-    /// So many bytes; fewer if the data ends, or nothing more comes.
+    /// Receives `size` bytes; fewer if the data ends or no more arrives in time.
     [[nodiscard]] std::string receive(std::size_t size) const;
     [[nodiscard]] std::string receive_all() const { return receive(std::string::npos); }
 
@@ -39,17 +39,17 @@ private:
     test::Fd socket_;
 };
 
-/// How a server is started.
+/// How the server is started.
 struct ServiceConf {
-    int workers = 0;  // of a master; without one if 0
+    int workers = 0;  // 0: without a master
     std::string_view events = "";
-    std::string_view listen = "";  // parameters of each TCP listener
-    bool small_limits = false;     // few files, and few signals that may wait
+    std::string_view listen = "";  // parameters for each TCP listener
+    bool small_limits = false;     // few files and few pending signals
 };
 
-/// The whole server, on the event module on trial, in processes of its own: texts, echoes over TCP
-/// and UDP, a proxy to the echoes, and texts after a PROXY protocol header. What goes wrong is
-/// found by the verdict. The destructor ends all of its processes.
+/// The whole server with the subject, in processes of its own: a text, echo over TCP and UDP, a
+/// proxy to the echo, and a text after a PROXY protocol header. Errors go to the verdict. The
+/// destructor ends all processes.
 class Service {
 public:
     Service(const Subject& subject, Verdict& verdict, const ServiceConf& conf);
@@ -61,17 +61,17 @@ public:
     [[nodiscard]] const Port& echo() const noexcept { return echo_; }
     [[nodiscard]] const Port& proxy() const noexcept { return proxy_; }
 
-    /// Each of its servers answers.
+    /// Checks that each server of the configuration answers.
     void serves();
 
-    /// Nothing is done until resume(), so that all that comes meanwhile comes in one turn.
+    /// Stops the processes until resume(), so that everything that arrives is handled in one turn.
     void pause() const;
     void resume() const;
 
-    /// Returns when the new configuration serves.
+    /// Returns when the new configuration is in use.
     void reload();
 
-    /// Ends it gracefully. It must end well, and have logged no alert.
+    /// Ends the server gracefully. Checks that it exits normally and has logged no alert.
     void stop();
 
 private:
@@ -94,7 +94,7 @@ private:
     int generation_ = 1;
     pid_t pid_ = -1;
     test::Fd pidfd_{};
-    int status_ = -1;  // as waitpid() says, once it has ended
+    int status_ = -1;  // from waitpid(), after the end
 };
 
 }  // namespace ngx::contract

@@ -46,7 +46,7 @@ sockaddr_in loopback()
     return sin;
 }
 
-/// At a port of the system's choice.
+/// Binds to a port that the system chooses.
 void bind_to_loopback(int socket)
 {
     const sockaddr_in sin = loopback();
@@ -84,7 +84,7 @@ Ends tcp_pair()
     const test::Fd listening(listener());
     const int own = connect_to(listening.get());
 
-    // A listener that waits: the loopback connects before this returns, but not before it is told.
+    // accept4() has to wait here: the connection may reach the queue a moment after connect().
     checked(::fcntl(listening.get(), F_SETFL, 0), "fcntl()");
     const int peer = ::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return {own, test::Fd(checked(peer, "accept4()"))};
@@ -107,7 +107,7 @@ Ends pipe_to_write()
 Ends refused_datagrams()
 {
     Ends ends{datagram_socket(), test::Fd(datagram_socket())};
-    // Connected to itself, it is not there for anybody else.
+    // A socket that is connected to itself rejects datagrams from others.
     for (const int s : {ends.peer.get(), ends.own}) {
         start_connect(s, ends.peer.get());
     }
@@ -147,7 +147,7 @@ int connect_to(int listening)
 
 int connect_to_nobody()
 {
-    // Bound but not listening: nobody else can get the port meanwhile, and it refuses.
+    // A bound socket that does not listen: the port is reserved and rejects connections.
     const test::Fd bound(tcp_socket());
     bind_to_loopback(bound.get());
     return connect_to(bound.get());
@@ -193,7 +193,7 @@ int move_above(int fd, int from)
 
 int open_descriptors()
 {
-    // The iterator's own descriptor is counted each time.
+    // The iterator's own descriptor is always included.
     const std::filesystem::directory_iterator all("/proc/self/fd");
     return static_cast<int>(std::distance(begin(all), end(all)));
 }

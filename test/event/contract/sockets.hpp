@@ -6,56 +6,55 @@
 
 namespace ngx::contract {
 
-/// Two ends that know each other, neither of them blocking. `own` becomes a connection's, which
-/// closes it.
+/// Two connected, non-blocking ends. A connection takes over `own` and closes it.
 struct Ends {
     int own = -1;
     test::Fd peer{};
 };
 
-/// All of these throw when the system refuses.
+/// These functions open two ends. They throw if a system call fails.
 Ends socket_pair();
-Ends socket_pair_with_high_peer(int from);  // the peer's number is not below, if there is one
+Ends socket_pair_with_high_peer(int from);  // the peer's number is `from` or more, if possible
 Ends tcp_pair();                            // with small buffers
 Ends pipe_to_read();
 Ends pipe_to_write();
-Ends refused_datagrams();  // the peer refuses what it is sent
+Ends refused_datagrams();  // the peer rejects the datagrams
 
-/// A TCP socket that is not connected.
+/// Opens a TCP socket that is not connected.
 int tcp_socket();
 
-/// A TCP listener of the loopback address, at a port of the system's choice.
+/// Opens a TCP listener at a loopback port that the system chooses.
 int listener();
 
-/// A socket that is being connected to the listener, without waiting for it.
+/// Opens a socket and starts to connect it to the listener, without waiting.
 int connect_to(int listening);
 
-/// Begins to connect a socket to the address of another, without waiting for it.
+/// Starts to connect a socket to the address of another one, without waiting.
 void start_connect(int socket, int bound);
 
-/// Whether the peer of a TCP socket has not answered yet.
+/// Whether a TCP socket still waits for its peer's answer.
 bool is_connecting(int socket);
 
-/// A socket that is being connected to a port where nobody listens any more.
+/// Opens a socket and starts to connect it to a port at which no socket listens.
 int connect_to_nobody();
 
-/// Becomes readable once, after the delay.
+/// Returns a descriptor that becomes readable once, after the delay.
 int timer_in(std::chrono::milliseconds delay);
 
-/// Gives the descriptor another number, which must be free.
+/// Gives a descriptor another number, which must be free. Returns the number.
 int move_to(int fd, int number);
 
-/// Gives the descriptor the lowest free number that is not below `from`; leaves it where it is
-/// if the limit of the process is lower.
+/// Gives a descriptor the lowest free number that is at least `from`. Leaves it unchanged if the
+/// process's limit is lower. Returns the number.
 int move_above(int fd, int from);
 
-/// How many descriptors this process has open.
+/// Returns the number of open descriptors of this process.
 int open_descriptors();
 
-/// The pending error of a socket, as an errno.
+/// Returns the pending error of a socket, as an errno.
 int pending_error(int fd);
 
-/// Closes the socket so that the peer sees a reset.
+/// Closes the socket in such a way that the peer sees a reset.
 void reset(test::Fd& socket);
 
 }  // namespace ngx::contract

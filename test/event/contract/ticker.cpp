@@ -29,7 +29,7 @@ Ticker::Ticker(int signal, void (*handler)(int), std::chrono::milliseconds every
 Ticker::~Ticker()
 {
     ::timer_delete(timer_);
-    // To ignore a signal drops one that is pending.
+    // Ignoring the signal discards a pending one.
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(signal_, &ignore, nullptr);

@@ -6,8 +6,8 @@
 
 namespace ngx::contract {
 
-/// A signal that comes again and again while this lives, so that a wait is sure to be interrupted
-/// even if the first signals come before it has begun.
+/// Sends a signal at an interval while it exists, so that a wait is certainly interrupted, even if
+/// the first signals arrive before the wait.
 class Ticker {
 public:
     Ticker(int signal, void (*handler)(int), std::chrono::milliseconds every);

@@ -13,10 +13,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// How much later than asked a wait may end on a busy machine.
+/// How late a wait may end on a busy machine.
 constexpr milliseconds late{2000};
 
-/// A connection that becomes readable after the delay; its handler takes the data.
+/// Opens a connection that becomes readable after the delay; its handler reads the data.
 Link& open_timer(Bench& b, milliseconds delay)
 {
     Link& link = b.open({timer_in(delay), test::Fd()});

@@ -11,29 +11,30 @@ namespace ngx::contract {
 
 enum class Outcome { kept, broken, not_declared };
 
-/// What came of trying one promise: kept, unless something was seen that was not expected, or the
-/// event module does not declare what the promise is about. Nothing here stops the trial.
+/// The result of trying one promise. kept, unless a check has failed or the event module does not
+/// declare what the promise needs. A failed check does not end the trial.
 class Verdict {
 public:
-    /// Whether what the sentence says holds.
+    /// Checks that the statement of the sentence is true. Returns `holds`.
     bool expect(bool holds, std::string_view sentence);
 
-    /// Whether `what` is as expected. Both are compared, and shown, as text.
+    /// Checks that `what` has the expected value. Values are compared and shown as text. Returns
+    /// whether they are equal.
     template <typename Seen, typename Expected>
     bool same(std::string_view what, const Seen& seen, const Expected& expected)
     {
         return same_text(what, to_text(seen), to_text(expected));
     }
 
-    /// The promise was not tried.
+    /// Records that the promise was not tried.
     void not_declared(std::string_view capability);
 
-    /// For the reader, whatever the outcome.
+    /// Adds a line for the reader, whatever the outcome is.
     void note(std::string text) { notes_.push_back(std::move(text)); }
 
     [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
 
-    /// What was expected and what was seen, a line for each that differs.
+    /// Returns the expected and the seen value for each check that failed.
     [[nodiscard]] const std::vector<std::string>& findings() const noexcept { return findings_; }
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
 

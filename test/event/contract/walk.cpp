@@ -10,17 +10,17 @@
 #include "test/event/contract/bench.hpp"
 
 /// \file
-/// A walk at random over all that may be done to a poller, against a model of what it has to
-/// report. Its steps are written down, so that a finding can be read as a story.
+/// Random operations on a poller, compared with a model of what it must report. The last steps are
+/// recorded, so that a finding can be understood.
 namespace ngx::contract {
 
 namespace {
 
-/// One direction of a connection, in the model.
+/// The model of one direction of a connection.
 struct Half {
     bool watched = false;
     bool disabled = false;
-    bool due = false;  // something has come since it was reported last
+    bool due = false;  // became ready after its last report
 };
 
 struct Place {
@@ -38,7 +38,7 @@ public:
         }
     }
 
-    /// Some operations, and what comes of them. False when the poller differs from the model.
+    /// Does some random steps and checks the reports. Returns false if they differ from the model.
     bool go()
     {
         for (std::size_t n = 1 + any(4); n > 0; n--) {
@@ -47,7 +47,7 @@ public:
         return check();
     }
 
-    /// The last steps, the youngest at the end.
+    /// Returns the last steps, the latest at the end.
     [[nodiscard]] std::string story() const
     {
         std::string text;
@@ -98,7 +98,7 @@ private:
         }
     }
 
-    /// Whether the direction is ready now, as the kernel says.
+    /// Whether the direction is ready now, according to poll().
     static bool is_ready(const Place& place, const Half& half)
     {
         const short wanted = &half == &place.read ? POLLIN : POLLOUT;
@@ -106,7 +106,7 @@ private:
         return ::poll(&entry, 1, 0) == 1;
     }
 
-    /// add, del, disable or enable, by what there is.
+    /// Calls add, del, disable or enable, depending on the state.
     void toggle(Place& place, Half& half, Event& ev, std::string_view which)
     {
         const EventType type = ev.write ? write_event : read_event;
@@ -172,7 +172,7 @@ private:
         }
     }
 
-    /// The next connection has the number, and often the slot.
+    /// The next connection gets the same number, and often the same slot.
     void reopen(Place& place)
     {
         tell(place, "close");
@@ -186,7 +186,8 @@ private:
         open(place);
     }
 
-    /// Two go, and come back in the other order, so that numbers and slots are mixed.
+    /// Closes two connections and opens them in the other order, so that numbers and slots are
+    /// mixed.
     void reopen_with(Place& place, Place& other)
     {
         tell(other, "close");
@@ -209,7 +210,7 @@ private:
         });
     }
 
-    /// What must not be reported is what is not watched, or not ready.
+    /// Checks that no event was reported that is not watched or not ready.
     bool is_quiet(const Place& place, const Half& half, int count, std::string_view which)
     {
         if (half.watched && is_ready(place, half)) {
