@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 1: the table of modules, and where each one's configuration is.
+/// Lesson 1: the table of modules, and the place of each module's configuration.
 
 #include <vector>
 
@@ -36,7 +36,7 @@ void show_module(const Module& module)
 
 void show_table(const Cycle& cycle)
 {
-    say("The modules around events, in the order of the table:");
+    say("The event modules and ngx_events_module, in the order of the table:");
     for (const Module* module : modules_of(cycle)) {
         if (module->type == ModuleType::event) {
             show_module(*module);
@@ -47,7 +47,7 @@ void show_table(const Cycle& cycle)
 
 void show_picture(const Cycle& cycle)
 {
-    say("From the top: conf_ctx[index of a core module]");
+    say("conf_ctx[index of a core module]");
     const auto* const core = static_cast<CoreConf*>(cycle.conf_ctx[core_module.index]);
     say("  of ngx_core_module is its configuration: master_process %s",
         *core->master ? "on" : "off");
@@ -58,7 +58,7 @@ void show_picture(const Cycle& cycle)
     say("    of ngx_event_core_module: worker_connections %ld, multi_accept %s",
         static_cast<long>(*ecf->connections), *ecf->multi_accept ? "on" : "off");
 
-    say("event_get_conf<EventConf>() takes the same way: %s",
+    say("event_get_conf<EventConf>() returns the same: %s",
         yes_no(event_get_conf<EventConf>(cycle.conf_ctx) == ecf));
 }
 
@@ -69,12 +69,12 @@ void show()
     show_picture(*loop);
 
     const EventConf& ecf = *event_get_conf<EventConf>(loop->conf_ctx);
-    say("`use poll` has stored a ctx_index, %zu, and init_process has called that module's init:",
+    say("`use poll` has stored the ctx_index %zu, and init_process has called that module's init:",
         *ecf.use);
     say("  event_actions is poll's table: %s",
         yes_no(event_actions.process_events == event_method(*loop).actions.process_events));
 
-    say("Nobody wrote accept_mutex, so init_conf has filled it in: %s",
+    say("accept_mutex is not in the file, so init_conf has set the default: %s",
         *ecf.accept_mutex ? "on" : "off");
 }
 

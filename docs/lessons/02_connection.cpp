@@ -13,22 +13,22 @@ namespace {
 
 constexpr const char* conf = "master_process off; events { use epoll; worker_connections 16; }";
 
-/// An echo: what comes goes back, and the end of it ends the connection.
+/// An echo: sends back the data, and closes the connection at the end of the data.
 void echo(Event& rev) noexcept
 {
     Connection& c = connection_of(rev);
     char buf[64];
     ssize_t n = 0;
     while ((n = c.recv(c, buf, sizeof(buf))) > 0) {
-        say("  handler: recv() gives %zd bytes, send() takes %zd", n,
+        say("  handler: recv() returns %zd, send() returns %zd", n,
             c.send(c, buf, static_cast<std::size_t>(n)));
     }
     if (n == io_again) {
-        say("  handler: recv() says again: ready %d, active %d", unsigned{rev.ready},
+        say("  handler: recv() returns io_again: ready %d, active %d", unsigned{rev.ready},
             unsigned{rev.active});
         return;
     }
-    say("  handler: recv() gives 0, so eof is %d; close", unsigned{rev.eof});
+    say("  handler: recv() returns 0, eof %d; close", unsigned{rev.eof});
     close_connection(c);
 }
 
@@ -48,35 +48,35 @@ void show()
     say("get_connection() takes the head of the free list:");
     show_slot(*pair.c);
 
-    say("handle_read_event() has the poller watch it:");
+    say("handle_read_event() adds it to the poller:");
     (void)handle_read_event(*pair.c->read, 0);
     show_slot(*pair.c);
 
-    say("The other end sends, and a turn calls the handler:");
+    say("The peer sends, and a turn calls the handler:");
     send_text(pair.peer, "hello");
     loop.turn();
     char reply[8];
-    say("  the other end reads %zd bytes", ::read(pair.peer, reply, sizeof(reply)));
+    say("  the peer receives %zd bytes", ::read(pair.peer, reply, sizeof(reply)));
 
-    say("A timer is set, and the other end goes; the handler closes, which takes all back:");
+    say("A timer is set, and the peer closes; the handler closes the connection:");
     add_timer(*pair.c->read, 60'000);
     ::close(pair.peer);
     loop.turn();
     say("  fd is %d, a timer is set: %s; free slots: %zu", pair.c->fd,
         yes_no(pair.c->read->timer_set()), loop->free_connection_n);
 
-    say("The next connection gets the slot that became free last, with the other instance:");
+    say("The next connection gets the slot that was freed last, with the other instance:");
     pair = open_pair(echo);
     show_slot(*pair.c);
     close_connection(*pair.c);
 
-    say("To close it a second time is a mistake, and the log says so:");
+    say("Closing it a second time is an error, which is logged:");
     close_connection(*pair.c);
     say("%s", loop.log().c_str());
     ::close(pair.peer);
 }
 
-/// Opens four connections, closes those of the slots, and tells which slot is taken next.
+/// Opens four connections, closes those in the given slots, and returns the slot that is used next.
 long slot_after(const Loop& loop, const int* closed, int n)
 {
     Pair pairs[4];

@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 3: three events in one batch, and the bit that tells a slot's uses apart.
+/// Lesson 3: three events in one batch, and the bit that distinguishes the uses of a slot.
 
 #include <unistd.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* conf = "master_process off; events { use epoll; worker_connections 16; }";
 
-/// The three connections, by their numbers in the batch; what the handlers do to them.
+/// The three connections in the order of the batch, and the actions of their handlers.
 struct {
     Pair pairs[4];
     Pair fresh;
@@ -25,7 +25,7 @@ void handler(Event& rev) noexcept
 {
     const Connection& c = connection_of(rev);
     story.calls++;
-    say("  handler of %s, slot %ld", &c == story.fresh.c ? "the NEW one" : "an old one",
+    say("  handler of %s connection, slot %ld", &c == story.fresh.c ? "the NEW" : "an old",
         slot_of(c));
     void (*const act)() = story.calls == 1 ? story.first : story.second;
     if (act && story.calls <= 2) {
@@ -40,7 +40,7 @@ void close_third()
     close_connection(*story.pairs[3].c);
 }
 
-/// Takes the third's slot for another connection, which has nothing to read.
+/// Uses the third connection's slot for another connection, which has no data.
 void open_fresh()
 {
     const Pair pair = open_pair(handler);
@@ -50,7 +50,7 @@ void open_fresh()
         unsigned{pair.c->read->instance});
 }
 
-/// As open_fresh(), but the slot has one more user between, who leaves at once.
+/// As open_fresh(), but opens and closes another connection in the slot before.
 void open_and_close_and_open()
 {
     const Pair between = open_pair(handler);
@@ -59,7 +59,7 @@ void open_and_close_and_open()
     open_fresh();
 }
 
-/// One batch in which all three are ready, in this order.
+/// Runs one batch in which all three are ready, in this order.
 void run_batch(void (*first)(), void (*second)())
 {
     Loop loop(conf);
@@ -74,7 +74,7 @@ void run_batch(void (*first)(), void (*second)())
         send_text(story.pairs[i].peer, "x");
     }
     loop.turn();
-    say("  %d of 3 reports were handed out", story.calls);
+    say("  %d of 3 reports were delivered", story.calls);
     for (const Pair& pair : {story.pairs[1], story.pairs[2], story.pairs[3], story.fresh}) {
         if (pair.peer > 0) {
             ::close(pair.peer);
@@ -84,13 +84,13 @@ void run_batch(void (*first)(), void (*second)())
 
 void show()
 {
-    say("Nobody interferes:");
+    say("No handler closes a connection:");
     run_batch(nullptr, nullptr);
-    say("The first closes the third, whose fd is then -1:");
+    say("The first handler closes the third connection, whose fd is then -1:");
     run_batch(close_third, nullptr);
-    say("The first closes the third, and the second takes its slot:");
+    say("The first handler closes the third connection, and the second takes its slot:");
     run_batch(close_third, open_fresh);
-    say("The same, but the slot has changed hands twice, and the bit is what it was:");
+    say("The same, but the slot is used twice, so the bit has its old value again:");
     run_batch(close_third, open_and_close_and_open);
 }
 
@@ -107,7 +107,7 @@ void check(Checker& checker)
         const bool watched_with = c.read->instance != 0;
         const int fd = c.fd;
 
-        // What the poller has been told is not changed by what is done to the slot.
+        // The poller keeps the value that it gets here when the slot changes later.
         (void)event_actions.add(*c.read, read_event, clear_event);
         send_text(pair.peer, "x");
         c.read->instance = same ? watched_with : !watched_with;
@@ -119,7 +119,7 @@ void check(Checker& checker)
                                  ", its instance is the reported one: " + yes_no(same);
         checker.same(1, text, story.calls,
                      static_cast<long long>(
-                         exercise::is_handed_out(open, c.read->instance != 0, watched_with)));
+                         exercise::is_delivered(open, c.read->instance != 0, watched_with)));
 
         c.fd = fd;
         c.read->instance = watched_with;

@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 4: pollers that report a state, and pollers that report a change.
+/// Lesson 4: level-triggered and edge-triggered pollers.
 
 #include <cerrno>
 #include <unistd.h>
@@ -14,7 +14,7 @@ namespace {
 struct {
     int reports;
     int bytes_per_read;
-    std::string text;  // what was read
+    std::string text;  // the data that was read
 } seen;
 
 std::string conf_of(const std::string& poller)
@@ -22,7 +22,7 @@ std::string conf_of(const std::string& poller)
     return "master_process off; events { use " + poller + "; worker_connections 16; }";
 }
 
-/// Reads once, however much there is: right for a level poller, a mistake for an edge poller.
+/// Reads once. Right with a level-triggered poller, an error with an edge-triggered one.
 void read_once(Event& rev) noexcept
 {
     char buf[64];
@@ -31,7 +31,7 @@ void read_once(Event& rev) noexcept
     say("  report %d: reads %zd", seen.reports, n);
 }
 
-/// As nginx's handlers read: while the event is ready, by recv(), which keeps `ready`.
+/// Reads as nginx's handlers do: while the event is ready, by recv(), which updates `ready`.
 void read_while_ready(Event& rev) noexcept
 {
     Connection& c = connection_of(rev);
@@ -39,12 +39,12 @@ void read_while_ready(Event& rev) noexcept
     while (rev.ready) {
         char buf[2];
         const ssize_t n = c.recv(c, buf, sizeof(buf));
-        say("  report %d: recv() gives %zd, ready is %d", seen.reports, n, unsigned{rev.ready});
+        say("  report %d: recv() returns %zd, ready %d", seen.reports, n, unsigned{rev.ready});
     }
     (void)handle_read_event(rev, 0);
 }
 
-/// Five bytes come at once; then four turns.
+/// Makes four turns after five bytes have arrived at once.
 int run_four_turns(const char* poller, EventHandler handler)
 {
     Loop loop(conf_of(poller));
@@ -61,19 +61,19 @@ int run_four_turns(const char* poller, EventHandler handler)
 
 void show()
 {
-    say("Level (poll), two bytes a report:");
+    say("Level-triggered (poll), two bytes per report:");
     say("  %d reports in four turns", run_four_turns("poll", read_once));
 
-    say("Edge (epoll), two bytes a report; three bytes are forgotten:");
+    say("Edge-triggered (epoll), two bytes per report; three bytes remain unread:");
     say("  %d report in four turns", run_four_turns("epoll", read_once));
 
-    say("Edge (epoll), until ready is 0:");
+    say("Edge-triggered (epoll), until ready is 0:");
     say("  %d report in four turns", run_four_turns("epoll", read_while_ready));
 
-    say("A level poller must not watch what is ready and not wanted, or it spins:");
+    say("A level-triggered poller must not watch an event that is ready and not handled:");
     Loop loop(conf_of("poll"));
     const Pair pair = open_pair([](Event& rev) noexcept {
-        say("  report; nobody reads now, handle_read_event() takes it out of the poller");
+        say("  report: the handler does not read, and handle_read_event() deletes the event");
         (void)handle_read_event(rev, 0);
     });
     Event& rev = *pair.c->read;
@@ -109,7 +109,7 @@ void check(Checker& checker)
     for (const bool edge : {false, true}) {
         for (const int per_read : {2, 3, 7, 20}) {
             const std::string text = std::string(edge ? "edge" : "level") + ", 14 bytes, " +
-                                     std::to_string(per_read) + " a read";
+                                     std::to_string(per_read) + " per read";
             checker.same(1, text, count_reports(edge ? "epoll" : "poll", 14, per_read),
                          exercise::reports(edge, 14, per_read));
         }
@@ -124,7 +124,7 @@ void check(Checker& checker)
         seen.text.clear();
         send_text(pair.peer, std::string(size, 'x'));
         loop.turn(0);
-        checker.same(2, std::to_string(size) + " bytes came, and one report",
+        checker.same(2, std::to_string(size) + " bytes arrived, and one report",
                      static_cast<long long>(size), static_cast<long long>(seen.text.size()));
     }
     ::close(pair.peer);

@@ -1,6 +1,6 @@
 /// \file
-/// Lesson 5: the tree of timers, and the 300 ms of laziness. The clock stands still unless the
-/// lesson moves it.
+/// Lesson 5: the timer tree, and why changes below 300 ms are ignored. Only the lesson changes the
+/// clock.
 
 #include "core/times.hpp"
 #include "docs/lessons/exercises.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* conf = "master_process off; events { worker_connections 16; }";
 
-/// An event that is nothing but a timer. Its connection is there for the debug log.
+/// An event that is only a timer. The debug log needs its connection.
 struct Timer {
     explicit Timer(const char* its_name) : name(its_name)
     {
@@ -44,7 +44,7 @@ const char* name_of(const Event& ev)
 
 void Timer::fires(Event& ev) noexcept
 {
-    say("  fires: %s, timedout %d, still in the tree: %s", name_of(ev), unsigned{ev.timedout},
+    say("  expires: %s, timedout %d, still in the tree: %s", name_of(ev), unsigned{ev.timedout},
         yes_no(ev.timer_set()));
     ev.timedout = 0;
 }
@@ -97,7 +97,7 @@ void show()
     expire_at(99);
     expire_at(350);
     say("  event_find_timer(): %d", static_cast<int>(event_find_timer()));
-    say("b is set to the very time of a:");
+    say("b is set to the same time as a:");
     add_timer(b.ev, 450);
     show_tree();
     expire_at(800);
@@ -107,7 +107,7 @@ void show()
     add_timer(b.ev, 200);
     add_timer(a.ev, 50);
     show_tree();
-    say("  but as a number, b's key is the smaller: %s", yes_no(b.ev.timer_key < a.ev.timer_key));
+    say("  as plain numbers, b's key is smaller: %s", yes_no(b.ev.timer_key < a.ev.timer_key));
     expire_at(60);
     expire_at(200);
 }

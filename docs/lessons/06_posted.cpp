@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 6: the order of a turn, and the queues that make it.
+/// Lesson 6: the order of a turn, and its queues.
 
 #include <unistd.h>
 
@@ -49,12 +49,12 @@ void accepted(Connection& c) noexcept
     close_accepted(c);
 }
 
-/// A turn in which data comes first, then a client, and a timer is due.
+/// Runs a turn in which data arrives first, then a client, and a timer is due.
 void run_turn(bool with_mutex)
 {
     Loop loop(conf_of(with_mutex));
     loop->listening[0].handler = accepted;
-    loop.turn(0);  // a worker with the mutex watches its listeners from here on
+    loop.turn(0);  // a worker with the mutex now watches its listeners
 
     const Pair pair = open_pair(read_handler);
     (void)handle_read_event(*pair.c->read, 0);
@@ -79,7 +79,7 @@ void posts_itself(Event& ev) noexcept
     }
 }
 
-/// How often a handler runs in one turn.
+/// Returns how often a handler runs in one turn.
 int count_runs(int posted, int by_itself)
 {
     Loop loop(conf_of(false));
@@ -106,7 +106,7 @@ void show_next()
     times_left = 1;
     post_event(*pair.c->read, posted_next_events);
     for (int turn = 1; turn <= 3; turn++) {
-        say("  turn %d, something is posted for it: %s", turn, yes_no(!posted_next_events.empty()));
+        say("  turn %d, the event is posted for it: %s", turn, yes_no(!posted_next_events.empty()));
         loop.turn(0);
     }
     ::close(pair.peer);
@@ -119,8 +119,9 @@ void show()
     say("The same with the accept mutex:");
     run_turn(true);
 
-    say("An event that is posted three times runs %d time.", count_runs(3, 0));
-    say("One that posts itself twice more runs %d times, all in one turn.", count_runs(1, 2));
+    say("The handler of an event that is posted three times runs %d time.", count_runs(3, 0));
+    say("A handler that posts its event twice more runs %d times, all in one turn.",
+        count_runs(1, 2));
 
     say("Posted for the next turn, twice:");
     show_next();
@@ -137,7 +138,7 @@ void check(Checker& checker)
     for (const int posted : {0, 1, 3}) {
         for (const int by_itself : {0, 4}) {
             checker.same(2,
-                         "posted " + std::to_string(posted) + " times, by itself " +
+                         "posted " + std::to_string(posted) + " times, by its handler " +
                              std::to_string(by_itself),
                          count_runs(posted, by_itself), exercise::runs(posted, by_itself));
         }

@@ -1,6 +1,6 @@
 /// \file
-/// Lesson 7: who wakes up for a client. Workers are forked; one that wakes up for the listener
-/// waits until it is told to accept, so that all who wake up are counted.
+/// Lesson 7: which workers wake up for a client. A worker that wakes up for the listener waits
+/// until its master tells it to accept, so that all of them are counted.
 
 #include <cerrno>
 #include <csignal>
@@ -26,7 +26,7 @@ constexpr Msec an_hour = 3'600'000;
 
 // ---- in a worker ----
 
-int master = -1;  // a socket to who has forked us
+int master = -1;  // the socket to the master
 bool has_accepted;
 
 void tell(char what) noexcept
@@ -34,7 +34,8 @@ void tell(char what) noexcept
     (void)!::write(master, &what, 1);
 }
 
-/// The handler of the listener: says so, waits for the word to go on, and says what came of it.
+/// The listener's handler: reports the wake-up, waits for the order to accept, and reports the
+/// result.
 void hold(Event& ev) noexcept
 {
     char go = 0;
@@ -78,10 +79,10 @@ struct Worker {
 struct Counts {
     int woken = 0;
     int accepted = 0;
-    int in_vain = 0;
+    int failed = 0;
 };
 
-/// Whether the kernel says that the process sleeps.
+/// Returns whether the process sleeps, according to the kernel.
 bool sleeps(pid_t worker)
 {
     std::ifstream file("/proc/" + std::to_string(worker) + "/stat");
@@ -111,12 +112,12 @@ public:
             ::waitpid(worker.pid, nullptr, 0);
             ::close(worker.socket);
             if (accept_mutex_ptr) {
-                shmtx_force_unlock(accept_mutex, worker.pid);  // it may have died with it
+                shmtx_force_unlock(accept_mutex, worker.pid);  // if it died while it held it
             }
         }
     }
 
-    /// A client comes; all who wake up for it may accept, one after the other.
+    /// Connects a client, and lets the workers that wake up accept one after the other.
     void serve_client()
     {
         const int client = connect_to(loop_.path("s"));
@@ -156,7 +157,7 @@ private:
         workers_.push_back({.pid = child, .socket = s[0]});
     }
 
-    /// Takes what a worker says; whether it said something.
+    /// Reads a worker's reports. Returns whether it got any.
     bool listen_to(Worker& worker)
     {
         char what = 0;
@@ -167,11 +168,11 @@ private:
         worker.is_held = what == 'w';
         counts_.woken += what == 'w' ? 1 : 0;
         counts_.accepted += what == 'a' ? 1 : 0;
-        counts_.in_vain += what == 'v' ? 1 : 0;
+        counts_.failed += what == 'v' ? 1 : 0;
         return true;
     }
 
-    /// Until every worker sleeps, in its wait or in hold(), and has no more to say.
+    /// Waits until every worker sleeps, in its wait or in hold(), and all reports are read.
     void wait_until_quiet()
     {
         for (int quiet = 0; quiet < 3;) {
@@ -201,12 +202,12 @@ Counts count(const std::string& how, int workers, int clients)
 void show_counts(const char* title, const std::string& how)
 {
     const Counts n = count(how, 4, 5);
-    say("  %-24s woken %2d, accepted %d, in vain %2d", title, n.woken, n.accepted, n.in_vain);
+    say("  %-24s woken %2d, accepted %d, failed %2d", title, n.woken, n.accepted, n.failed);
 }
 
 void show()
 {
-    say("Four workers, and five clients, who come one after the other:");
+    say("Four workers, and five clients that connect one after the other:");
     show_counts("poll", "poll");
     show_counts("epoll, EPOLLEXCLUSIVE", "exclusive");
     show_counts("epoll, accept_mutex", "mutex");
@@ -219,8 +220,8 @@ void check(Checker& checker)
             const Counts n = count(how, workers, 2);
             const std::string text = std::string(how) + ", " + std::to_string(workers) + " workers";
             checker.same(1, text + ", for one client", n.woken / 2, exercise::woken(how, workers));
-            checker.same(2, text + ", 2 clients", n.in_vain,
-                         exercise::accepts_in_vain(how, workers, 2));
+            checker.same(2, text + ", 2 clients", n.failed,
+                         exercise::failed_accepts(how, workers, 2));
         }
     }
 }

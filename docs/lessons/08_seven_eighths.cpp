@@ -21,7 +21,7 @@ std::string conf_of(int connections)
 
 bool waits_with_mutex;
 
-/// A worker with a turn hook that looks who has the mutex while it waits.
+/// A worker with a turn hook that records which worker has the mutex before the wait.
 class Worker {
 public:
     explicit Worker(int connections) : loop_(conf_of(connections))
@@ -77,23 +77,23 @@ void show_turn(const Worker& worker)
 void show()
 {
     Worker worker(32);
-    say("32 connections, the listener has one of them. 32 / 8 is 4. After client");
+    say("32 connections, of which the listener uses one. 32 / 8 is 4. After client");
     for (int i = 1; i <= 31; i++) {
         const long before = worker.free();
         worker.serve_client();
         if (i >= 27) {
-            say("  %d: it found %ld free, so accept_disabled is 4 - %ld = %ld; had the mutex: %s",
-                i, before, before, static_cast<long>(accept_disabled), yes_no(waits_with_mutex));
+            say("  %d: %ld were free, so accept_disabled is 4 - %ld = %ld; had the mutex: %s", i,
+                before, before, static_cast<long>(accept_disabled), yes_no(waits_with_mutex));
         }
     }
 
-    say("No more clients come, and the worker has its turns:");
+    say("No more clients connect, and the worker makes its turns:");
     for (int i = 0; i < 4; i++) {
         worker.turn();
         show_turn(worker);
     }
 
-    say("It would do the same again; but now another worker has got the mutex:");
+    say("The same again, but now another worker has acquired the mutex:");
     accept_disabled = 1;
     accept_mutex_ptr->store(1);
     for (int i = 0; i < 2; i++) {

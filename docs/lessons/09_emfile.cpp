@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 9: a client waits, and this process may open no more descriptors.
+/// Lesson 9: a client waits, and this process cannot open another descriptor.
 
 #include <cerrno>
 #include <cstring>
@@ -22,7 +22,7 @@ constexpr const char* conf = "master_process off; events { use epoll; worker_con
 
 int accepted;
 
-/// While it lives, no descriptor is to be had.
+/// During its lifetime no descriptor is free.
 class NoDescriptors {
 public:
     NoDescriptors()
@@ -48,7 +48,7 @@ void accept_handler(Connection& c) noexcept
     close_accepted(c);
 }
 
-/// Has the listener's timer expire in a turn, instead of in an hour.
+/// Makes the listener's timer expire in the next turn instead of in an hour.
 void end_delay(Loop& loop, Event& ev)
 {
     del_timer(ev);
@@ -62,12 +62,12 @@ void show_listener(const Event& ev)
         yes_no(ev.timer_set()));
 }
 
-/// A turn whose only purpose is that nothing happens: it does not wait.
+/// Makes a turn that does not wait, to show that nothing happens.
 void show_idle_turn(Loop& loop, const Event& ev)
 {
     const int before = accepted;
     loop.turn(0);
-    say("  a turn in the meantime: accepted %d more, watched: %s", accepted - before,
+    say("  a turn before the timer expires: accepted %d more, watched: %s", accepted - before,
         yes_no(ev.active));
 }
 
@@ -80,19 +80,19 @@ void show()
     show_listener(ev);
 
     const int client = connect_to(loop.path("s"));
-    say("A client comes when no descriptor is left:");
+    say("A client connects when no descriptor is free:");
     {
         const NoDescriptors limit;
         loop.turn();
     }
     show_listener(ev);
-    say("  the timer is of %lu ms", static_cast<unsigned long>(ev.timer_key - current_msec));
+    say("  the timer is set to %lu ms", static_cast<unsigned long>(ev.timer_key - current_msec));
     say("%s", loop.log().c_str());
 
-    say("There are descriptors again, but nobody tells the worker:");
+    say("Descriptors are free again, but the worker is not notified:");
     show_idle_turn(loop, ev);
 
-    say("The hour is over (the lesson cuts it short):");
+    say("The timer expires (the lesson does not wait for an hour):");
     end_delay(loop, ev);
     show_listener(ev);
     ::close(client);
@@ -119,7 +119,7 @@ void check(Checker& checker)
         loop.turn();
         compare(1, "1, accept() has failed");
         end_delay(loop, ev);
-        compare(2, "2, it was tried again after the delay, and failed again");
+        compare(2, "2, accept() was tried again after the delay, and failed again");
     }
     end_delay(loop, ev);
     compare(3, "3, the client was accepted");

@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 10: the time is read once in a turn, or when an alarm rings.
+/// Lesson 10: the time is read once in a turn, or when an alarm signal arrives.
 
 #include <chrono>
 #include <csignal>
@@ -15,7 +15,7 @@ namespace ngx::lesson {
 
 namespace {
 
-Msec asked;  // how long the turn wants to wait
+Msec asked;  // the timeout of the turn
 
 std::string conf_of(const std::string& resolution)
 {
@@ -23,7 +23,7 @@ std::string conf_of(const std::string& resolution)
            "master_process off; events { use epoll; worker_connections 16; }";
 }
 
-/// A turn that asks how long it may wait, and does not.
+/// Makes a turn that records its timeout and does not wait.
 void ask(Loop& loop)
 {
     TurnHook hook;
@@ -38,10 +38,10 @@ void ask(Loop& loop)
 
 std::string asked_text()
 {
-    return asked == timer_infinite ? "for ever" : "at most " + std::to_string(asked) + " ms";
+    return asked == timer_infinite ? "none" : std::to_string(asked) + " ms";
 }
 
-/// Whether a turn, some ms after the last, finds the time to have moved.
+/// Returns whether a turn some ms after the last one updates the time.
 bool time_moves(Loop& loop)
 {
     time_update();
@@ -54,7 +54,7 @@ bool time_moves(Loop& loop)
 void show_turns(Loop& loop)
 {
     ask(loop);
-    say("  without timers the turn may wait %s", asked_text().c_str());
+    say("  timeout without timers: %s", asked_text().c_str());
 
     const Pair pair = open_pair([](Event& rev) noexcept {
         rev.ready = 0;
@@ -62,8 +62,8 @@ void show_turns(Loop& loop)
     });
     add_timer(*pair.c->read, 50);
     ask(loop);
-    say("  with a timer of 50 ms, %s", asked_text().c_str());
-    say("  5 ms later a turn finds that the time has moved: %s", yes_no(time_moves(loop)));
+    say("  timeout with a timer of 50 ms: %s", asked_text().c_str());
+    say("  a turn 5 ms later updates the time: %s", yes_no(time_moves(loop)));
     ::close(pair.peer);
 }
 
@@ -72,8 +72,8 @@ void show_alarm()
     Loop loop(conf_of("1h"));
     show_turns(loop);
     std::raise(SIGALRM);
-    say("  the alarm rings: event_timer_alarm %d", static_cast<int>(event_timer_alarm));
-    say("  5 ms later a turn finds that the time has moved: %s", yes_no(time_moves(loop)));
+    say("  the alarm signal arrives: event_timer_alarm %d", static_cast<int>(event_timer_alarm));
+    say("  a turn 5 ms later updates the time: %s", yes_no(time_moves(loop)));
     say("  event_timer_alarm is still %d: no wait was interrupted",
         static_cast<int>(event_timer_alarm));
 }
@@ -88,11 +88,11 @@ void show()
     say("With timer_resolution 1h:");
     show_alarm();
 
-    say("With timer_resolution 100ms, a turn without anything to wait for, but the alarm:");
+    say("With timer_resolution 100ms, a turn that only the alarm ends:");
     Loop loop(conf_of("100ms"));
     const Msec before = current_msec;
     loop.turn(timer_infinite);
-    say("  it ends, the time has moved: %s, event_timer_alarm %d", yes_no(current_msec != before),
+    say("  it ends, the time is updated: %s, event_timer_alarm %d", yes_no(current_msec != before),
         static_cast<int>(event_timer_alarm));
     say("  it is not an error: %s", loop.log().empty() ? "nothing is logged" : "it is logged");
 }
@@ -116,7 +116,7 @@ void check(Checker& checker)
         }
         for (const bool rang : {false, true}) {
             event_timer_alarm = rang ? 1 : 0;
-            checker.same(2, text + ", the alarm has rung: " + yes_no(rang), time_moves(loop),
+            checker.same(2, text + ", the alarm has arrived: " + yes_no(rang), time_moves(loop),
                          static_cast<long long>(exercise::updates_the_time(resolution, rang)));
         }
         ::close(pair.peer);

@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 11: reads of a file that the kernel completes, and the eventfd that tells epoll so.
+/// Lesson 11: asynchronous file reads, and the eventfd that reports their completion to epoll.
 
 #include <list>
 #include <poll.h>
@@ -22,7 +22,7 @@ constexpr std::size_t buffer_size = 64;
 
 bool quiet = false;
 
-/// One read. nginx's consumers have a file each, too, because a file has one EventAio.
+/// One read with its own file, because a file has one EventAio. nginx does the same.
 struct Read {
     File file{};
     char buf[buffer_size]{};
@@ -52,13 +52,13 @@ public:
         return read;
     }
 
-    /// The same call for the start and for the result, as nginx's consumers make it.
+    /// Makes the call that starts a read and also returns the result, as in nginx.
     ssize_t again(Read& read, off_t offset, std::size_t size)
     {
         return read.result = file_aio_read(read.file, read.buf, size, offset, *loop_->pool);
     }
 
-    /// Turns until the handler of a read has run.
+    /// Makes turns until the handler of a read has run.
     void wait_for(const Read& read)
     {
         while (!read.handled) {
@@ -93,14 +93,14 @@ void skip_without_aio()
         has_aio = file_aio;
     }
     if (!has_aio) {
-        skip("asynchronous reads are not to be had here");
+        skip("this system does not support asynchronous reads");
     }
 }
 
 void show_event(const Read& read)
 {
     const Event& ev = read.file.aio->event;
-    say("  file_aio_read() says again: active %d, ready %d, complete %d", unsigned{ev.active},
+    say("  file_aio_read() returns io_again: active %d, ready %d, complete %d", unsigned{ev.active},
         unsigned{ev.ready}, unsigned{ev.complete});
 }
 
@@ -108,30 +108,30 @@ void show()
 {
     skip_without_aio();
     Reads reads;
-    say("A read of 4 bytes at 10 begins:");
+    say("A read of 4 bytes at offset 10 starts:");
     Read& read = reads.begin(10, 4);
     show_event(read);
 
-    say("To ask again before it is complete is a mistake:");
+    say("A second read before the first is complete is an error:");
     reads.again(read, 10, 4);
     say("%s", reads.loop().log().c_str());
 
-    say("The eventfd becomes readable, and turns of the loop bring the result:");
+    say("The eventfd becomes readable, and turns of the loop deliver the result:");
     reads.wait_for(read);
 
-    say("The same call now gives it:");
+    say("The same call now returns it:");
     const ssize_t n = reads.again(read, 10, 4);
-    say("  file_aio_read() says %zd: \"%.*s\"", n, static_cast<int>(n), read.buf);
+    say("  file_aio_read() returns %zd: \"%.*s\"", n, static_cast<int>(n), read.buf);
 
-    say("A read of 4 bytes at 24, where 2 are left:");
+    say("A read of 4 bytes at offset 24, where 2 bytes remain:");
     Read& last = reads.begin(24, 4);
     show_event(last);
     reads.wait_for(last);
     const ssize_t rest = reads.again(last, 24, 4);
-    say("  file_aio_read() says %zd: \"%.*s\"", rest, static_cast<int>(rest), last.buf);
+    say("  file_aio_read() returns %zd: \"%.*s\"", rest, static_cast<int>(rest), last.buf);
 }
 
-/// Begins reads and takes what the eventfd says, in place of the loop.
+/// Starts reads, and reads the eventfd instead of the loop. Returns the sum.
 std::uint64_t sum_after(Reads& reads, int n)
 {
     for (int i = 0; i < n; i++) {

@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 12: a new configuration takes over what the old one has open. One process, no master.
+/// Lesson 12: a new cycle takes over the sockets of the old one, in one process without a master.
 
 #include <cerrno>
 #include <cstring>
@@ -59,46 +59,46 @@ void show_cycle(const Loop& loop)
         old_cycles.size());
 }
 
-/// What the client gets back.
+/// Prints the number of bytes that the client receives.
 void show_echo(Loop& loop, int client)
 {
     send_text(client, "hello");
     loop.turn();
     char buf[16];
-    say("  the client gets %zd bytes back", ::recv(client, buf, sizeof(buf), MSG_DONTWAIT));
+    say("  the client receives %zd bytes", ::recv(client, buf, sizeof(buf), MSG_DONTWAIT));
 }
 
 void show()
 {
     Loop loop(conf_of("ab", 16));
     set_accept_handlers(loop);
-    say("A start, with listeners a and b, and a client of a:");
+    say("The server starts with listeners a and b, and a client connects to a:");
     const int client = connect_to(loop.path("a"));
     loop.turn();
     show_cycle(loop);
     show_echo(loop, client);
     const int descriptor = loop->listening[0].fd;
 
-    say("A reload: a stays, b goes, c comes, and there are 32 connections:");
+    say("A reload keeps a, removes b, adds c, and sets 32 connections:");
     (void)loop.reload(conf_of("ac", 32));
     set_accept_handlers(loop);
     show_cycle(loop);
     say("  a has the same descriptor: %s", yes_no(loop->listening[0].fd == descriptor));
-    say("  there is a file of b: %s", yes_no(::access(loop.path("b").c_str(), F_OK) == 0));
+    say("  the socket file of b exists: %s", yes_no(::access(loop.path("b").c_str(), F_OK) == 0));
 
-    say("The client of the old cycle goes on, in a slot of the old array:");
+    say("The client of the old cycle continues, in a slot of the old array:");
     const Connection* const first = loop->connections.get();
     say("  its slot is in the new array: %s",
         yes_no(served >= first && served < first + loop->connection_n));
     show_echo(loop, client);
 
-    say("A reload that is refused changes nothing:");
+    say("A refused reload changes nothing:");
     (void)loop.log();
     (void)loop.reload("master_process off; events { use epol; }");
     say("%s", loop.log().c_str());
     show_cycle(loop);
 
-    say("Two good reloads, before and after the client goes:");
+    say("Two successful reloads, before and after the client closes:");
     (void)loop.reload(conf_of("ac", 32));
     show_cycle(loop);
     ::close(client);
@@ -112,7 +112,7 @@ void check(Checker& checker)
     for (const std::string old_path : {"a", "b"}) {
         for (const std::string new_path : {"a", "b"}) {
             Loop loop(conf_of(old_path, 16));
-            const int keeper = ::dup(loop->listening[0].fd);  // so that numbers are not used again
+            const int keeper = ::dup(loop->listening[0].fd);  // so that numbers are not reused
             const int before = loop->listening[0].fd;
             (void)loop.reload(conf_of(new_path, 16));
             checker.same(1, old_path + " becomes " + new_path, loop->listening[0].fd == before,

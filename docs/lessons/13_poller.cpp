@@ -1,5 +1,5 @@
 /// \file
-/// Lesson 13: a poller in 80 lines, on poll(2), put in the place of epoll.
+/// Lesson 13: a poller in 80 lines, with poll(2), which replaces epoll.
 
 #include <algorithm>
 #include <cerrno>
@@ -20,13 +20,13 @@ namespace {
 extern const EventActions tiny_actions;
 
 struct {
-    std::vector<pollfd> fds{};  // one for each connection that is watched
+    std::vector<pollfd> fds{};  // one for each watched connection
     std::vector<Connection*> connections{};
 } state;
 
 Rc tiny_init(Cycle& cycle, Msec)
 {
-    state.fds.reserve(cycle.connection_n);  // the loop allocates nothing
+    state.fds.reserve(cycle.connection_n);  // so that the loop does not allocate
     state.connections.reserve(cycle.connection_n);
     io = os_io;
     event_actions = tiny_actions;
@@ -39,7 +39,7 @@ void tiny_done(Cycle&)
     state = {};
 }
 
-/// Makes the table say what the connection's two `active` say.
+/// Updates the table to the `active` bits of the connection's two events.
 Rc update(Event& ev, bool active) noexcept
 {
     ev.active = active;
@@ -66,13 +66,13 @@ Rc tiny_add(Event& ev, EventType, unsigned) noexcept
     return update(ev, true);
 }
 
-/// Also with close_event: poll() would complain of a descriptor that is closed.
+/// Also with close_event: poll() reports an error for a closed descriptor.
 Rc tiny_del(Event& ev, EventType, unsigned) noexcept
 {
     return update(ev, false);
 }
 
-/// Posts, whatever the flags: no handler runs while there are reports that it could make stale.
+/// Posts with any flags, so that no handler runs while it could make other reports stale.
 Rc tiny_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     const int n = ::poll(state.fds.data(), state.fds.size(), wait_timeout(timer));
@@ -120,7 +120,7 @@ void read_handler(Event& rev) noexcept
     Connection& c = connection_of(rev);
     char buf[16];
     const ssize_t n = c.recv(c, buf, sizeof(buf));
-    say("  read handler: recv() gives %zd", n);
+    say("  read handler: recv() returns %zd", n);
     if (n == 0) {
         close_connection(c);
     } else {
@@ -130,7 +130,7 @@ void read_handler(Event& rev) noexcept
 
 void write_handler(Event& wev) noexcept
 {
-    say("  write handler: there is room, and no more to send");
+    say("  write handler: the socket has room, and no data is left to send");
     (void)handle_write_event(wev, 0);
 }
 
@@ -153,29 +153,29 @@ void show()
     (void)handle_write_event(*pair.c->write, 0);
     show_state(pair);
 
-    say("A turn; the write event is level, so it must go when it is not wanted:");
+    say("A turn: the write event is level-triggered, and is deleted when it is not needed:");
     loop.turn();
     show_state(pair);
 
-    say("Data comes:");
+    say("Data arrives:");
     send_text(pair.peer, "data");
     loop.turn();
     show_state(pair);
 
-    say("The other end goes:");
+    say("The peer closes:");
     ::close(pair.peer);
     loop.turn();
     show_state(pair);
     say("  logged: %s", loop.log().empty() ? "nothing" : "something");
 }
 
-// ---- what the server's own poll module does, for the exercises ----
+// ---- the behaviour of the server's own poll module, for the exercises ----
 
-/// What comes to pass at the other end.
+/// What the peer does.
 enum class Fate { sends, goes, pipe_ends };
 
-/// A connection at whose other end this comes to pass. poll() says of a pipe that has ended only
-/// that, and not that it can be read.
+/// Opens a connection whose peer does this. For a closed pipe poll() reports only POLLHUP, and not
+/// POLLIN.
 Pair open_with(Fate fate)
 {
     Pair pair = open_pair(nullptr);

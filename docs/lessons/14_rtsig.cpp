@@ -22,7 +22,7 @@ namespace ngx::lesson {
 
 namespace {
 
-/// Two ends of a pair of sockets, which are closed with it.
+/// The two ends of a pair of sockets. The destructor closes them.
 class Ends {
 public:
     Ends()
@@ -50,7 +50,7 @@ public:
         }
     }
 
-    /// From now on each change of ours is a signal.
+    /// Makes the kernel send a signal for each change of our end.
     void watch() const
     {
         checked(::fcntl(fd_, F_SETSIG, SIGRTMIN), "F_SETSIG");
@@ -65,7 +65,7 @@ private:
     int peer_ = -1;
 };
 
-/// How many signals may wait: 0 is a full queue. Returns what it was.
+/// Limits the number of queued signals; 0 makes the queue full. Returns the old limit.
 rlim_t limit_queue(rlim_t most)
 {
     rlimit limit{};
@@ -84,14 +84,14 @@ sigset_t signals()
     return set;
 }
 
-/// Blocked signals wait in the queue; unblocked ones would end the process.
+/// Blocks the signals, so that they stay in the queue; unblocked ones would end the process.
 void block_signals()
 {
     const sigset_t set = signals();
     checked(::sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
 }
 
-/// The first signal of the queue, if there is one.
+/// Reads the first signal of the queue; empty if the queue is empty.
 std::optional<siginfo_t> next_signal()
 {
     const sigset_t set = signals();
@@ -116,13 +116,13 @@ int count_readable(const std::list<Ends>& all)
     return checked(::poll(entries.data(), entries.size(), 0), "poll");
 }
 
-/// Descriptors that signals name, and whether SIGIO was among the signals.
+/// The descriptors in the signals, and whether SIGIO was among the signals.
 struct Told {
     std::set<int> named{};
     bool overflow = false;
 };
 
-/// As many of the peers send, and then all signals are taken.
+/// Makes this number of peers send, and then reads all signals.
 Told told_of(const std::list<Ends>& all, int sending)
 {
     for (const Ends& ends : all) {
@@ -144,41 +144,41 @@ Told told_of(const std::list<Ends>& all, int sending)
 
 void show_change()
 {
-    say("A change is a signal that names the descriptor:");
+    say("A change sends a signal with the descriptor:");
     const Ends ends;
     ends.watch();
     ends.peer_sends();
     const auto info = next_signal();
-    say("  it names ours: %s, and says that it can be read: %s",
+    say("  it has our descriptor: %s, and reports that it is readable: %s",
         yes_no(info && info->si_fd == ends.fd()), yes_no(info && (info->si_band & POLLIN) != 0));
 }
 
 void show_before()
 {
-    say("What came before the descriptor is watched is no change:");
+    say("Data that arrived before the descriptor was watched sends no signal:");
     const Ends ends;
     ends.peer_sends();
     ends.watch();
-    say("  a signal: %s; recv() gives %s", yes_no(next_signal().has_value()),
+    say("  a signal: %s; recv() returns %s", yes_no(next_signal().has_value()),
         what_recv_gives(ends.fd()).c_str());
 }
 
 void show_each()
 {
-    say("The peer sends three times before anyone looks:");
+    say("The peer sends three times before a signal is read:");
     const Ends ends;
     ends.watch();
     for (int i = 0; i < 3; i++) {
         ends.peer_sends();
     }
     while (const auto info = next_signal()) {
-        say("  a signal: recv() gives %s", what_recv_gives(info->si_fd).c_str());
+        say("  a signal: recv() returns %s", what_recv_gives(info->si_fd).c_str());
     }
 }
 
 void show_stale()
 {
-    say("The descriptor is closed while its signal waits, and its number is given again:");
+    say("The descriptor is closed while its signal is queued, and its number is reused:");
     Ends ends;
     ends.watch();
     ends.peer_sends();
@@ -186,20 +186,19 @@ void show_stale()
     ends.close_ours();
     const Ends other;
     const auto info = next_signal();
-    say("  same number: %s; the signal names it: %s; recv() gives %s", yes_no(other.fd() == number),
+    say("  same number: %s; the signal has it: %s; recv() returns %s", yes_no(other.fd() == number),
         yes_no(info && info->si_fd == other.fd()), what_recv_gives(other.fd()).c_str());
 }
 
 void show_overflow()
 {
-    say("Eight peers send, and the queue has no room:");
+    say("Eight peers send, and the queue is full:");
     const std::list<Ends> all(8);
     const rlim_t before = limit_queue(0);
     const Told told = told_of(all, 8);
     limit_queue(before);
-    say("  descriptors that signals name: %zu; SIGIO: %s", told.named.size(),
-        yes_no(told.overflow));
-    say("  poll() of all: %d can be read", count_readable(all));
+    say("  descriptors in signals: %zu; SIGIO: %s", told.named.size(), yes_no(told.overflow));
+    say("  poll() of all: %d are readable", count_readable(all));
 }
 
 void show()
@@ -212,7 +211,7 @@ void show()
     show_overflow();
 }
 
-int signals_in_vain(int sends)
+int useless_signals(int sends)
 {
     const Ends ends;
     ends.watch();
@@ -230,8 +229,8 @@ void check(Checker& checker)
 {
     block_signals();
     for (const int sends : {1, 2, 5}) {
-        checker.same(1, std::to_string(sends) + " sends", signals_in_vain(sends),
-                     exercise::signals_in_vain(sends));
+        checker.same(1, std::to_string(sends) + " sends", useless_signals(sends),
+                     exercise::useless_signals(sends));
     }
     for (const bool full : {false, true}) {
         const std::list<Ends> all(8);
@@ -241,8 +240,8 @@ void check(Checker& checker)
         const int named = static_cast<int>(told.named.size());
         checker.same(2,
                      "8 are open, " + std::to_string(named) +
-                         " are named, SIGIO: " + yes_no(told.overflow),
-                     full ? 8 : 3, exercise::descriptors_to_look_at(told.overflow, named, 8));
+                         " are in signals, SIGIO: " + yes_no(told.overflow),
+                     full ? 8 : 3, exercise::descriptors_to_poll(told.overflow, named, 8));
     }
 }
 

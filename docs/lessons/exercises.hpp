@@ -4,8 +4,8 @@
 #include <string>
 
 /// \file
-/// What the exercises ask for. The functions are in exercises/, for the reader to write; those in
-/// solutions/ are right, and the tests use them.
+/// The functions of the exercises. The reader writes those in exercises/. Those in solutions/ are
+/// right; the tests use them.
 namespace ngx::exercise {
 
 // 01_modules
@@ -17,7 +17,7 @@ int next_slot(const int* closed, int closed_n, int never_used);
 bool instance_of_use(int use);
 
 // 03_stale
-bool is_handed_out(bool slot_open, bool slot_instance, bool event_instance);
+bool is_delivered(bool slot_open, bool slot_instance, bool event_instance);
 std::uintptr_t address_of_slot(std::uintptr_t reported);
 
 // 04_edge
@@ -34,7 +34,7 @@ int runs(int times_posted, int times_posted_by_itself);
 
 // 07_herd
 int woken(const std::string& how, int workers);
-int accepts_in_vain(const std::string& how, int workers, int clients);
+int failed_accepts(const std::string& how, int workers, int clients);
 
 // 08_seven_eighths
 long accept_disabled_at(long connections, long free);
@@ -61,7 +61,7 @@ short wanted_events(bool read, bool write);
 std::string handlers_to_call(short revents, bool read_active, bool write_active);
 
 // 14_rtsig
-int signals_in_vain(int sends);
-int descriptors_to_look_at(bool overflow, int named, int open);
+int useless_signals(int sends);
+int descriptors_to_poll(bool overflow, int named, int open);
 
 }  // namespace ngx::exercise

@@ -90,12 +90,12 @@ Loop::Loop(const std::string& conf, Start start) : dir_(new_directory())
     first->conf_text = complete(conf);
     cycle_ = start == Start::worker ? start_cycle(*first) : init_cycle(first);
     if (!cycle_) {
-        die("the configuration is refused");
+        die("the configuration is invalid");
     }
     ngx_cycle = cycle_;
     hook.before = [](TurnHook&, Msec timer) noexcept { return std::min(timer, longest_wait); };
     add_turn_hook(hook);
-    (void)log();  // how the start went
+    (void)log();  // skips the lines of the start
 }
 
 Loop::~Loop()
@@ -130,7 +130,7 @@ std::string Loop::log()
     file.seekg(static_cast<std::streamoff>(seen_));
     std::string text;
     for (std::string line; std::getline(file, line); seen_ += line.size() + 1) {
-        // 2026/11/25 12:00:00 [level] PID#TID: what is said
+        // 2026/11/25 12:00:00 [level] PID#TID: TEXT
         const std::size_t level = line.find('[');
         const std::size_t end = line.find(']');
         const std::size_t said = line.find(": ", end);
@@ -156,7 +156,7 @@ Pair open_pair(EventHandler read)
     checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s), "socketpair");
     Connection* const c = get_connection(s[0], ngx_cycle->log);
     if (!c) {
-        die("there is no free slot");
+        die("no slot is free");
     }
     set_handlers(*c, read);
     return {c, s[1]};
@@ -212,7 +212,7 @@ bool Checker::report(int only) const
         say("exercise %d: %s", n, how.c_str());
     }
     if (!any) {
-        say("there is no exercise %d", only);
+        say("exercise %d does not exist", only);
     }
     return solved && any;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What a chapter quotes is what its program prints, and the exercises can be solved.
+"""Tests that a chapter quotes the output of its program, and that the exercises can be solved.
 
-lessons_test.py ROOT NAME PROGRAM SOLVED    one lesson; status 77 if this machine cannot show it
+lessons_test.py ROOT NAME PROGRAM SOLVED    one lesson; status 77 if this machine cannot run it
 lessons_test.py ROOT                        the texts
 """
 
@@ -42,7 +42,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def as_pattern(quoted: str) -> str:
-    """<n> stands for any number, and everything else for itself."""
+    """Returns a pattern in which <n> matches any number."""
     return re.escape(quoted).replace("<n>", r"\d+")
 
 
@@ -85,7 +85,7 @@ class Lesson(unittest.TestCase):
 
 
 class Texts(unittest.TestCase):
-    """The chapters, their list, and the way through the code."""
+    """Tests the chapters, their list, and the links from docs/reading.md."""
 
     @property
     def chapters(self) -> list[str]:

@@ -2,16 +2,17 @@
 
 namespace ngx::exercise {
 
-/// 1. Whether epoll_process_events() hands a report out: `slot_open` says that the slot's fd is not
-/// -1, `slot_instance` is its read event's instance now, `event_instance` that of the report.
-bool is_handed_out([[maybe_unused]] bool slot_open, [[maybe_unused]] bool slot_instance,
-                   [[maybe_unused]] bool event_instance)
+/// 1. Returns whether epoll_process_events() delivers a report. `slot_open`: the slot's fd is not
+/// -1. `slot_instance` is the instance of the slot's read event, `event_instance` that of the
+/// report.
+bool is_delivered([[maybe_unused]] bool slot_open, [[maybe_unused]] bool slot_instance,
+                  [[maybe_unused]] bool event_instance)
 {
     return true;
 }
 
-/// 2. The address of the slot, out of what epoll reports: the address with the instance in its
-/// lowest bit.
+/// 2. Returns the address of the slot. epoll reports this address with the instance in its lowest
+/// bit.
 std::uintptr_t address_of_slot(std::uintptr_t reported)
 {
     return reported;

@@ -4,16 +4,16 @@
 
 namespace ngx::exercise {
 
-/// 1. So many bytes come at once, and the handler reads once in each report: how often is it
-/// called, by a poller that reports edges, and by one that reports levels?
+/// 1. This number of bytes arrives at once, and the handler reads once in each report. Returns how
+/// often an edge-triggered or a level-triggered poller calls it.
 int reports([[maybe_unused]] bool edge, [[maybe_unused]] int bytes,
             [[maybe_unused]] int bytes_per_read)
 {
     return 0;
 }
 
-/// 2. A handler for an edge poller. This one loses what does not fit into one read: mend it. The
-/// descriptor does not block.
+/// 2. A handler for an edge-triggered poller. This one leaves the data that does not fit into one
+/// read: correct it. The descriptor does not block.
 void take_all(int fd, std::string& into)
 {
     char buf[100];

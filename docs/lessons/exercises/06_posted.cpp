@@ -2,15 +2,16 @@
 
 namespace ngx::exercise {
 
-/// 1. In which order the handlers of the chapter's turn run: "a" for the accepted client, "r" for
+/// 1. Returns the order of the handlers in the chapter's turn: "a" for the accepted client, "r" for
 /// the read event, "t" for the timer, as in "rta".
 std::string order_of_turn([[maybe_unused]] bool with_mutex)
 {
     return "";
 }
 
-/// 2. How often the handler of an event runs in a turn before which it was posted `times_posted`
-/// times to posted_events, and that then posts itself `times_posted_by_itself` times in all.
+/// 2. Returns how often the handler of an event runs in a turn. Before the turn the event was
+/// posted `times_posted` times to posted_events; the handler posts it `times_posted_by_itself`
+/// times in all.
 int runs([[maybe_unused]] int times_posted, [[maybe_unused]] int times_posted_by_itself)
 {
     return -1;

@@ -2,15 +2,15 @@
 
 namespace ngx::exercise {
 
-/// 1. Whether accept() that fails with this errno makes ngxx stop watching its listeners for a
-/// while. (nginx does so in two of the cases.)
+/// 1. Returns whether ngxx stops watching its listeners for a while when accept() fails with this
+/// errno. (nginx does so in two of the cases.)
 bool stops_accepting([[maybe_unused]] int err)
 {
     return false;
 }
 
-/// 2. Whether the listener is watched: at step 0, the start; 1, after accept() has failed for want
-/// of a descriptor; 2, after it was tried again and failed again; 3, after it has succeeded.
+/// 2. Returns whether the listener is watched: at step 0, the start; 1, after accept() has failed
+/// because no descriptor was free; 2, after the next try has failed as well; 3, after a success.
 bool is_watched([[maybe_unused]] int step)
 {
     return true;

@@ -2,15 +2,15 @@
 
 namespace ngx::exercise {
 
-/// 1. The timeout that a turn passes to process_events, in ms, -1 for ever. `resolution` is
-/// timer_resolution, 0 if there is none; `next_timer` is how long until the first timer, -1 if
-/// there is none.
+/// 1. Returns the timeout that a turn passes to process_events, in ms; -1 is no limit. `resolution`
+/// is timer_resolution, 0 if it is off; `next_timer` is the time until the first timer expires, -1
+/// if none is set.
 long wait_of_turn([[maybe_unused]] long resolution, [[maybe_unused]] long next_timer)
 {
     return -2;
 }
 
-/// 2. Whether the time is updated after the wait; `alarm_rang` is event_timer_alarm.
+/// 2. Returns whether the time is updated after the wait; `alarm_rang` is event_timer_alarm.
 bool updates_the_time([[maybe_unused]] long resolution, [[maybe_unused]] bool alarm_rang)
 {
     return false;

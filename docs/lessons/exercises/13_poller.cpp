@@ -4,15 +4,15 @@
 
 namespace ngx::exercise {
 
-/// 1. What a poller asks poll() for: POLLIN, POLLOUT, both or nothing, by the events that are
-/// active.
+/// 1. Returns the events that a poller requests from poll(): POLLIN, POLLOUT, both or 0. The
+/// arguments are the `active` bits of the read and the write event.
 short wanted_events([[maybe_unused]] bool read, [[maybe_unused]] bool write)
 {
     return -1;
 }
 
-/// 2. Which handlers are to be called: "r", "w", "rw" or "". Mind what poll() reports without being
-/// asked: whichever handler is active has to meet the error in its own call.
+/// 2. Returns which handlers are called: "r", "w", "rw" or "". poll() also reports errors, without
+/// a request: then each active event's handler is called, and sees the error in its own call.
 std::string handlers_to_call(short revents, bool read_active, bool write_active)
 {
     const bool read = read_active && (revents & POLLIN) != 0;

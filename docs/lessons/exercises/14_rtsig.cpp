@@ -2,17 +2,17 @@
 
 namespace ngx::exercise {
 
-/// 1. A peer has sent so many times before the first of its signals is taken. A handler reads all
-/// that there is with each signal: how many of its reads find nothing?
-int signals_in_vain([[maybe_unused]] int sends)
+/// 1. A peer has sent this many times before the first of its signals is read. A handler reads all
+/// data for each signal. Returns how many of the signals lead to a read without data.
+int useless_signals([[maybe_unused]] int sends)
 {
     return -1;
 }
 
-/// 2. All signals of the queue were taken. How many descriptors have to be looked at, so that
-/// nothing is missed? `overflow` says that SIGIO was among the signals, `named` how many
-/// descriptors the others name, and `open` how many are watched.
-int descriptors_to_look_at([[maybe_unused]] bool overflow, int named, [[maybe_unused]] int open)
+/// 2. All signals of the queue were read. Returns the number of descriptors that must be passed to
+/// poll(), so that no change is missed. `overflow`: SIGIO was among the signals. `named` is the
+/// number of descriptors in the other signals, and `open` the number of watched descriptors.
+int descriptors_to_poll([[maybe_unused]] bool overflow, int named, [[maybe_unused]] int open)
 {
     return named;
 }

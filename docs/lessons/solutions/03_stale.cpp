@@ -2,7 +2,7 @@
 
 namespace ngx::exercise {
 
-bool is_handed_out(bool slot_open, bool slot_instance, bool event_instance)
+bool is_delivered(bool slot_open, bool slot_instance, bool event_instance)
 {
     return slot_open && slot_instance == event_instance;
 }

@@ -7,7 +7,7 @@ int woken(const std::string& how, int workers)
     return how == "poll" ? workers : 1;
 }
 
-int accepts_in_vain(const std::string& how, int workers, int clients)
+int failed_accepts(const std::string& how, int workers, int clients)
 {
     return (woken(how, workers) - 1) * clients;
 }

@@ -2,12 +2,12 @@
 
 namespace ngx::exercise {
 
-int signals_in_vain(int sends)
+int useless_signals(int sends)
 {
     return sends - 1;
 }
 
-int descriptors_to_look_at(bool overflow, int named, int open)
+int descriptors_to_poll(bool overflow, int named, int open)
 {
     return overflow ? open : named;
 }
