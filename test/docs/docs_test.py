@@ -73,6 +73,13 @@ def prose(text: str) -> str:
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
+def links(folder: pathlib.Path, documents: str = "**/*.md") -> list[tuple[pathlib.Path, str]]:
+    """The links to files, each with its document."""
+    return [(document, link) for document in folder.glob(documents)
+            for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(document.read_text()))
+            if not re.match(r"\w+:", link)]
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", guide(), re.MULTILINE | re.DOTALL)
 
@@ -162,6 +169,16 @@ class Samples(unittest.TestCase):
         documents = {path.name for path in (Files.root / "docs").rglob("*.md")}
         installed = {path.name for path in (share / "doc/ngxx").rglob("*.md")}
         self.assertEqual(documents - installed, set(), "docs/meson.build does not install these")
+
+    def test_links_of_installed_documents_lead_to_installed_files(self) -> None:
+        documents = next(self.installed.root.rglob("doc/ngxx"))
+        inside = set()
+        for document, link in links(documents):
+            with self.subTest(document=document.name, link=link):
+                self.assertTrue((document.parent / link).exists())
+                inside.add((document.parent / link).resolve())
+        self.assertLessEqual({path.resolve() for path in (documents / "docs").glob("*.md")},
+                             inside, "the links between the documents are still there")
 
     def test_the_command_makes_the_file_that_it_names(self) -> None:
         for name in self.names:
@@ -322,11 +339,10 @@ class Words(unittest.TestCase):
         self.assertEqual(names - words, set(), "nothing in the code has these names")
 
     def test_links_lead_to_files(self) -> None:
-        for document in [Files.root / "README.md", *(Files.root / "docs").rglob("*.md")]:
-            for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(document.read_text())):
-                if not re.match(r"\w+:", link):
-                    with self.subTest(document=document.name, link=link):
-                        self.assertTrue((document.parent / link).exists())
+        for folder, documents in ((Files.root, "*.md"), (Files.root / "docs", "**/*.md")):
+            for document, link in links(folder, documents):
+                with self.subTest(document=document.name, link=link):
+                    self.assertTrue((document.parent / link).exists())
 
 
 if __name__ == "__main__":
