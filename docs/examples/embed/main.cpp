@@ -1,6 +1,6 @@
 /// \file
-/// ngxx in a program of its own, embed [SOCKET]: the loop serves a text, as its configuration says.
-/// A client, on another thread, reads it and wakes the loop, which then ends.
+/// embed [SOCKET]: a program that runs ngxx's loop with its own configuration, which serves a text.
+/// A client on another thread reads the text and wakes the loop, which then ends.
 
 #include <csignal>
 #include <string>
@@ -23,7 +23,7 @@ constexpr const char* conf = R"(
     stream {{ server {{ listen unix:{}; return "This is connection $connection.\n"; }} }}
 )";
 
-/// All that the server says, or nothing.
+/// Returns everything that the server sends; empty if the connect fails.
 std::string read_all(const std::string& path)
 {
     sockaddr_un address{};
@@ -54,7 +54,7 @@ int main(int argc, char** argv)
     waker.data = &woken;
     waker.handler = [](ngx::EventWaker& w) noexcept { *static_cast<bool*>(w.data) = true; };
 
-    // Each failure has been logged.
+    // The library logs each failure.
     ngx::Cycle* cycle = ngx::init_library();
     if (cycle) {
         cycle->conf_text = fmt::format(conf, path);

@@ -1,5 +1,5 @@
-// Two descriptors of the program's own, the ends of a pair of sockets: one end writes a word and
-// closes, the other reads until the end. Then nothing is left to wait for, and the program ends.
+// Two descriptors of the program, the ends of a pair of sockets: one end writes a word and closes,
+// the other reads until the end. Then nothing is left to wait for, and the program ends.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -13,7 +13,7 @@
 
 namespace {
 
-/// Reads until the call would block. Then the event is no longer ready, and is watched.
+/// Reads until the call would block. Then the event is not ready any more and must be watched.
 void read_all(ngx::Event& rev) noexcept
 {
     ngx::Connection& c = *static_cast<ngx::Connection*>(rev.data);
@@ -44,7 +44,7 @@ void write_word(ngx::Event& wev) noexcept
     ngx::close_connection(c);
 }
 
-/// The connection owns the descriptor from now on. Null after a log line, and `fd` is closed.
+/// Creates a connection that owns the descriptor. If that fails, closes `fd` and returns null.
 ngx::Connection* own(int fd, ngx::Cycle& cycle)
 {
     ngx::Connection* const c = ngx::get_connection(fd, cycle.log);

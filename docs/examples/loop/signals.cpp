@@ -1,5 +1,5 @@
-// SIGUSR1 is counted, and SIGTERM ends the loop. Their handler only says which one it was, and
-// wakes the loop; all else is done on the loop's thread, as an event.
+// Counts SIGUSR1, and ends the loop at SIGTERM. The signal handler only stores which signal it was
+// and wakes the loop; the loop's thread does the rest, in the handler of an event.
 #include <csignal>
 #include <cstdio>
 #include <unistd.h>
@@ -23,7 +23,7 @@ void handle_signal(int signo)
     ngx::event_wake(waker);
 }
 
-/// Signals that come together are one call: each flag is looked at.
+/// Several signals may lead to one call, so it tests each flag.
 void signals_came(ngx::EventWaker&) noexcept
 {
     if (got_usr1) {
@@ -59,7 +59,7 @@ int main()
     while (!is_over) {
         ngx::process_events_and_timers(*cycle);
     }
-    std::signal(SIGUSR1, SIG_IGN);  // before what the handler uses is closed
+    std::signal(SIGUSR1, SIG_IGN);  // before the waker that the handler uses is closed
     std::signal(SIGTERM, SIG_DFL);
     ngx::event_waker_done(waker);
     ngx::stop_cycle(*cycle);

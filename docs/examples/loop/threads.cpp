@@ -1,5 +1,5 @@
-// A thread works and hands over what it finds. The loop, which is woken for it, prints it: nothing
-// but the list under its mutex, and the waker, is used by both threads.
+// A thread finds results, stores them and wakes the loop, which adds them up. The two threads share
+// only the list, under its mutex, and the waker.
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -17,12 +17,12 @@ namespace {
 
 struct Results {
     std::mutex mutex;
-    std::vector<int> found;  // under the mutex; -1 is the last
-    int sum = 0;             // of the loop's thread
+    std::vector<int> found;  // guarded by the mutex; -1 is the last
+    int sum = 0;             // used only by the loop's thread
     bool complete = false;
 };
 
-/// On the loop's thread. Several results may have come to one call.
+/// Runs on the loop's thread. One call may get several results.
 void take_results(ngx::EventWaker& waker) noexcept
 {
     Results& results = *static_cast<Results*>(waker.data);
@@ -40,7 +40,7 @@ void take_results(ngx::EventWaker& waker) noexcept
     }
 }
 
-/// On the other thread.
+/// Runs on the other thread.
 void work(Results& results, const ngx::EventWaker& waker)
 {
     for (const int number : {1, 2, 3, -1}) {
@@ -74,7 +74,7 @@ int main()
     while (!results.complete) {
         ngx::process_events_and_timers(*cycle);
     }
-    thread.join();  // before the waker is closed, which it may still call
+    thread.join();  // before the waker that it uses is closed
     ngx::event_waker_done(waker);
     ngx::stop_cycle(*cycle);
     std::printf("the sum is %d\n", results.sum);

@@ -1,4 +1,4 @@
-// A timer that comes three times, and one that is taken back before it comes.
+// A timer that expires three times, and one that is deleted before it expires.
 #include <csignal>
 #include <cstdio>
 
@@ -10,8 +10,7 @@
 
 namespace {
 
-/// An event has a connection. One that is a timer and no more has one without a descriptor, whose
-/// `data` leads to the owner.
+/// Each event needs a connection. That of a plain timer has no descriptor; its `data` is the owner.
 struct Timer {
     explicit Timer(ngx::EventHandler handler)
     {

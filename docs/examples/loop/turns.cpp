@@ -1,5 +1,5 @@
-// A program that has a loop of its own, such as a game with its frames, gives ngxx one turn in each
-// round, which does not wait.
+// A program with its own loop, such as a game with its frames, makes one turn of ngxx in each round
+// without waiting.
 #include <chrono>
 #include <csignal>
 #include <cstdio>
