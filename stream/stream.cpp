@@ -298,8 +298,8 @@ const char* configure(Conf& cf, BlockCtx& ctx)
 /// nginx: ngx_stream_block()
 const char* stream_block(Conf& cf, const Command&, void* conf)
 {
-    void*& slot = *static_cast<void**>(conf);
-    if (slot) {
+    void*& stored_ctx = *static_cast<void**>(conf);
+    if (stored_ctx) {
         return "is duplicate";
     }
 
@@ -307,7 +307,7 @@ const char* stream_block(Conf& cf, const Command&, void* conf)
     auto* ctx = cf.pool->create<BlockCtx>();
     ctx->conf[stream_main_conf_offset] = cf.pool->pcalloc<void*>(stream_max_module);
     ctx->conf[stream_srv_conf_offset] = cf.pool->pcalloc<void*>(stream_max_module);
-    slot = ctx;
+    stored_ctx = ctx;
 
     if (const char* rv = create_confs(cf, *ctx); rv != conf_ok) {
         return rv;

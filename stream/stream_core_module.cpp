@@ -22,7 +22,7 @@ namespace {
 
 /// Acts on the result of a phase handler: selects the next handler, waits, or ends the session.
 /// Returns the checker's result.
-Rc go_on(StreamSession& s, const StreamPhaseHandler& ph, StreamPhaseRc answer) noexcept
+Rc apply_result(StreamSession& s, const StreamPhaseHandler& ph, StreamPhaseRc answer) noexcept
 {
     switch (answer.rc) {
     case Rc::ok:
@@ -128,7 +128,7 @@ StreamPhaseRc stream_preread(StreamSession& s, const StreamPhaseHandler& ph)
 /// Calls the handler with the data that has been received, and again each time more data arrives.
 ///
 /// Differs from nginx: a session that worker_shutdown_timeout closes does not wait any longer.
-StreamPhaseRc ask_preread(StreamSession& s, const StreamPhaseHandler& ph)
+StreamPhaseRc call_preread_handler(StreamSession& s, const StreamPhaseHandler& ph)
 {
     Connection& c = *s.connection;
     if (c.read->timedout || c.close) {
@@ -164,7 +164,7 @@ void stream_core_run_phases(StreamSession& s) noexcept
 Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph)
 {
     log_debug(log_debug_stream, s.connection->log, 0, "generic phase: {}", s.phase_handler);
-    return go_on(s, ph, ph.handler(s));
+    return apply_result(s, ph, ph.handler(s));
 }
 
 Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph)
@@ -173,12 +173,12 @@ Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph)
     Event& rev = *c.read;
     c.log->action = "prereading client data";
 
-    const StreamPhaseRc answer = ask_preread(s, ph);
+    const StreamPhaseRc answer = call_preread_handler(s, ph);
     if (answer.rc != Rc::again) {
         if (rev.timer_set()) {
             del_timer(rev);
         }
-        return go_on(s, ph, answer);
+        return apply_result(s, ph, answer);
     }
 
     if (handle_read_event(rev, 0) != Rc::ok) {
@@ -294,7 +294,7 @@ const char* stream_core_server(Conf& cf, const Command&, void*)
 }
 
 /// The result of parsing one `listen` parameter; unknown: the function does not handle this name.
-enum class Param { taken, invalid, unknown };
+enum class Param { parsed, invalid, unknown };
 
 /// Returns the part of the parameter after `name`; nullopt if it does not begin with `name`.
 std::optional<std::string_view> value_of(std::string_view param, std::string_view name) noexcept
@@ -309,7 +309,7 @@ std::optional<std::string_view> value_of(std::string_view param, std::string_vie
 ///
 /// Differs from nginx: nginx truncates a number that is too large for an int.
 template <typename Parsed>
-bool take_int(const Parsed& parsed, int& to)
+bool store_int(const Parsed& parsed, int& to)
 {
     constexpr auto max = std::numeric_limits<int>::max();
     if (!parsed || static_cast<std::uint64_t>(*parsed) > static_cast<std::uint64_t>(max)) {
@@ -321,36 +321,36 @@ bool take_int(const Parsed& parsed, int& to)
 
 /// Stores the number of a parameter, or logs that it is invalid.
 template <typename Parsed>
-Param take_number(Conf& cf, std::string_view param, std::string_view what, const Parsed& parsed,
-                  int& to)
+Param parse_number(Conf& cf, std::string_view param, std::string_view what, const Parsed& parsed,
+                   int& to)
 {
-    if (!take_int(parsed, to)) {
+    if (!store_int(parsed, to)) {
         conf_log_error(log_emerg, cf, 0, "invalid {} \"{}\"", what, param);
         return Param::invalid;
     }
-    return Param::taken;
+    return Param::parsed;
 }
 
-Param listen_number(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
+Param parse_listen_number(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
 {
     if (const auto value = value_of(param, "fastopen=")) {
-        return take_number(cf, param, "fastopen", atoi(*value), lsopt.fastopen);
+        return parse_number(cf, param, "fastopen", atoi(*value), lsopt.fastopen);
     }
     if (const auto value = value_of(param, "backlog=")) {
         const auto backlog = atoi(*value);
-        return take_number(cf, param, "backlog", backlog == 0 ? std::nullopt : backlog,
-                           lsopt.backlog);
+        return parse_number(cf, param, "backlog", backlog == 0 ? std::nullopt : backlog,
+                            lsopt.backlog);
     }
     if (const auto value = value_of(param, "rcvbuf=")) {
-        return take_number(cf, param, "rcvbuf", parse_size(*value), lsopt.rcvbuf);
+        return parse_number(cf, param, "rcvbuf", parse_size(*value), lsopt.rcvbuf);
     }
     if (const auto value = value_of(param, "sndbuf=")) {
-        return take_number(cf, param, "sndbuf", parse_size(*value), lsopt.sndbuf);
+        return parse_number(cf, param, "sndbuf", parse_size(*value), lsopt.sndbuf);
     }
     return Param::unknown;
 }
 
-Param listen_ipv6only(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
+Param parse_listen_ipv6only(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
 {
     if (!param.starts_with("ipv6only=o")) {
         return Param::unknown;
@@ -360,7 +360,7 @@ Param listen_ipv6only(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
         return Param::invalid;
     }
     lsopt.ipv6only = param == "ipv6only=on";
-    return Param::taken;
+    return Param::parsed;
 }
 
 /// Parses IDLE:INTVL:CNT. Each of them may be empty, but not all.
@@ -374,7 +374,7 @@ bool parse_keepalive(std::string_view value, StreamListenOpt& lsopt)
     }
 
     const auto take = [](std::string_view part, std::optional<std::int64_t> parsed, int& to) {
-        return part.empty() || take_int(parsed, to);
+        return part.empty() || store_int(parsed, to);
     };
     return take(parts[0], parse_sec(parts[0]), lsopt.tcp_keepidle) &&
            take(parts[1], parse_sec(parts[1]), lsopt.tcp_keepintvl) &&
@@ -382,7 +382,7 @@ bool parse_keepalive(std::string_view value, StreamListenOpt& lsopt)
            (lsopt.tcp_keepidle != 0 || lsopt.tcp_keepintvl != 0 || lsopt.tcp_keepcnt != 0);
 }
 
-Param listen_keepalive(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
+Param parse_listen_keepalive(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
 {
     const auto value = value_of(param, "so_keepalive=");
     if (!value) {
@@ -390,51 +390,51 @@ Param listen_keepalive(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
     }
     if (*value == "off") {
         lsopt.so_keepalive = 2;
-        return Param::taken;
+        return Param::parsed;
     }
     if (*value != "on" && !parse_keepalive(*value, lsopt)) {
         conf_log_error(log_emerg, cf, 0, "invalid so_keepalive value: \"{}\"", *value);
         return Param::invalid;
     }
     lsopt.so_keepalive = 1;
-    return Param::taken;
+    return Param::parsed;
 }
 
-Param listen_word(std::string_view param, StreamListenOpt& lsopt)
+Param parse_listen_word(std::string_view param, StreamListenOpt& lsopt)
 {
     if (param == "bind") {
-        return Param::taken;
+        return Param::parsed;
     }
     if (param == "deferred") {
         lsopt.deferred_accept = true;
-        return Param::taken;
+        return Param::parsed;
     }
     if (param == "reuseport") {
         lsopt.reuseport = true;
-        return Param::taken;
+        return Param::parsed;
     }
     if (param == "multipath") {
         lsopt.protocol = IPPROTO_MPTCP;
-        return Param::taken;
+        return Param::parsed;
     }
     return Param::unknown;
 }
 
 /// Parses the parameters that are options of the socket. With one of them the address gets its own
 /// socket.
-Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
+Param parse_listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lsopt)
 {
-    Param rc = listen_word(param, lsopt);
+    Param rc = parse_listen_word(param, lsopt);
     if (rc == Param::unknown) {
-        rc = listen_number(cf, param, lsopt);
+        rc = parse_listen_number(cf, param, lsopt);
     }
     if (rc == Param::unknown) {
-        rc = listen_ipv6only(cf, param, lsopt);
+        rc = parse_listen_ipv6only(cf, param, lsopt);
     }
     if (rc == Param::unknown) {
-        rc = listen_keepalive(cf, param, lsopt);
+        rc = parse_listen_keepalive(cf, param, lsopt);
     }
-    if (rc == Param::taken) {
+    if (rc == Param::parsed) {
         lsopt.set = true;
         lsopt.bind = true;
     }
@@ -444,7 +444,7 @@ Param listen_socket_param(Conf& cf, std::string_view param, StreamListenOpt& lso
 /// Logs that a parameter of nginx is not supported.
 ///
 /// Differs from nginx: there is no TLS, so that `ssl` is an error.
-Param listen_unsupported(Conf& cf, std::string_view param)
+Param refuse_unsupported(Conf& cf, std::string_view param)
 {
     if (param == "ssl") {
         conf_log_error(log_emerg, cf, 0, "the \"{}\" parameter is not supported", param);
@@ -476,14 +476,14 @@ Rc parse_listen_params(Conf& cf, StreamListenOpt& lsopt)
             continue;
         }
 
-        Param rc = listen_socket_param(cf, param, lsopt);
+        Param rc = parse_listen_socket_param(cf, param, lsopt);
         if (rc == Param::unknown) {
-            rc = listen_unsupported(cf, param);
+            rc = refuse_unsupported(cf, param);
         }
         if (rc == Param::unknown) {
             conf_log_error(log_emerg, cf, 0, "invalid parameter \"{}\"", param);
         }
-        if (rc != Param::taken) {
+        if (rc != Param::parsed) {
             return Rc::error;
         }
     }

@@ -32,7 +32,7 @@ void discard_handler(Event& rev) noexcept
 {
     Connection& c = *static_cast<Connection*>(rev.data);
     StreamSession& s = *static_cast<StreamSession*>(c.data);
-    const auto& dscf = *stream_get_module_srv_conf<StreamDiscardSrvConf>(s);
+    const auto& srv_conf = *stream_get_module_srv_conf<StreamDiscardSrvConf>(s);
 
     if (rev.timedout && c.type == SOCK_DGRAM) {
         log_error(log_info, c.log, 0, "udp timed out");
@@ -57,7 +57,7 @@ void discard_handler(Event& rev) noexcept
         stream_finalize_session(s, StreamStatus::internal_server_error);
         return;
     }
-    add_timer(rev, *dscf.timeout);
+    add_timer(rev, *srv_conf.timeout);
 }
 
 /// Ignores write events: some pollers report both directions.

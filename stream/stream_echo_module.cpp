@@ -104,11 +104,11 @@ bool pump(StreamSession& s, Connection& c, Buf& b) noexcept
 void echo_process(StreamSession& s)
 {
     Connection& c = *s.connection;
-    const auto& escf = *stream_get_module_srv_conf<StreamEchoSrvConf>(s);
+    const auto& srv_conf = *stream_get_module_srv_conf<StreamEchoSrvConf>(s);
     auto& ctx = *stream_get_module_ctx<StreamEchoCtx>(s);
 
     if (!ctx.buf && c.read->ready) {
-        ctx.buf = create_temp_buf(*c.pool, *escf.buffer_size);
+        ctx.buf = create_temp_buf(*c.pool, *srv_conf.buffer_size);
     }
     if (ctx.buf && !pump(s, c, *ctx.buf)) {
         stream_finalize_session(s, StreamStatus::ok);
@@ -124,7 +124,7 @@ void echo_process(StreamSession& s)
         stream_finalize_session(s, StreamStatus::internal_server_error);
         return;
     }
-    add_timer(*c.read, *escf.timeout);
+    add_timer(*c.read, *srv_conf.timeout);
 }
 
 void echo_handler(Event& ev) noexcept
@@ -257,8 +257,8 @@ const char* stream_echo(Conf& cf, const Command&, void*)
 const char* stream_echo_buffer_size(Conf& cf, const Command& cmd, void* conf)
 {
     const char* rv = conf_set_size_slot<&StreamEchoSrvConf::buffer_size>(cf, cmd, conf);
-    const auto& escf = *static_cast<StreamEchoSrvConf*>(conf);
-    return rv == conf_ok && *escf.buffer_size == 0 ? "must not be zero" : rv;
+    const auto& srv_conf = *static_cast<StreamEchoSrvConf*>(conf);
+    return rv == conf_ok && *srv_conf.buffer_size == 0 ? "must not be zero" : rv;
 }
 
 constexpr std::uint32_t main_and_srv = stream_main_conf | stream_srv_conf;

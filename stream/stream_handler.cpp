@@ -144,7 +144,7 @@ std::size_t restore_header(const Connection& c, HeaderBuffer& buf) noexcept
 
 /// Stores the part of a header that has been read. The buffer has room for the longest header, so
 /// that a session allocates one buffer, however many pieces arrive.
-void keep_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
+void store_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
 {
     if (had == 0) {
         return;
@@ -182,7 +182,7 @@ ssize_t peek_header(Connection& c, HeaderBuffer& buf, std::size_t& had) noexcept
 
 /// Parses the header, removes the rest of it from the socket, and starts the phases. `had` bytes
 /// have been read before, `seen` bytes are still in the socket.
-void take_header(StreamSession& s, HeaderBuffer& buf, std::size_t had, std::size_t seen)
+void read_header(StreamSession& s, HeaderBuffer& buf, std::size_t had, std::size_t seen)
 {
     Connection& c = *s.connection;
     c.buffer = nullptr;
@@ -229,7 +229,7 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
     if (n == -1 && errno == EAGAIN) {
         rev.ready = 0;
         stream_run(s, [&] {
-            keep_header(c, buf, had);
+            store_header(c, buf, had);
             wait_for_header(s, rev);
         });
         return;
@@ -243,7 +243,7 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
         del_timer(rev);
     }
 
-    stream_run(s, [&] { take_header(s, buf, had, static_cast<std::size_t>(n)); });
+    stream_run(s, [&] { read_header(s, buf, had, static_cast<std::size_t>(n)); });
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ public:
 
     /// Allocates memory for `b`, which is empty after the call: at least `size` bytes, and one more
     /// behind `end`, by which a datagram that is too large is recognized.
-    void take(Buf& b, std::size_t size)
+    void allocate(Buf& b, std::size_t size)
     {
         if (size == block_size_ && free_) {
             b.start = reinterpret_cast<char*>(std::exchange(free_, free_->next));
@@ -60,7 +60,7 @@ public:
         b.end = b.start + size;
     }
 
-    void give(Buf& b) noexcept
+    void release(Buf& b) noexcept
     {
         const auto size = static_cast<std::size_t>(b.end - b.start);
         if (!have_asan && size == block_size_ && free_n_ < max_free) {
@@ -76,7 +76,7 @@ public:
     }
 
     /// Sets the size of the buffers that are reused.
-    void keep(std::size_t size) noexcept { block_size_ = size; }
+    void set_size(std::size_t size) noexcept { block_size_ = size; }
 
 private:
     struct Free {
@@ -139,11 +139,11 @@ StreamProxySrvConf& srv_conf(const StreamSession& s) noexcept
     return *stream_get_module_srv_conf<StreamProxySrvConf>(s);
 }
 
-void give_buffers(StreamSession& s) noexcept
+void release_buffers(StreamSession& s) noexcept
 {
-    for (StreamFlow* f : {&s.upstream->downstream, &s.upstream->upstream}) {
-        if (f->buf.start) {
-            srv_conf(s).buffers.give(f->buf);
+    for (StreamFlow* flow : {&s.upstream->downstream, &s.upstream->upstream}) {
+        if (flow->buf.start) {
+            srv_conf(s).buffers.release(flow->buf);
         }
     }
 }
@@ -193,7 +193,7 @@ void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
         close_connection(*pc);
         u.peer.connection = nullptr;
     }
-    give_buffers(s);
+    release_buffers(s);
     stream_finalize_session(s, rc);
 }
 
@@ -268,10 +268,10 @@ void add_datagram(StreamSession& s, Chain*& out, char* pos, char* last, bool flu
 }
 
 /// Releases the links of `out` before `left` for reuse.
-void free_links(StreamSession& s, StreamFlow& f, const Chain* left) noexcept
+void free_links(StreamSession& s, StreamFlow& flow, const Chain* left) noexcept
 {
-    while (f.out != left) {
-        Chain* const sent = std::exchange(f.out, f.out->next);
+    while (flow.out != left) {
+        Chain* const sent = std::exchange(flow.out, flow.out->next);
         sent->next = std::exchange(s.upstream->free, sent);
     }
 }
@@ -281,48 +281,48 @@ void free_links(StreamSession& s, StreamFlow& f, const Chain* left) noexcept
 /// Differs from nginx: if sending to the upstream fails, it is tried once more, because the socket
 /// may have reported the error of an earlier datagram, for which the error counts as the answer.
 /// nginx ends the session and loses the datagram.
-Chain* send_out(StreamSession& s, StreamFlow& f) noexcept
+Chain* send_out(StreamSession& s, StreamFlow& flow) noexcept
 {
-    Connection& dst = *f.dst;
-    Chain* const left = dst.send_chain(dst, f.out, 0);
+    Connection& dst = *flow.dst;
+    Chain* const left = dst.send_chain(dst, flow.out, 0);
     if (left != chain_error || dst.shared) {
         return left;
     }
-    const Chain* unsent = f.out;
+    const Chain* unsent = flow.out;
     while (unsent && unsent->buf->temporary && unsent->buf->pos == unsent->buf->last) {
         unsent = unsent->next;
     }
-    free_links(s, f, unsent);
+    free_links(s, flow, unsent);
     s.upstream->upstream.packets++;
     s.upstream->answered = 1;
     dst.write->error = 0;
-    return dst.send_chain(dst, f.out, 0);
+    return dst.send_chain(dst, flow.out, 0);
 }
 
 /// Sends as many datagrams as possible. Returns false on an error.
-bool send_datagrams(StreamSession& s, StreamFlow& f) noexcept
+bool send_datagrams(StreamSession& s, StreamFlow& flow) noexcept
 {
-    Chain* const left = send_out(s, f);
+    Chain* const left = send_out(s, flow);
     if (left == chain_error) {
         return false;
     }
-    if (f.out != left) {
-        f.dst->read->error = 0;  // an error of an earlier datagram is over
-        free_links(s, f, left);
+    if (flow.out != left) {
+        flow.dst->read->error = 0;  // an error of an earlier datagram is over
+        free_links(s, flow, left);
     }
-    f.dst->buffered = left != nullptr;
+    flow.dst->buffered = left != nullptr;
     if (!left) {
-        f.buf.pos = f.buf.start;
-        f.buf.last = f.buf.start;
+        flow.buf.pos = flow.buf.start;
+        flow.buf.last = flow.buf.start;
     }
     return true;
 }
 
 /// Sends as much of the buffer as possible. Returns false on an error.
-bool send_bytes(StreamFlow& f) noexcept
+bool send_bytes(StreamFlow& flow) noexcept
 {
-    Buf& b = f.buf;
-    Connection& dst = *f.dst;
+    Buf& b = flow.buf;
+    Connection& dst = *flow.dst;
     while (dst.write->ready) {
         const ssize_t n = dst.send(dst, b.pos, static_cast<std::size_t>(b.last - b.pos));
         if (n == io_error) {
@@ -344,15 +344,15 @@ bool send_bytes(StreamFlow& f) noexcept
 
 /// Sends as much as possible of the data that waits for the destination. Returns false on an error.
 /// nginx calls ngx_stream_top_filter() and ngx_chain_update_chains() for this.
-bool send_output(StreamSession& s, StreamFlow& f) noexcept
+bool send_output(StreamSession& s, StreamFlow& flow) noexcept
 {
-    if (f.out) {
-        s.connection->log->action = f.send_action;
-        return send_datagrams(s, f);
+    if (flow.out) {
+        s.connection->log->action = flow.send_action;
+        return send_datagrams(s, flow);
     }
-    if (f.buf.pos != f.buf.last && s.connection->type == SOCK_STREAM) {
-        s.connection->log->action = f.send_action;
-        return send_bytes(f);
+    if (flow.buf.pos != flow.buf.last && s.connection->type == SOCK_STREAM) {
+        s.connection->log->action = flow.send_action;
+        return send_bytes(flow);
     }
     return true;
 }
@@ -362,18 +362,18 @@ bool send_output(StreamSession& s, StreamFlow& f) noexcept
 ///
 /// Differs from nginx: the time is that of the monotonic clock. In nginx a session stops for as
 /// long as the wall clock is set back.
-std::size_t limit_size(const StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+std::size_t limit_size(const StreamSession& s, StreamFlow& flow, std::size_t size) noexcept
 {
-    const auto rate = static_cast<off_t>(f.limit_rate);
+    const auto rate = static_cast<off_t>(flow.limit_rate);
     const auto seconds = static_cast<off_t>((current_msec - s.upstream->peer.start_time) / 1000);
     off_t allowed = 0;
     if (__builtin_mul_overflow(rate, seconds + 1, &allowed)) {
         return size;
     }
-    const off_t limit = allowed - *f.received;
+    const off_t limit = allowed - *flow.received;
     if (limit <= 0) {
-        f.src->read->delayed = 1;
-        add_timer(*f.src->read, static_cast<Msec>(-limit * 1000 / rate + 1));
+        flow.src->read->delayed = 1;
+        add_timer(*flow.src->read, static_cast<Msec>(-limit * 1000 / rate + 1));
         return 0;
     }
     return s.connection->type == SOCK_STREAM ? std::min(size, static_cast<std::size_t>(limit))
@@ -381,12 +381,12 @@ std::size_t limit_size(const StreamSession& s, StreamFlow& f, std::size_t size) 
 }
 
 /// Delays the next read for as long as `n` bytes take at the limit.
-void delay_next_read(StreamFlow& f, ssize_t n) noexcept
+void delay_next_read(StreamFlow& flow, ssize_t n) noexcept
 {
-    const Msec delay = static_cast<Msec>(n) * 1000 / f.limit_rate;
+    const Msec delay = static_cast<Msec>(n) * 1000 / flow.limit_rate;
     if (delay > 0) {
-        f.src->read->delayed = 1;
-        add_timer(*f.src->read, delay);
+        flow.src->read->delayed = 1;
+        add_timer(*flow.src->read, delay);
     }
 }
 
@@ -397,50 +397,50 @@ void delay_next_read(StreamFlow& f, ssize_t n) noexcept
 ///
 /// Differs from nginx: nginx reads all of them into the room that is left, truncates them, and has
 /// no limit for their number.
-bool has_to_wait(const StreamFlow& f) noexcept
+bool has_to_wait(const StreamFlow& flow) noexcept
 {
     constexpr std::size_t max_waiting = 256;
-    if (!f.src->shared) {
+    if (!flow.src->shared) {
         return true;
     }
     std::size_t waiting = 0;
-    for (const Chain* cl = f.out; cl; cl = cl->next) {
+    for (const Chain* cl = flow.out; cl; cl = cl->next) {
         waiting++;
     }
     return waiting >= max_waiting ||
-           udp_datagram_size(*f.src) > static_cast<std::size_t>(f.buf.end - f.buf.last);
+           udp_datagram_size(*flow.src) > static_cast<std::size_t>(flow.buf.end - flow.buf.last);
 }
 
 /// Counts a datagram that was truncated, and logs the first one.
 ///
 /// Differs from nginx: nginx truncates datagrams without a message.
-void note_cut(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+void count_cut(StreamSession& s, StreamFlow& flow, std::size_t size) noexcept
 {
-    if (f.cut++ == 0) {
+    if (flow.cut++ == 0) {
         log_error(log_warn, s.connection->log, 0, "datagrams of more than {} bytes are cut", size);
     }
 }
 
 /// Receives a datagram, truncated to `size` bytes. Returns its size, or io_again or io_error.
-ssize_t receive_datagram(StreamSession& s, StreamFlow& f, std::size_t size) noexcept
+ssize_t receive_datagram(StreamSession& s, StreamFlow& flow, std::size_t size) noexcept
 {
-    const ssize_t n = f.src->recv(*f.src, f.buf.last, size + 1);
+    const ssize_t n = flow.src->recv(*flow.src, flow.buf.last, size + 1);
     if (n <= static_cast<ssize_t>(size)) {
         return n;
     }
-    note_cut(s, f, size);
+    count_cut(s, flow, size);
     return static_cast<ssize_t>(size);
 }
 
 /// Adds `n` bytes to the counters and to the buffer, and applies the rate limit.
-void add_received(StreamFlow& f, ssize_t n) noexcept
+void add_received(StreamFlow& flow, ssize_t n) noexcept
 {
-    if (f.limit_rate != 0) {
-        delay_next_read(f, n);
+    if (flow.limit_rate != 0) {
+        delay_next_read(flow, n);
     }
-    f.packets++;
-    *f.received += n;
-    f.buf.last += n;
+    flow.packets++;
+    *flow.received += n;
+    flow.buf.last += n;
 }
 
 /// Reads a datagram. Returns ok; again if there is none; error if the socket cannot be read any
@@ -452,53 +452,53 @@ void add_received(StreamFlow& f, ssize_t n) noexcept
 ///
 /// Differs from nginx: in nginx an error ends the reading, permanently with a level-triggered
 /// poller.
-[[gnu::noinline]] Rc receive_datagram_input(StreamSession& s, StreamFlow& f, std::size_t size)
+[[gnu::noinline]] Rc receive_datagram_input(StreamSession& s, StreamFlow& flow, std::size_t size)
 {
-    ssize_t n = receive_datagram(s, f, size);
+    ssize_t n = receive_datagram(s, flow, size);
     if (n == io_error) {
-        f.packets++;
+        flow.packets++;
         s.upstream->answered = 1;
-        f.src->read->ready = 1;
-        n = receive_datagram(s, f, size);
+        flow.src->read->ready = 1;
+        n = receive_datagram(s, flow, size);
     }
     if (n == io_again || n == io_error) {
         return n == io_again ? Rc::again : Rc::error;
     }
-    add_datagram(s, f.out, f.buf.last, f.buf.last + n, true);
-    f.src->read->error = 0;  // an error of an earlier datagram is over
-    s.upstream->answered = &f == &s.upstream->upstream;
-    add_received(f, n);
+    add_datagram(s, flow.out, flow.buf.last, flow.buf.last + n, true);
+    flow.src->read->error = 0;  // an error of an earlier datagram is over
+    s.upstream->answered = &flow == &s.upstream->upstream;
+    add_received(flow, n);
     return Rc::ok;
 }
 
 /// Reads once, if the source is ready and there is room. Returns ok; again if nothing was read;
 /// error if a UDP socket cannot be read any more. The end of a TCP source, or its error, sets
 /// `eof`.
-Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
+Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& flow)
 {
-    Event& rev = *f.src->read;
+    Event& rev = *flow.src->read;
     if (!rev.ready || rev.delayed) {
         return Rc::again;
     }
-    if (!f.buf.start) {
-        pscf.buffers.take(f.buf, *pscf.buffer_size);
+    if (!flow.buf.start) {
+        pscf.buffers.allocate(flow.buf, *pscf.buffer_size);
     }
-    if (f.out && has_to_wait(f)) {
+    if (flow.out && has_to_wait(flow)) {
         return Rc::again;
     }
-    auto size = static_cast<std::size_t>(f.buf.end - f.buf.last);
-    if (size != 0 && f.limit_rate != 0) {
-        size = limit_size(s, f, size);
+    auto size = static_cast<std::size_t>(flow.buf.end - flow.buf.last);
+    if (size != 0 && flow.limit_rate != 0) {
+        size = limit_size(s, flow, size);
     }
     if (size == 0) {
         return Rc::again;
     }
 
-    s.connection->log->action = f.recv_action;
+    s.connection->log->action = flow.recv_action;
     if (s.connection->type == SOCK_DGRAM) {
-        return receive_datagram_input(s, f, size);
+        return receive_datagram_input(s, flow, size);
     }
-    ssize_t n = f.src->recv(*f.src, f.buf.last, size);
+    ssize_t n = flow.src->recv(*flow.src, flow.buf.last, size);
     if (n == io_again) {
         return Rc::again;
     }
@@ -506,13 +506,13 @@ Rc receive_input(StreamSession& s, StreamProxySrvConf& pscf, StreamFlow& f)
         rev.eof = 1;
         n = 0;
     }
-    add_received(f, n);
+    add_received(flow, n);
     return Rc::ok;
 }
 
 /// Whether a UDP session is done: each request has had its responses, if their number is
 /// configured.
-bool udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+bool is_udp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
     const StreamUpstream& u = *s.upstream;
@@ -553,7 +553,7 @@ bool has_unanswered(const StreamSession& s, const StreamProxySrvConf& pscf) noex
 /// Differs from nginx: nginx notices this only when the upstream is connected or
 /// proxy_connect_timeout has passed. The end of a client that has filled the buffer is not noticed,
 /// because nothing is read.
-bool client_gone(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+bool client_has_gone(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
     const bool said_nothing = s.received == 0 && !(c.buffer && buf_size(*c.buffer) != 0);
@@ -565,13 +565,13 @@ bool client_gone(const StreamSession& s, const StreamProxySrvConf& pscf) noexcep
 ///
 /// Differs from nginx: without proxy_half_close, nginx discards the buffered data when both sides
 /// have ended. A side that does not read its data keeps the session open for up to proxy_timeout.
-bool tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
+bool is_tcp_done(const StreamSession& s, const StreamProxySrvConf& pscf) noexcept
 {
     const Connection& c = *s.connection;
     const Connection* const pc = s.upstream->connected ? s.upstream->peer.connection : nullptr;
 
     if (!pc) {
-        return client_gone(s, pscf);
+        return client_has_gone(s, pscf);
     }
     const bool client_ended = c.read->eof;
     const bool upstream_ended = pc->read->eof;
@@ -622,22 +622,22 @@ bool ends_on_shutdown(const StreamSession& s) noexcept
 }
 
 /// Whether the session may be done. A TCP session is not before one side has ended.
-bool may_be_done(const Connection& c, const StreamFlow& f) noexcept
+bool may_be_done(const Connection& c, const StreamFlow& flow) noexcept
 {
-    return c.type == SOCK_DGRAM || f.src->read->eof || (f.dst && f.dst->read->eof);
+    return c.type == SOCK_DGRAM || flow.src->read->eof || (flow.dst && flow.dst->read->eof);
 }
 
 /// Ends the session if it is done. Returns ok if it was, else declined.
 ///
 /// nginx: ngx_stream_proxy_test_finalize()
 Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
-                              const StreamFlow& f) noexcept
+                              const StreamFlow& flow) noexcept
 {
     const Connection& c = *s.connection;
     const Connection* const pc = s.upstream->peer.connection;
 
     if (c.type == SOCK_DGRAM) {
-        if (!udp_done(s, pscf)) {
+        if (!is_udp_done(s, pscf)) {
             if (!ends_on_shutdown(s)) {
                 return Rc::declined;
             }
@@ -646,12 +646,12 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
         }
         log_udp(s, "done");
     } else {
-        if (!tcp_done(s, pscf)) {
+        if (!is_tcp_done(s, pscf)) {
             return Rc::declined;
         }
         log_session(c, "{} disconnected, bytes from/to client:{}/{}, bytes from/to upstream:{}/{}",
-                    f.dst == &c ? "upstream" : "client", s.received, c.sent, s.upstream->received,
-                    pc ? pc->sent : 0);
+                    flow.dst == &c ? "upstream" : "client", s.received, c.sent,
+                    s.upstream->received, pc ? pc->sent : 0);
     }
     stream_proxy_finalize(s, StreamStatus::ok);
     return Rc::ok;
@@ -659,41 +659,41 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
 
 /// Closes the sending direction to the destination, if all data of the source, which has ended, has
 /// been sent.
-Rc half_close(StreamSession& s, const StreamFlow& f) noexcept
+Rc half_close(StreamSession& s, const StreamFlow& flow) noexcept
 {
     StreamUpstream& u = *s.upstream;
-    if (f.dst->type != SOCK_STREAM || u.half_closed || f.dst->buffered) {
+    if (flow.dst->type != SOCK_STREAM || u.half_closed || flow.dst->buffered) {
         return Rc::ok;
     }
-    if (::shutdown(f.dst->fd, SHUT_WR) == -1) {
+    if (::shutdown(flow.dst->fd, SHUT_WR) == -1) {
         connection_error(*s.connection, errno, "shutdown() failed");
         return Rc::error;
     }
     u.half_closed = 1;
     log_debug(log_debug_stream, s.connection->log, 0, "stream proxy {} socket shutdown",
-              f.dst == s.connection ? "client" : "upstream");
+              flow.dst == s.connection ? "client" : "upstream");
     return Rc::ok;
 }
 
 /// Adds the events that the session waits for to the poller, and sets its timer to proxy_timeout. A
 /// session that is delayed by a rate limit has no timeout.
-Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamFlow& f) noexcept
+Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamFlow& flow) noexcept
 {
-    if (handle_read_event(*f.src->read, f.src->read->eof ? close_event : 0) != Rc::ok) {
+    if (handle_read_event(*flow.src->read, flow.src->read->eof ? close_event : 0) != Rc::ok) {
         return Rc::error;
     }
-    if (!f.dst) {
+    if (!flow.dst) {
         return Rc::ok;
     }
-    if (f.src->read->eof && *pscf.half_close && half_close(s, f) != Rc::ok) {
+    if (flow.src->read->eof && *pscf.half_close && half_close(s, flow) != Rc::ok) {
         return Rc::error;
     }
-    if (handle_write_event(*f.dst->write, 0) != Rc::ok) {
+    if (handle_write_event(*flow.dst->write, 0) != Rc::ok) {
         return Rc::error;
     }
 
     Connection& c = *s.connection;
-    if (!f.src->read->delayed && !f.dst->read->delayed) {
+    if (!flow.src->read->delayed && !flow.dst->read->delayed) {
         add_timer(*c.write, *pscf.timeout);
     } else if (c.write->timer_set()) {
         del_timer(*c.write);
@@ -709,23 +709,23 @@ Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamF
 /// more for each 64 datagrams.
 ///
 /// nginx: ngx_stream_proxy_process()
-void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write)
+void stream_proxy_process(StreamSession& s, StreamFlow& flow, bool do_write)
 {
     Connection& c = *s.connection;
     StreamProxySrvConf& pscf = srv_conf(s);
     Rc rc = Rc::ok;
     int left = udp_max_per_turn;
     do {
-        if (do_write && f.dst && !send_output(s, f)) {
+        if (do_write && flow.dst && !send_output(s, flow)) {
             stream_proxy_finalize(s, StreamStatus::ok);
             return;
         }
         do_write = true;
         if (c.type == SOCK_DGRAM && left-- == 0) {
-            post_event(*f.src->read, posted_next_events);
+            post_event(*flow.src->read, posted_next_events);
             break;
         }
-        rc = receive_input(s, pscf, f);
+        rc = receive_input(s, pscf, flow);
     } while (rc == Rc::ok);
 
     if (rc == Rc::error) {
@@ -734,19 +734,19 @@ void stream_proxy_process(StreamSession& s, StreamFlow& f, bool do_write)
     }
 
     c.log->action = "proxying connection";
-    if (may_be_done(c, f) && stream_proxy_test_finalize(s, pscf, f) == Rc::ok) {
+    if (may_be_done(c, flow) && stream_proxy_test_finalize(s, pscf, flow) == Rc::ok) {
         return;
     }
-    if (f.buf.start && f.empty()) {
-        pscf.buffers.give(f.buf);
+    if (flow.buf.start && flow.empty()) {
+        pscf.buffers.release(flow.buf);
     }
-    if (wait_for_more(s, pscf, f) != Rc::ok) {
+    if (wait_for_more(s, pscf, flow) != Rc::ok) {
         stream_proxy_finalize(s, StreamStatus::internal_server_error);
     }
 }
 
 /// Handles proxy_timeout. For a UDP session this is the normal end, unless responses are missing.
-void session_timed_out(StreamSession& s) noexcept
+void handle_timeout(StreamSession& s) noexcept
 {
     const StreamProxySrvConf& pscf = srv_conf(s);
     const StreamUpstream& u = *s.upstream;
@@ -791,10 +791,10 @@ bool end_delay(StreamSession& s, Event& ev) noexcept
 /// reports it together with any other event.
 ///
 /// Differs from nginx: nginx handles such an event with a whole pass that moves no data.
-bool nothing_to_move(const Event& ev, const StreamFlow& f) noexcept
+bool has_nothing_to_move(const Event& ev, const StreamFlow& flow) noexcept
 {
-    return ev.write && (event_flags & use_clear_event) != 0 && !ev.timedout && f.empty() && f.src &&
-           !f.src->read->ready;
+    return ev.write && (event_flags & use_clear_event) != 0 && !ev.timedout && flow.empty() &&
+           flow.src && !flow.src->read->ready;
 }
 
 StreamSession& session_of(const Event& ev) noexcept
@@ -821,7 +821,7 @@ StreamSession& session_of(const Event& ev) noexcept
     if (ev.timedout) {
         ev.timedout = 0;
         if (!ev.delayed) {
-            session_timed_out(s);
+            handle_timeout(s);
             return false;
         }
         return end_delay(s, ev);
@@ -837,15 +837,15 @@ StreamSession& session_of(const Event& ev) noexcept
 }
 
 /// nginx: ngx_stream_proxy_process_connection()
-void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& f)
+void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& flow)
 {
     const Connection& c = *static_cast<Connection*>(ev.data);
     const bool is_plain = c.type == SOCK_STREAM && !c.close && !ev.timedout && !ev.delayed;
     if (!is_plain && !is_about_data(s, ev)) {
         return;
     }
-    if (f.src) {
-        stream_proxy_process(s, f, ev.write);
+    if (flow.src) {
+        stream_proxy_process(s, flow, ev.write);
     }
 }
 
@@ -854,9 +854,9 @@ void stream_proxy_downstream_handler(Event& ev) noexcept
 {
     StreamSession& s = session_of(ev);
     StreamUpstream& u = *s.upstream;
-    StreamFlow& f = ev.write ? u.upstream : u.downstream;
-    if (!nothing_to_move(ev, f)) {
-        stream_run(s, [&] { stream_proxy_process_connection(s, ev, f); });
+    StreamFlow& flow = ev.write ? u.upstream : u.downstream;
+    if (!has_nothing_to_move(ev, flow)) {
+        stream_run(s, [&] { stream_proxy_process_connection(s, ev, flow); });
     }
 }
 
@@ -865,9 +865,9 @@ void stream_proxy_upstream_handler(Event& ev) noexcept
 {
     StreamSession& s = session_of(ev);
     StreamUpstream& u = *s.upstream;
-    StreamFlow& f = ev.write ? u.downstream : u.upstream;
-    if (!nothing_to_move(ev, f)) {
-        stream_run(s, [&] { stream_proxy_process_connection(s, ev, f); });
+    StreamFlow& flow = ev.write ? u.downstream : u.upstream;
+    if (!has_nothing_to_move(ev, flow)) {
+        stream_run(s, [&] { stream_proxy_process_connection(s, ev, flow); });
     }
 }
 
@@ -1173,7 +1173,7 @@ Rc add_preread(StreamSession& s, StreamProxySrvConf& pscf)
     log_debug(log_debug_stream, c.log, 0, "stream proxy add preread buffer: {}", preread);
 
     Buf& b = s.upstream->downstream.buf;
-    pscf.buffers.take(b, std::max(*pscf.buffer_size, header.size() + preread));
+    pscf.buffers.allocate(b, std::max(*pscf.buffer_size, header.size() + preread));
     b.last = std::ranges::copy(header, b.last).out;
     if (preread != 0) {
         b.last = std::copy(c.buffer->pos, c.buffer->last, b.last);
@@ -1263,7 +1263,7 @@ const char* stream_proxy_merge_srv_conf(Conf&, void* parent, void* child)
     conf_merge_value(conf.socket_sndbuf, prev.socket_sndbuf, std::size_t{0});
     conf_merge_value(conf.half_close, prev.half_close, false);
 
-    conf.buffers.keep(*conf.buffer_size);
+    conf.buffers.set_size(*conf.buffer_size);
     return conf_ok;
 }
 

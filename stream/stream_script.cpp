@@ -14,7 +14,7 @@ constexpr std::string_view name_characters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
 
 /// Parses the name of a variable, `name` or `{name}`, after its "$", and removes it from `text`.
-Rc take_variable(Conf& cf, std::string_view& text, StreamComplexValue& value)
+Rc parse_variable(Conf& cf, std::string_view& text, StreamComplexValue& value)
 {
     // Differs from nginx: there are no regular expressions, so that $1 to $9 are always rejected.
     if (!text.empty() && text.front() >= '1' && text.front() <= '9') {
@@ -55,7 +55,7 @@ Rc stream_compile_complex_value(Conf& cf, std::string_view text, StreamComplexVa
             continue;
         }
         text.remove_prefix(1);
-        if (take_variable(cf, text, value) != Rc::ok) {
+        if (parse_variable(cf, text, value) != Rc::ok) {
             return Rc::error;
         }
     }

@@ -348,14 +348,14 @@ const char* stream_send_file_merge_srv_conf(Conf& cf, void* parent, void* child)
 /// Handles `send_file PATH;`.
 const char* stream_send_file(Conf& cf, const Command&, void* conf)
 {
-    auto& sfcf = *static_cast<StreamSendFileSrvConf*>(conf);
-    if (!sfcf.path.empty()) {
+    auto& srv_conf = *static_cast<StreamSendFileSrvConf*>(conf);
+    if (!srv_conf.path.empty()) {
         return "is duplicate";
     }
     if (cf.args[1].empty()) {
         return "needs a path";
     }
-    sfcf.path = conf_full_name(*cf.cycle, cf.args[1], false);
+    srv_conf.path = conf_full_name(*cf.cycle, cf.args[1], false);
     stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf)->handler = stream_send_file_handler;
     return conf_ok;
 }
@@ -366,31 +366,31 @@ const char* stream_send_file(Conf& cf, const Command&, void* conf)
 const char* stream_send_file_aio(Conf& cf, const Command&, void* conf)
 {
     constexpr std::string_view threads = "threads";
-    auto& sfcf = *static_cast<StreamSendFileSrvConf*>(conf);
+    auto& srv_conf = *static_cast<StreamSendFileSrvConf*>(conf);
     const std::string_view value = cf.args[1];
-    if (sfcf.aio) {
+    if (srv_conf.aio) {
         return "is duplicate";
     }
 
     if (value == "off") {
-        sfcf.aio = Aio::off;
+        srv_conf.aio = Aio::off;
         return conf_ok;
     }
     if (value == "on") {
-        sfcf.aio = Aio::on;
+        srv_conf.aio = Aio::on;
         auto& main = *static_cast<StreamSendFileMainConf*>(
             cf.ctx->conf[stream_main_conf_offset][stream_send_file_module.ctx_index]);
         main.aio_on.push_back({cf.pool->pstrdup(cf.conf_file->name), cf.conf_file->line});
         return conf_ok;
     }
     if (value == threads) {
-        sfcf.thread_pool = &thread_pool_add(cf);
+        srv_conf.thread_pool = &thread_pool_add(cf);
     } else if (value.starts_with("threads=") && value.size() > threads.size() + 1) {
-        sfcf.thread_pool = &thread_pool_add(cf, value.substr(threads.size() + 1));
+        srv_conf.thread_pool = &thread_pool_add(cf, value.substr(threads.size() + 1));
     } else {
         return "invalid value";
     }
-    sfcf.aio = Aio::threads;
+    srv_conf.aio = Aio::threads;
     return conf_ok;
 }
 

@@ -12,7 +12,7 @@ namespace ngx {
 
 namespace {
 
-StreamUpstreamRrPeer rr_peer(const StreamUpstreamServer& server, const Addr& addr)
+StreamUpstreamRrPeer make_rr_peer(const StreamUpstreamServer& server, const Addr& addr)
 {
     return {
         .sockaddr = &addr.sockaddr.any,
@@ -29,7 +29,7 @@ StreamUpstreamRrPeer rr_peer(const StreamUpstreamServer& server, const Addr& add
 }
 
 /// Creates the peers of the servers with this value of `backup`.
-StreamUpstreamRrPeers* rr_peers(Conf& cf, const StreamUpstreamSrvConf& us, bool backup)
+StreamUpstreamRrPeers* create_rr_peers(Conf& cf, const StreamUpstreamSrvConf& us, bool backup)
 {
     auto* peers = cf.pool->create<StreamUpstreamRrPeers>();
     peers->name = us.host;
@@ -38,7 +38,7 @@ StreamUpstreamRrPeers* rr_peers(Conf& cf, const StreamUpstreamSrvConf& us, bool 
             continue;
         }
         for (const Addr& addr : server.addrs) {
-            peers->peer.push_back(rr_peer(server, addr));
+            peers->peer.push_back(make_rr_peer(server, addr));
         }
         peers->tries += server.down ? 0 : server.addrs.size();
     }
@@ -47,13 +47,13 @@ StreamUpstreamRrPeers* rr_peers(Conf& cf, const StreamUpstreamSrvConf& us, bool 
 
 Rc init_explicit(Conf& cf, StreamUpstreamSrvConf& us)
 {
-    StreamUpstreamRrPeers* const peers = rr_peers(cf, us, false);
+    StreamUpstreamRrPeers* const peers = create_rr_peers(cf, us, false);
     if (peers->peer.empty()) {
         log_error(log_emerg, cf.log, 0, "no servers in upstream \"{}\" in {}:{}", us.host,
                   us.file_name, us.line);
         return Rc::error;
     }
-    StreamUpstreamRrPeers* const backup = rr_peers(cf, us, true);
+    StreamUpstreamRrPeers* const backup = create_rr_peers(cf, us, true);
     if (!backup->peer.empty()) {
         peers->next = backup;
     }
@@ -81,7 +81,7 @@ Rc init_implicit(Conf& cf, StreamUpstreamSrvConf& us)
 }
 
 /// nginx: ngx_stream_upstream_tries()
-std::size_t tries_of(const StreamUpstreamRrPeers& peers) noexcept
+std::size_t stream_upstream_tries(const StreamUpstreamRrPeers& peers) noexcept
 {
     return peers.tries + (peers.next ? peers.next->tries : 0);
 }
@@ -116,7 +116,7 @@ void init_peer(StreamSession& s, StreamUpstreamRrPeers& peers)
     pc.data = rrp;
     pc.get = stream_upstream_get_round_robin_peer;
     pc.free = stream_upstream_free_round_robin_peer;
-    pc.tries = tries_of(peers);
+    pc.tries = stream_upstream_tries(peers);
 }
 
 /// nginx: ngx_stream_upstream_get_peer()
@@ -160,7 +160,7 @@ bool use_single(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
 
 /// Records a failure: reduces the peer's weight. After max_fails failures the peer is not chosen
 /// for fail_timeout.
-void note_failure(const PeerConnection& pc, StreamUpstreamRrPeer& peer) noexcept
+void record_failure(const PeerConnection& pc, StreamUpstreamRrPeer& peer) noexcept
 {
     peer.fails++;
     peer.accessed = current_msec;
@@ -233,7 +233,7 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
         return;
     }
     if ((state & peer_failed) != 0) {
-        note_failure(pc, peer);
+        record_failure(pc, peer);
     } else if (state == 0 && peer.accessed < peer.checked) {
         peer.fails = 0;  // tried successfully since its last failure
     }

@@ -18,17 +18,18 @@ namespace {
 
 /// Formats a short text (at most 64 bytes) in the session's pool.
 template <typename... Args>
-std::string_view text(StreamSession& s, fmt::format_string<Args...> format, const Args&... args)
+std::string_view format_text(StreamSession& s, fmt::format_string<Args...> format,
+                             const Args&... args)
 {
     std::array<char, 64> buf;
     const char* end = slprintf(buf.data(), buf.data() + buf.size(), format, args...);
     return s.connection->pool->pstrdup({buf.data(), static_cast<std::size_t>(end - buf.data())});
 }
 
-std::string_view port_text(StreamSession& s, const sockaddr* sa)
+std::string_view format_port(StreamSession& s, const sockaddr* sa)
 {
     const in_port_t port = inet_get_port(sa);
-    return port != 0 ? text(s, "{}", port) : std::string_view{};
+    return port != 0 ? format_text(s, "{}", port) : std::string_view{};
 }
 
 /// nginx: ngx_stream_variable_remote_addr()
@@ -57,7 +58,7 @@ std::string_view variable_binary_remote_addr(StreamSession& s, std::uintptr_t)
 /// nginx: ngx_stream_variable_remote_port()
 std::string_view variable_remote_port(StreamSession& s, std::uintptr_t)
 {
-    return port_text(s, s.connection->sockaddr);
+    return format_port(s, s.connection->sockaddr);
 }
 
 /// nginx: ngx_stream_variable_server_addr()
@@ -79,7 +80,7 @@ std::string_view variable_server_port(StreamSession& s, std::uintptr_t)
     if (connection_local_sockaddr(c, nullptr, nullptr, false) != Rc::ok) {
         return {};
     }
-    return port_text(s, c.local_sockaddr);
+    return format_port(s, c.local_sockaddr);
 }
 
 /// The end of the connection in a PROXY protocol header.
@@ -103,7 +104,7 @@ std::string_view variable_proxy_protocol_port(StreamSession& s, std::uintptr_t d
         return {};
     }
     const in_port_t port = End{data} == End::source ? pp->src_port : pp->dst_port;
-    return port != 0 ? text(s, "{}", port) : std::string_view{};
+    return port != 0 ? format_text(s, "{}", port) : std::string_view{};
 }
 
 constexpr std::string_view tlv_prefix = "proxy_protocol_tlv_";
@@ -122,7 +123,7 @@ enum class Bytes : std::uintptr_t { sent, received };
 /// nginx: ngx_stream_variable_bytes()
 std::string_view variable_bytes(StreamSession& s, std::uintptr_t data)
 {
-    return text(s, "{}", Bytes{data} == Bytes::sent ? s.connection->sent : s.received);
+    return format_text(s, "{}", Bytes{data} == Bytes::sent ? s.connection->sent : s.received);
 }
 
 /// nginx: ngx_stream_variable_session_time()
@@ -131,19 +132,19 @@ std::string_view variable_session_time(StreamSession& s, std::uintptr_t)
     const Time& now = timeofday();
     const std::int64_t ms = (now.sec - s.start_sec) * 1000 + std::int64_t{now.msec} - s.start_msec;
     const std::int64_t elapsed = std::max(ms, std::int64_t{0});
-    return text(s, "{}.{:03d}", elapsed / 1000, elapsed % 1000);
+    return format_text(s, "{}.{:03d}", elapsed / 1000, elapsed % 1000);
 }
 
 /// nginx: ngx_stream_variable_status()
 std::string_view variable_status(StreamSession& s, std::uintptr_t)
 {
-    return text(s, "{:03d}", static_cast<unsigned>(s.status));
+    return format_text(s, "{:03d}", static_cast<unsigned>(s.status));
 }
 
 /// nginx: ngx_stream_variable_connection()
 std::string_view variable_connection(StreamSession& s, std::uintptr_t)
 {
-    return text(s, "{}", s.connection->number);
+    return format_text(s, "{}", s.connection->number);
 }
 
 /// nginx: ngx_stream_variable_nginx_version()
@@ -161,14 +162,14 @@ std::string_view variable_hostname(StreamSession&, std::uintptr_t)
 /// nginx: ngx_stream_variable_pid()
 std::string_view variable_pid(StreamSession& s, std::uintptr_t)
 {
-    return text(s, "{}", pid);
+    return format_text(s, "{}", pid);
 }
 
 /// nginx: ngx_stream_variable_msec()
 std::string_view variable_msec(StreamSession& s, std::uintptr_t)
 {
     const Time& now = timeofday();
-    return text(s, "{}.{:03d}", now.sec, now.msec);
+    return format_text(s, "{}.{:03d}", now.sec, now.msec);
 }
 
 /// nginx: ngx_stream_variable_time_iso8601()
