@@ -249,7 +249,8 @@ void any_walk_goes_as_the_model_says(Bench& b)
     Walk walk(b);
     constexpr int steps = 400;
     for (int i = 1; i <= steps; i++) {
-        if (!walk.go()) {
+        const bool good = walk.go();
+        if (!good || !b.alerts().empty()) {
             b.note(fmt::format("--seed {}, step {}: {}", b.seed(), i, walk.story()));
             return;
         }
