@@ -16,6 +16,7 @@
 #include "test/core/fixture.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -86,7 +87,7 @@ std::size_t threads_of_this_process()
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(thread_pool)
+BOOST_AUTO_TEST_SUITE(thread_pool, *boost::unit_test::precondition(poller_is_built("epoll")))
 
 BOOST_AUTO_TEST_CASE(a_task_runs_on_a_thread_of_its_own_and_comes_back_to_the_loop)
 {
@@ -298,6 +299,10 @@ BOOST_AUTO_TEST_CASE(a_pool_is_found_by_its_name)
     BOOST_TEST(thread_pool_get(*cycle, "b") == nullptr);
 }
 
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(thread_pool_directive)
+
 BOOST_AUTO_TEST_CASE(a_pool_has_a_number_of_threads_and_may_have_one_of_tasks)
 {
     for (const auto& [parameters, message] :
@@ -323,7 +328,7 @@ BOOST_AUTO_TEST_CASE(a_pool_is_defined_once)
 
 BOOST_AUTO_TEST_CASE(an_event_method_that_threads_cannot_wake_is_refused)
 {
-    for (const std::string method : {"poll", "select"}) {
+    for (const std::string& method : built_pollers_but("epoll")) {
         const std::string conf = "thread_pool a threads=1; events { use " + method + "; }";
         BOOST_TEST(contains(refusal(conf), "[emerg] the event method \"" + method +
                                                "\" cannot be used with thread pools, as \"a\" in "),

@@ -14,6 +14,7 @@
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -98,12 +99,6 @@ std::string failed_start(Call call, Answer answer)
     return cycle.log();
 }
 
-bool has_aio(boost::unit_test::test_unit_id)
-{
-    const TestCycle cycle(conf);
-    return file_aio;
-}
-
 std::size_t open_descriptors()
 {
     const std::filesystem::directory_iterator fds("/proc/self/fd");
@@ -112,7 +107,7 @@ std::size_t open_descriptors()
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(epoll_aio, *boost::unit_test::precondition(has_aio))
+BOOST_AUTO_TEST_SUITE(epoll_aio, *boost::unit_test::precondition(file_aio_is_there))
 
 BOOST_AUTO_TEST_CASE(the_start_makes_an_eventfd_that_does_not_block_and_a_context)
 {
@@ -300,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_reload_without_a_master_keeps_the_number_of_requests_and_
 
 BOOST_AUTO_TEST_CASE(other_pollers_have_no_aio)
 {
-    for (const std::string use : {"poll", "select"}) {
+    for (const std::string& use : built_pollers_but("epoll")) {
         const TestCycle cycle("master_process off; events { use " + use + "; }");
         BOOST_TEST(!file_aio);
         BOOST_TEST(!event_method(*cycle).file_aio);

@@ -15,6 +15,7 @@
 #include "test/support/forked.hpp"
 #include "test/support/limit.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -72,13 +73,7 @@ BOOST_AUTO_TEST_CASE(an_empty_block_has_nginxs_defaults)
 BOOST_AUTO_TEST_CASE(without_use_the_first_poller_of_the_table_is_taken)
 {
     const Configured cycle("events {}");
-    for (const std::string_view name : {"epoll", "select", "poll"}) {
-        if (has_poller(name)) {
-            BOOST_TEST(cycle.events().name == name);
-            return;
-        }
-    }
-    BOOST_ERROR("no poller was built");
+    BOOST_TEST(cycle.events().name == built_pollers().at(0));
 }
 
 BOOST_AUTO_TEST_CASE(each_directive_sets_its_value)
@@ -190,7 +185,7 @@ BOOST_AUTO_TEST_CASE(fewer_connections_than_listeners_are_refused)
 }
 
 BOOST_AUTO_TEST_CASE(select_takes_no_more_connections_than_its_set_has_bits,
-                     *utf::precondition([](auto) { return has_poller("select"); }))
+                     *utf::precondition(poller_is_built("select")))
 {
     static_assert(FD_SETSIZE == 1024);
     const Configured all("events { use select; worker_connections 1024; }");
@@ -254,8 +249,7 @@ BOOST_AUTO_TEST_CASE(a_method_that_needs_the_accept_mutex_is_refused_without_it)
     BOOST_TEST(log_of("master_process off; worker_processes 2;", "accept_mutex off;") == "");
 }
 
-BOOST_AUTO_TEST_CASE(epoll_has_directives_of_its_own,
-                     *utf::precondition([](auto) { return has_poller("epoll"); }))
+BOOST_AUTO_TEST_CASE(epoll_has_directives_of_its_own, *utf::precondition(poller_is_built("epoll")))
 {
     const Configured cycle("events { use fake; epoll_events 8; worker_aio_requests 4; }");
     BOOST_TEST(cycle.ok());
@@ -288,13 +282,14 @@ BOOST_AUTO_TEST_CASE(the_limit_that_workers_will_have_counts_too)
 
 BOOST_AUTO_TEST_CASE(more_memory_than_there_is_for_all_workers_together_is_warned_of)
 {
-    const Configured cycle("worker_processes 3; events { worker_connections 2000000000; }");
+    const Configured cycle(
+        "worker_processes 3; events { use fake; worker_connections 2000000000; }");
     BOOST_TEST(cycle.ok());
     BOOST_TEST(contains(cycle.log(), "[warn]"));
     BOOST_TEST(contains(cycle.log(), "3 worker processes with 2000000000 worker_connections each "
                                      "may need 6000000000 files of "));
     const Configured alone("master_process off; worker_processes 3; "
-                           "events { worker_connections 2000000000; }");
+                           "events { use fake; worker_connections 2000000000; }");
     BOOST_TEST(contains(alone.log(), "1 worker processes with 2000000000 worker_connections "));
     const Configured usual("worker_processes 3; events { worker_connections 1024; }");
     BOOST_TEST(!contains(usual.log(), "may need"), usual.log());
@@ -323,7 +318,7 @@ BOOST_AUTO_TEST_CASE(a_configuration_that_is_only_tested_does_not_say_its_method
 }
 
 BOOST_AUTO_TEST_CASE(without_a_master_a_reload_cannot_change_the_method,
-                     *utf::precondition([](auto) { return has_poller("poll"); }))
+                     *utf::precondition(poller_is_built("poll")))
 {
     Configured cycle("events { use fake; }");
     const Cycle* const old = &*cycle;
@@ -347,7 +342,7 @@ BOOST_AUTO_TEST_CASE(without_a_master_a_reload_may_name_the_method_that_is_in_us
 }
 
 BOOST_AUTO_TEST_CASE(a_master_may_change_the_method_by_a_reload,
-                     *utf::precondition([](auto) { return has_poller("poll"); }))
+                     *utf::precondition(poller_is_built("poll")))
 {
     Configured cycle("events { use fake; }");
     process = Process::master;

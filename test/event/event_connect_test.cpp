@@ -15,16 +15,15 @@
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
 namespace {
 
-constexpr std::string_view pollers[] = {"epoll", "poll", "select"};
-
 /// A cycle with a poller, and a peer that listens, or a port at which no socket listens.
 struct Peer {
-    explicit Peer(std::string_view poller, bool listens = true)
+    explicit Peer(std::string_view poller = built_pollers().front(), bool listens = true)
         : cycle(fmt::format("events {{ use {}; }}", poller))
     {
         sa.in.sin_family = AF_INET;
@@ -103,7 +102,7 @@ BOOST_AUTO_TEST_SUITE(event_connect)
 
 BOOST_AUTO_TEST_CASE(a_connection_that_is_under_way_is_told_of_by_the_write_event)
 {
-    for (const std::string_view poller : pollers) {
+    for (const std::string& poller : built_pollers()) {
         Peer peer(poller);
         BOOST_TEST_CONTEXT(poller)
         {
@@ -121,7 +120,7 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_under_way_is_told_of_by_the_write_even
 
 BOOST_AUTO_TEST_CASE(a_peer_that_refuses_is_told_of_by_the_write_event)
 {
-    for (const std::string_view poller : pollers) {
+    for (const std::string& poller : built_pollers()) {
         Peer peer(poller, false);
         BOOST_TEST_CONTEXT(poller)
         {
@@ -134,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_refuses_is_told_of_by_the_write_event)
 
 BOOST_AUTO_TEST_CASE(a_peer_that_is_connected_at_once_is_ready)
 {
-    for (const std::string_view poller : pollers) {
+    for (const std::string& poller : built_pollers()) {
         Peer peer(poller);
         const FakeCall call(Call::connect, {.result = 0});
         BOOST_TEST_CONTEXT(poller)
@@ -150,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_is_connected_at_once_is_ready)
 
 BOOST_AUTO_TEST_CASE(a_peer_that_refuses_at_once_is_declined)
 {
-    for (const std::string_view poller : pollers) {
+    for (const std::string& poller : built_pollers()) {
         for (const int err :
              {ECONNREFUSED, ECONNRESET, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH}) {
             Peer peer(poller);
@@ -165,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_refuses_at_once_is_declined)
 BOOST_AUTO_TEST_CASE(what_is_not_the_peers_fault_is_critical)
 {
     for (const int err : {EACCES, EPERM, ENOENT, EINTR, EAFNOSUPPORT, EALREADY}) {
-        Peer peer("epoll");
+        Peer peer;
         const FakeCall call(Call::connect, {.err = err});
         peer.is_given_up(
             event_connect_peer(peer.pc), Rc::declined,
@@ -176,7 +175,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_the_peers_fault_is_critical)
 BOOST_AUTO_TEST_CASE(a_shortage_of_this_machine_ends_the_try)
 {
     for (const int err : {EADDRNOTAVAIL, ENOBUFS, ENOMEM, EAGAIN}) {
-        Peer peer("epoll");
+        Peer peer;
         const FakeCall call(Call::connect, {.err = err});
         peer.is_given_up(event_connect_peer(peer.pc), Rc::abort,
                          fmt::format("{0}#{0}: connect() to the peer failed ({1}: ", log_pid, err));
@@ -186,7 +185,7 @@ BOOST_AUTO_TEST_CASE(a_shortage_of_this_machine_ends_the_try)
 BOOST_AUTO_TEST_CASE(without_a_socket_there_is_an_error)
 {
     for (const int err : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES}) {
-        Peer peer("epoll");
+        Peer peer;
         const FakeCall call(Call::socket, {.err = err});
         peer.is_given_up(event_connect_peer(peer.pc), Rc::error,
                          fmt::format("[alert] {0}#{0}: socket() failed ({1}: ", log_pid, err));
@@ -195,7 +194,7 @@ BOOST_AUTO_TEST_CASE(without_a_socket_there_is_an_error)
 
 BOOST_AUTO_TEST_CASE(without_a_slot_there_is_an_error)
 {
-    Peer peer("epoll");
+    Peer peer;
     Connection* const all = std::exchange(peer.cycle->free_connections, nullptr);
     peer.is_given_up(event_connect_peer(peer.pc), Rc::error, "worker_connections are not enough");
     peer.cycle->free_connections = all;
@@ -203,7 +202,7 @@ BOOST_AUTO_TEST_CASE(without_a_slot_there_is_an_error)
 
 BOOST_AUTO_TEST_CASE(a_poller_that_fails_is_an_error)
 {
-    for (const std::string_view poller : pollers) {
+    for (const std::string& poller : built_pollers()) {
         Peer peer(poller);
         const EventActions actions = event_actions;
         if (event_actions.add_conn) {
@@ -217,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_is_an_error)
 
 BOOST_AUTO_TEST_CASE(an_option_that_cannot_be_set_is_done_without)
 {
-    Peer peer("epoll");
+    Peer peer;
     peer.pc.rcvbuf = 10'000;
     peer.pc.sndbuf = 20'000;
     peer.pc.so_keepalive = 1;
@@ -231,7 +230,7 @@ BOOST_AUTO_TEST_CASE(an_option_that_cannot_be_set_is_done_without)
 
 BOOST_AUTO_TEST_CASE(options_are_set)
 {
-    Peer peer("epoll");
+    Peer peer;
     peer.pc.rcvbuf = 10'000;
     peer.pc.sndbuf = 20'000;
     peer.pc.so_keepalive = 1;
@@ -243,7 +242,7 @@ BOOST_AUTO_TEST_CASE(options_are_set)
 
 BOOST_AUTO_TEST_CASE(the_port_of_an_address_without_one_is_chosen_when_the_peer_is_known)
 {
-    Peer peer("epoll");
+    Peer peer;
     peer.bind_to(INADDR_LOOPBACK + 1);
     BOOST_TEST((event_connect_peer(peer.pc) == Rc::again));
     BOOST_TEST(peer.option(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 1);
@@ -255,7 +254,7 @@ BOOST_AUTO_TEST_CASE(the_port_of_an_address_without_one_is_chosen_when_the_peer_
 
 BOOST_AUTO_TEST_CASE(a_kernel_that_must_choose_the_port_at_once_is_asked_only_once)
 {
-    Peer peer("epoll");
+    Peer peer;
     peer.bind_to(INADDR_LOOPBACK);
     {
         const FakeCall call(Call::setsockopt, {.err = EPERM});
@@ -277,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_kernel_that_must_choose_the_port_at_once_is_asked_only_on
 BOOST_AUTO_TEST_CASE(an_address_that_cannot_be_bound_to_is_an_error)
 {
     for (const int err : {EADDRINUSE, EADDRNOTAVAIL, EACCES}) {
-        Peer peer("epoll");
+        Peer peer;
         peer.bind_to(INADDR_LOOPBACK);
         const FakeCall call(Call::bind, {.err = err});
         peer.is_given_up(
@@ -288,7 +287,7 @@ BOOST_AUTO_TEST_CASE(an_address_that_cannot_be_bound_to_is_an_error)
 
 BOOST_AUTO_TEST_CASE(datagram_sockets_share_a_port_that_is_asked_for)
 {
-    Peer peer("epoll");
+    Peer peer;
     peer.bind_to(INADDR_LOOPBACK, ntohs(peer.sa.in.sin_port));
     peer.pc.type = SOCK_DGRAM;
     BOOST_TEST((event_connect_peer(peer.pc) == Rc::ok));
@@ -300,7 +299,7 @@ BOOST_AUTO_TEST_CASE(datagram_sockets_share_a_port_that_is_asked_for)
 
 BOOST_AUTO_TEST_CASE(an_address_of_another_machine_is_bound_to_when_the_system_allows_it)
 {
-    Peer peer("epoll");
+    Peer peer;
     peer.bind_to(0xc0000201);  // 192.0.2.1
     peer.pc.transparent = 1;
     {
@@ -317,7 +316,7 @@ BOOST_AUTO_TEST_CASE(an_address_of_another_machine_is_bound_to_when_the_system_a
 
 BOOST_AUTO_TEST_CASE(a_unix_socket_is_connected_at_once_or_refuses)
 {
-    for (const std::string_view poller : pollers) {
+    for (const std::string& poller : built_pollers()) {
         Peer peer(poller);
         SockaddrUnion sa{};
         sa.un.sun_family = AF_UNIX;
@@ -343,7 +342,7 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_is_connected_at_once_or_refuses)
 
 BOOST_AUTO_TEST_CASE(nobody_to_connect_to_is_what_the_chooser_says)
 {
-    Peer peer("epoll");
+    Peer peer;
     for (const Rc rc : {Rc::busy, Rc::done, Rc::error}) {
         peer.pc.data = const_cast<Rc*>(&rc);
         peer.pc.get = [](PeerConnection&, void* data) noexcept { return *static_cast<Rc*>(data); };

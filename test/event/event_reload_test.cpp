@@ -14,6 +14,7 @@
 #include "event/event_timer.hpp"
 #include "test/event/listen_module.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -25,12 +26,10 @@ constexpr Msec clean_interval = 30'000;  // how often old cycles are checked
 template <typename Test>
 void for_each_poller(Test test)
 {
-    for (const std::string_view poller : {"epoll", "select", "poll"}) {
-        if (has_poller(poller)) {
-            BOOST_TEST_CONTEXT("use " << poller)
-            {
-                test(poller);
-            }
+    for (const std::string& poller : built_pollers()) {
+        BOOST_TEST_CONTEXT("use " << poller)
+        {
+            test(poller);
         }
     }
 }

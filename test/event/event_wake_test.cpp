@@ -23,6 +23,7 @@
 #include "test/event/listen_module.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -77,13 +78,11 @@ struct Sleeper {
 template <typename Test>
 void on_each_poller(Test test)
 {
-    for (const std::string_view poller : {"epoll", "select", "poll"}) {
-        if (has_poller(poller)) {
-            BOOST_TEST_CONTEXT("use " << poller)
-            {
-                ListenCycle cycle(conf_of(poller));
-                test(cycle);
-            }
+    for (const std::string& poller : built_pollers()) {
+        BOOST_TEST_CONTEXT("use " << poller)
+        {
+            ListenCycle cycle(conf_of(poller));
+            test(cycle);
         }
     }
 }
@@ -206,10 +205,7 @@ BOOST_AUTO_TEST_CASE(done_closes_the_descriptor_and_frees_the_slot)
 
 BOOST_AUTO_TEST_CASE(a_waker_is_opened_anew_for_the_cycle_of_a_reload)
 {
-    for (const std::string_view poller : {"epoll", "select", "poll"}) {
-        if (!has_poller(poller)) {
-            continue;
-        }
+    for (const std::string& poller : built_pollers()) {
         ListenCycle cycle(conf_of(poller));
         Sleeper sleeper(cycle);
         const Connection& old = *sleeper.waker.connection;

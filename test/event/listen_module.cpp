@@ -202,13 +202,4 @@ Connection& ListenCycle::accept(Fd& client, std::size_t i) const
     return *handed.connections.back();
 }
 
-bool has_poller(std::string_view name)
-{
-    const auto is_wanted = [&](const Module* module) {
-        return module && module->type == ModuleType::event &&
-               static_cast<const EventModule*>(module->ctx)->name == name;
-    };
-    return std::ranges::any_of(modules, is_wanted);
-}
-
 }  // namespace ngx::test

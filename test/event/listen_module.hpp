@@ -61,7 +61,4 @@ private:
 /// Sends the whole text.
 void send_text(const Fd& client, std::string_view text);
 
-/// Whether the build has this poller.
-bool has_poller(std::string_view name);
-
 }  // namespace ngx::test

@@ -20,6 +20,7 @@
 #include "test/stream/server.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -461,7 +462,7 @@ BOOST_AUTO_TEST_CASE(values_that_make_no_sense_are_refused)
 
 BOOST_AUTO_TEST_CASE(an_event_method_without_aio_or_threads_refuses_them)
 {
-    for (const std::string use : {"poll", "select"}) {
+    for (const std::string& use : built_pollers_but("epoll")) {
         for (const bool before : {true, false}) {
             const std::string events = "events { use " + use + "; }\n";
             const auto refused = [&](const std::string& directive) {

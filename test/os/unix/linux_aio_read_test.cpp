@@ -12,16 +12,11 @@
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
 namespace {
-
-bool kernel_has_aio(boost::unit_test::test_unit_id)
-{
-    const TestCycle cycle("master_process off; events { use epoll; }");
-    return file_aio;
-}
 
 /// A file of ten digits, and a loop.
 struct Aio {
@@ -74,7 +69,7 @@ struct Aio {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(linux_aio_read, *boost::unit_test::precondition(kernel_has_aio))
+BOOST_AUTO_TEST_SUITE(linux_aio_read, *boost::unit_test::precondition(file_aio_is_there))
 
 BOOST_FIXTURE_TEST_CASE(a_read_is_answered_by_the_same_call_once_its_event_has_come, Aio)
 {
