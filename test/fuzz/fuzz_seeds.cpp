@@ -4,13 +4,14 @@
 ///     conf_fuzz_seeds DIRECTORY
 ///     proxy_protocol_fuzz_seeds DIRECTORY
 ///
-/// A seed that is called good_... must be taken, one that is called bad_... refused; one whose name
-/// ends in _stream.conf says so only to a build with the stream block.
+/// A seed that is called good_... must be taken, one that is called bad_... refused. A name with
+/// _stream or _epoll in it is about a build that has this module.
 
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/module.hpp"
@@ -21,14 +22,21 @@ namespace ngx::test {
 
 namespace {
 
-bool has_stream()
+bool is_built(std::string_view module)
 {
     for (const std::string_view* name = module_names; !name->empty(); name++) {
-        if (*name == "ngx_stream_module") {
+        if (*name == module) {
             return true;
         }
     }
     return false;
+}
+
+/// Whether the build has the modules that the name of a seed has.
+bool is_about_this_build(std::string_view name)
+{
+    return (name.find("_stream") == name.npos || is_built("ngx_stream_module")) &&
+           (name.find("_epoll") == name.npos || is_built("ngx_epoll_module"));
 }
 
 /// Whether what became of the seed is what its name says.
@@ -38,7 +46,7 @@ bool run_seed(const std::filesystem::path& path)
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
 
     const std::string name = path.filename();
-    if (name.ends_with("_stream.conf") && !has_stream()) {
+    if (!is_about_this_build(name)) {
         return true;
     }
     const bool taken = reads(text);

@@ -17,6 +17,7 @@ from types import ModuleType
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import built  # noqa: E402
 import skips  # noqa: E402
 
 BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench"
@@ -240,13 +241,12 @@ class Ending(unittest.TestCase):
             run.wait_until_it_answers()
 
 
+@built.need("stream")
 class Real(unittest.TestCase):
     """With the server that was built."""
 
     def setUp(self) -> None:
-        self.binary = os.environ.get("NGXX", "")
-        if not self.binary:
-            self.skipTest("NGXX does not name a server")
+        self.binary = os.environ["NGXX"]
 
     def skip_without_strace(self) -> None:
         try:

@@ -15,6 +15,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import built  # noqa: E402
 import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +72,7 @@ def reason_to_skip() -> str:
 SKIP = reason_to_skip()
 
 
+@built.need("poll")
 @unittest.skipIf(SKIP, SKIP)
 class UnderGdb(unittest.TestCase):
     def setUp(self) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import built  # noqa: E402
 import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs/inspect.schema.json").read_text(encoding="utf-8"))
 VIEWS = ("modules", "conf-ctx", "events", "listening", "variables")
-CONFS = [ROOT / "conf/nginx.conf", *sorted((ROOT / "conf/examples").glob("*.conf"))]
+CONFS = [ROOT / "conf/nginx.conf", *built.examples()]
 
 TYPES = {
     "object": dict,
@@ -151,6 +152,7 @@ class Events(WithFiles):
         answer = self.view("modules", "-c", conf, "-g", "worker_processes 2;")
         self.assertEqual(answer["view"], "modules")
 
+    @built.need(*built.POLLERS)
     def test_the_method_and_why_not_the_others(self) -> None:
         method = self.events(self.write("a.conf", "events { use poll; }"))["method"]
         self.assertEqual((method["name"], method["set"], method["column"]), ("poll", True, 10))
@@ -177,6 +179,8 @@ class Events(WithFiles):
         words = " ".join(item["words"] for item in view["limits"])
         self.assertIn("which is less than its 64 connections", words)
 
+    @built.need("select")
+    def test_the_limits_of_select(self) -> None:
         view = self.events(self.write("b.conf", "events { use select; accept_mutex on; }"))
         self.assertEqual(self.limit(view, "fd_setsize"), 1024)
         self.assertEqual(self.limit(view, "accept_mutex"), False)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import built  # noqa: E402
 import skips  # noqa: E402
 
 SPREAD = Path(__file__).resolve().parents[2] / "tools" / "spread"
@@ -64,14 +65,15 @@ class Command(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assertIn("/nowhere/ngxx", result.stderr)
 
+    @built.need("stream")
+    @unittest.skipUnless(built.has("epoll") or built.has("poll"), "only select was built")
     def test_every_mode_has_a_line_and_every_connection_an_answer(self) -> None:
         binary = os.environ["NGXX"]
         result = run_spread(
             "--binary", binary, "--runs", "2", "--connections", "40", "--workers", "2"
         )
         self.assertEqual(result.returncode, 0, result.stderr)
-        about = spread.bench.version_of(binary)
-        modes = [mode for mode in spread.MODES if f"ngx_{mode.method}_module" in about]
+        modes = [mode for mode in spread.MODES if built.has(mode.method)]
         lines = result.stdout.splitlines()[2:]
         self.assertEqual(len(lines), len(modes))
         for mode, line in zip(modes, lines):
