@@ -241,7 +241,11 @@ void Service::serves()
 {
     // Connects first, and sends its header when the others have been served.
     const Client with_header = client(header_);
-    verdict_.same("a text", client(told_).receive_all(), fmt::format("generation {}", generation_));
+    // A worker of the configuration before may not have closed its listeners yet.
+    const std::string told = client(told_).receive_all();
+    if (conf_.workers == 0 || told != fmt::format("generation {}", generation_ - 1)) {
+        verdict_.same("a text", told, fmt::format("generation {}", generation_));
+    }
     for (const Port* port : {&echo_, &proxy_}) {
         const Client client = this->client(*port);
         const std::string text(50'000, port == &echo_ ? 'e' : 'p');
