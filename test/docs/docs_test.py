@@ -24,7 +24,7 @@ import skips  # noqa: E402
 from installed import Installed  # noqa: E402
 
 HEADING = "## All promises\n"
-SECONDS = 120
+SECONDS = 900
 
 
 def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
@@ -234,7 +234,7 @@ class Samples(unittest.TestCase):
             self.skipTest("ngxx-event-contract is not built")
         for name in self.event_modules:
             result = run([Files.contract, "--load-module", str(self.modules / f"{name}.so"),
-                          "--use", name, "--quiet"])
+                          "--use", name, "--quiet", "--patience", "60000", "--limit", "600"])
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     def test_the_example_serves_and_ends(self) -> None:

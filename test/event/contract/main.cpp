@@ -82,9 +82,9 @@ po::options_description descriptions(Options& options, unsigned& patience, unsig
         "of what is tried at random; otherwise another each time");
     add("format", po::value(&options.format)->value_name("FORMAT")->default_value("text"),
         "text, tap or junit");
-    add("patience", po::value(&patience)->value_name("MS")->default_value(4000),
+    add("patience", po::value(&patience)->value_name("MS")->default_value(10'000),
         "how long to wait for an event that is to come");
-    add("limit", po::value(&limit)->value_name("SECONDS")->default_value(60),
+    add("limit", po::value(&limit)->value_name("SECONDS")->default_value(120),
         "how long a promise may take before it is given up");
     add("quiet,q", po::bool_switch(&options.quiet), "show what is broken, and the sum");
     add("list,l", po::bool_switch(&options.list), "explain each promise in a sentence, and end");

@@ -21,7 +21,7 @@ struct Subject {
     std::vector<std::string> load_modules{};  // files that the configuration loads
 
     /// How long to wait for an expected event. Long, because the machine may be busy.
-    std::chrono::milliseconds patience{4000};
+    std::chrono::milliseconds patience{60'000};
 
     /// The seed of promises that use random numbers.
     std::uint32_t seed = 1;

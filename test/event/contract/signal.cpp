@@ -49,14 +49,21 @@ void timer_resolution_keeps_the_time(Bench& b)
     bool timed_out = false;
     link.on_read = [&](Link& l) { timed_out = l.read().timedout; };
     b.watch(link.read());
-    add_timer(link.read(), 50);
 
-    const Msec due = link.read().timer_key;
+    // On a busy machine the first alarm may come after the timer is due. Then there is another try.
+    Msec due = 0;
     int turns = 0;
-    b.until([&] { return timed_out; },
+    b.until([&] { return turns > 1; },
             [&] {
-                process_events_and_timers(b.cycle());
-                turns++;
+                timed_out = false;
+                turns = 0;
+                add_timer(link.read(), 50);
+                due = link.read().timer_key;
+                b.until([&] { return timed_out; },
+                        [&] {
+                            process_events_and_timers(b.cycle());
+                            turns++;
+                        });
             });
     b.same("the timer has expired", timed_out, true);
     b.expect(current_msec >= due, "it has expired when it was due");
