@@ -18,7 +18,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A chain of buffers with so many bytes each; -1 stands for a buffer that is only a mark.
+/// A chain of buffers with these numbers of bytes; -1 is a special buffer without data.
 struct Buffers {
     explicit Buffers(const std::vector<int>& sizes) : bufs(sizes.size()), chains(sizes.size())
     {
@@ -31,14 +31,14 @@ struct Buffers {
         }
     }
 
-    /// Sends so many bytes: the index of the link that comes back, or of the end.
+    /// Sends this number of bytes. Returns the index of the resulting link, or of the end.
     std::size_t send(std::size_t sent)
     {
         const Chain* rest = chain_update_sent(chains.data(), sent);
         return rest ? static_cast<std::size_t>(rest - chains.data()) : chains.size();
     }
 
-    /// What is left in each buffer: "0 3 5".
+    /// Returns the number of unsent bytes in each buffer: "0 3 5".
     [[nodiscard]] std::string left() const
     {
         std::string text;
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_temporary_buffer_is_empty_with_all_its_room_free)
 
 namespace {
 
-/// A chain of pieces of files.
+/// A chain of parts of files.
 struct FilePieces {
     void add(File& f, off_t from, off_t to)
     {
@@ -175,7 +175,7 @@ struct FilePieces {
         }
     }
 
-    /// How many bytes are taken, and the index of the link that is left.
+    /// Returns the number of coalesced bytes, and the index of the next link.
     std::pair<off_t, std::size_t> coalesce(off_t limit)
     {
         Chain* in = &chains.front();

@@ -18,13 +18,13 @@ namespace ngx::test {
 
 namespace {
 
-/// The window over a file, as conf_file.cpp has it.
+/// The size of conf_file.cpp's buffer for a file.
 constexpr std::size_t window = 4096;
 
 constexpr std::string_view unexpected_end =
     "[emerg] unexpected end of file, expecting \";\" or \"}\" in nginx.conf:";
 
-/// Writes the words of a directive down: "a|b;".
+/// Records the words of a directive: "a|b;".
 const char* record(Conf& cf, void* conf)
 {
     std::string& text = *static_cast<std::string*>(conf);
@@ -35,7 +35,7 @@ const char* record(Conf& cf, void* conf)
     return conf_ok;
 }
 
-/// Reads any words at all.
+/// Reads any words.
 struct Words : Reader {
     Words()
     {
@@ -68,7 +68,7 @@ const char* answer(Conf& cf, const Command&, void*)
     return cf.args[1] == "silence" ? conf_error : cf.args[1].data();
 }
 
-/// `block { ... }`: in it, the directives of events' modules.
+/// Handles `block { ... }`, which contains the directives of event modules.
 const char* block(Conf& cf, const Command&, void*)
 {
     const Conf outer = cf;
@@ -79,7 +79,7 @@ const char* block(Conf& cf, const Command&, void*)
     return rv;
 }
 
-/// `types { ... }`: any words, as http's.
+/// Handles `types { ... }`, which contains any words, as in http.
 const char* types(Conf& cf, const Command&, void* conf)
 {
     const Conf outer = cf;
@@ -106,7 +106,7 @@ constinit Module main_module = {
     .type = ModuleType::core,
 };
 
-/// Reads directives: of main_module, of conf_module, and of the modules given.
+/// Reads the directives of main_module, conf_module and the given modules.
 struct Directives : Reader {
     explicit Directives(std::vector<Module*> more = {}) : Reader(with_main(std::move(more)))
     {
@@ -456,7 +456,7 @@ const char* accept_any(Conf&, const Command&, void*)
 struct Counting : Directives {
     Counting() : Directives({&module}) { module.commands = {&command, 1}; }
 
-    /// Which counts of arguments from 0 to 9 are taken: "013".
+    /// Returns the numbers of arguments, from 0 to 9, that are accepted: "013".
     std::string taken(std::uint32_t type)
     {
         command.type = main_conf | type;
@@ -523,7 +523,7 @@ BOOST_AUTO_TEST_SUITE(modules_and_contexts)
 
 const char* name_module(Conf& cf, const Command& cmd, void*)
 {
-    // The level of the command tells the modules of these tests apart.
+    // The level of the command identifies the modules of these tests.
     log_error(log_notice, cf.log, 0, "{}", cmd.conf);
     return conf_ok;
 }
@@ -569,7 +569,7 @@ BOOST_AUTO_TEST_CASE(the_first_module_that_may_take_a_directive_decides_how_many
                                 "nginx.conf:1\n");
 }
 
-/// Where the last directive was told to put its value.
+/// The address at which the last directive should store its value.
 void* told;
 
 const char* note_conf(Conf&, const Command&, void* conf)

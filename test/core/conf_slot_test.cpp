@@ -89,7 +89,7 @@ constinit Module slot_module = {
 };
 
 struct Slots {
-    /// The configuration that the text makes; its complaints are in `said`.
+    /// Returns the configuration of the text; its messages are in `said`.
     const SlotConf& read(std::string_view text)
     {
         reader.emplace(std::vector<Module*>{&slot_module});
@@ -98,7 +98,7 @@ struct Slots {
         return *static_cast<SlotConf*>(reader->cycle->conf_ctx[slot_module.index]);
     }
 
-    /// What is said of a text that must be refused, without its level and place.
+    /// Returns the message for a text that must be refused, without level and place.
     std::string refusal(std::string_view text)
     {
         read(text);

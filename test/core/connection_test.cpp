@@ -50,7 +50,8 @@ int option(int fd, int level, int name)
     return value;
 }
 
-/// A listener's limit of connections that wait; the kernel keeps it where others count SACKs.
+/// Returns the backlog of a listener. TCP_INFO has it in the field that counts SACKs for other
+/// sockets.
 unsigned backlog_of(int fd)
 {
     tcp_info info{};
@@ -64,7 +65,7 @@ bool is_open(int fd)
     return ::fcntl(fd, F_GETFD) != -1;
 }
 
-/// Listeners in a cycle that does nothing else.
+/// A cycle that has only listeners.
 struct Listeners : Reader {
     using Reader::Reader;
 
@@ -96,7 +97,7 @@ struct Listeners : Reader {
         return true;
     }
 
-    /// A socket of the test's that listens on a port of its own: "127.0.0.1:PORT".
+    /// Opens a socket that listens on a free port. Returns "127.0.0.1:PORT".
     std::string occupy()
     {
         occupied = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -109,7 +110,7 @@ struct Listeners : Reader {
         return "127.0.0.1:" + std::to_string(ntohs(sin.sin_port));
     }
 
-    /// A unix socket of a server that was killed, whose file is still there.
+    /// Creates the unix socket file that a killed server leaves.
     std::string leave_behind(int type = SOCK_STREAM)
     {
         const std::string path = dir / "stale";
@@ -119,7 +120,7 @@ struct Listeners : Reader {
         return path;
     }
 
-    /// Takes the socket over as one of another process.
+    /// Adds a socket as one that is inherited from another process.
     Listening& inherit(int fd)
     {
         Listening& ls = cycle->listening.emplace_back();
@@ -129,7 +130,7 @@ struct Listeners : Reader {
         return ls;
     }
 
-    /// A socket that is bound to the address.
+    /// Returns a socket that is bound to the address.
     static int bound(std::string_view text, int type = SOCK_STREAM)
     {
         const Addr addr = address(text);
@@ -141,15 +142,15 @@ struct Listeners : Reader {
     Fd occupied{};
 };
 
-/// Listeners of a configuration that has worker processes.
+/// Listeners of a configuration with workers.
 struct ListenersOfWorkers : Listeners {
     ListenersOfWorkers() : Listeners({&core_module}) {}
 };
 
-/// How often the handler of a connection was called, by descriptor; and what it does.
+/// How often the handler of each connection was called, by descriptor; and what it does.
 struct {
     std::vector<int> calls{};
-    int reluctant = 0;  // this many calls close nothing
+    int reluctant = 0;  // the number of calls that do not close
 } handled;
 
 void close_when_asked(Event& rev) noexcept
@@ -165,7 +166,7 @@ void close_when_asked(Event& rev) noexcept
     }
 }
 
-/// A worker with so many connections, and descriptors for them.
+/// A worker with this number of connections, and descriptors for them.
 struct Worker : TestCycle {
     explicit Worker(std::size_t n = 16, std::string_view directives = "")
         : TestCycle(fmt::format("events {{ worker_connections {}; {} }}", n, directives))
@@ -176,7 +177,7 @@ struct Worker : TestCycle {
 
     Connection* get() { return get_connection(::dup(STDIN_FILENO), (*this)->log); }
 
-    /// Takes `n` slots; the handler of each closes it when it is asked to.
+    /// Acquires `n` slots; the handler of each closes it on request.
     std::vector<Connection*> take(std::size_t n)
     {
         std::vector<Connection*> result;
@@ -197,7 +198,7 @@ struct SmallWorker : Worker {
     SmallWorker() : Worker(4) {}
 };
 
-/// For a test that needs IPv6 on the loopback interface.
+/// The precondition of tests that need IPv6 on the loopback interface.
 boost::test_tools::assertion_result has_ipv6(boost::unit_test::test_unit_id)
 {
     const Fd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -261,7 +262,7 @@ BOOST_FIXTURE_TEST_CASE(the_options_of_a_listener_are_really_set, Listeners)
     BOOST_TEST(messages(log.text) == "");
 
     BOOST_TEST(backlog_of(ls.fd) == 3U);
-    // The kernel doubles the sizes for its own needs.
+    // The kernel doubles the sizes.
     BOOST_TEST(option(ls.fd, SOL_SOCKET, SO_RCVBUF) == 32 * 1024);
     BOOST_TEST(option(ls.fd, SOL_SOCKET, SO_SNDBUF) == 64 * 1024);
     BOOST_TEST(option(ls.fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
@@ -402,7 +403,7 @@ BOOST_FIXTURE_TEST_CASE(a_listener_that_fails_ends_it_at_once_and_leaks_nothing,
     cycle->listening.clear();
 }
 
-/// The only case that waits for real: five times half a second.
+/// The only test case that really waits: five times half a second.
 BOOST_FIXTURE_TEST_CASE(an_address_in_use_is_tried_five_times, Listeners)
 {
     const std::string taken = occupy();
@@ -471,7 +472,7 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_stops_listening_leaves_the_files_to_the_ma
 
 BOOST_FIXTURE_TEST_CASE(the_last_server_that_listens_deletes_the_files, Listeners)
 {
-    // Whether the file is gone when the server stops listening.
+    // Returns whether the file is removed when the server stops listening.
     const auto deleted = [this](pid_t new_one, bool is_new, pid_t started_by) {
         const std::string path = dir / "socket";
         cycle->listening.clear();
@@ -521,14 +522,15 @@ BOOST_FIXTURE_TEST_CASE(a_unix_socket_that_was_left_behind_is_removed_with_a_war
     }
 }
 
-/// A file at the address of a listener, and what holds it there.
+/// A file at the address of a listener, and the object that keeps it.
 struct InTheWay {
     std::string path;
     Fd holder{};
     Fd other{};
 };
 
-/// Every kind of file that may be in the way of a unix socket without being left behind by one.
+/// The kinds of files that may exist at the address of a unix socket, except a socket of a dead
+/// server.
 struct FilesInTheWay : Listeners {
     std::string path(std::string_view name) const { return dir / name; }
 
@@ -547,7 +549,7 @@ struct FilesInTheWay : Listeners {
         return way;
     }
 
-    /// A listener whose queue has no room.
+    /// A listener whose queue is full.
     InTheWay full(std::string_view name)
     {
         InTheWay way = socket(name, SOCK_STREAM);
@@ -907,7 +909,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(reuse)
 
-/// Takes all but `free` of the slots; `n` of them may be used again. How many drain frees.
+/// Acquires all slots except `free`; `n` of them are reusable. Returns the number that drain frees.
 std::size_t drained(std::size_t slots, std::size_t free, std::size_t n)
 {
     Worker worker(slots);
@@ -1041,7 +1043,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(calls_on_a_connection)
 
-/// The level at which a failure is logged, or "ignored".
+/// Returns the level at which a failure is logged, or "ignored".
 std::string level_of(Err err, ConnectionError log_error)
 {
     TestLog log;
@@ -1134,7 +1136,7 @@ BOOST_FIXTURE_TEST_CASE(tcp_nodelay_that_fails_is_logged, TcpPair)
     BOOST_TEST((c.tcp_nodelay == TcpOption::unset));
 }
 
-/// The local address as the connection has it, after it was asked for.
+/// Returns the connection's local address after it was requested.
 std::string local(Connection& c, bool port)
 {
     std::array<char, sockaddr_strlen> text;

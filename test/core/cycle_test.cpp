@@ -37,7 +37,7 @@ namespace fs = std::filesystem;
 
 constexpr Msec clean_interval = 30'000;
 
-/// A cycle whose pid and lock files lie in its directory.
+/// A cycle whose pid and lock files are in its directory.
 struct Running : TestCycle {
     explicit Running(const std::string& conf = "", Start start = Start::conf)
         : TestCycle(with_events(conf), start)
@@ -53,10 +53,10 @@ struct Running : TestCycle {
 
     static std::string with_events(const std::string& conf) { return conf + "\nevents {}"; }
 
-    /// A reload with the events block that every configuration needs.
+    /// Reloads with the events block that every configuration needs.
     bool read(const std::string& conf) { return reload(with_events(conf)); }
 
-    /// What was logged at a level, without the directory's name.
+    /// Returns the log lines of a level, without the directory's name.
     [[nodiscard]] std::string said(std::string_view level) const
     {
         std::string text = messages(log(), level);
@@ -75,7 +75,7 @@ struct Worker : Running {
     explicit Worker(const std::string& conf = "") : Running(conf, Start::worker) {}
 };
 
-/// Listeners may stand in the configurations of a test.
+/// Lets the configurations of a test have listeners.
 struct Listens {
     TestListen directive{};
     std::string a = "127.0.0.1:" + std::to_string(free_port());
@@ -109,7 +109,8 @@ int option(int fd, int level, int name)
     return value;
 }
 
-/// A listener's limit of connections that wait; the kernel keeps it where others count SACKs.
+/// Returns the backlog of a listener. TCP_INFO has it in the field that counts SACKs for other
+/// sockets.
 unsigned backlog_of(int fd)
 {
     tcp_info info{};
@@ -118,15 +119,15 @@ unsigned backlog_of(int fd)
     return info.tcpi_sacked;
 }
 
-/// Lets the timers of `ms` from now expire.
+/// Makes the timers of the next `ms` expire.
 void expire(Msec ms)
 {
     current_msec += ms;
     event_expire_timers();
 }
 
-/// While it lives, configurations may have `test_zone NAME SIZE [other] [noreuse] [fail];`: zones
-/// of one module or of another.
+/// During its lifetime configurations may have `test_zone NAME SIZE [other] [noreuse] [fail];`:
+/// zones of one of two modules.
 class Zones {
 public:
     Zones() : commands_(errlog_module.commands.begin(), errlog_module.commands.end())
@@ -190,7 +191,7 @@ bool is_mapped(const void* page)
     return ::msync(const_cast<void*>(page), pagesize, MS_ASYNC) == 0;
 }
 
-/// For a test that changes the owner of files.
+/// The precondition of tests that change the owner of files.
 boost::test_tools::assertion_result is_root(boost::unit_test::test_unit_id)
 {
     return ::geteuid() == 0;
@@ -362,7 +363,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(a_signal_to_a_running_server)
 
-/// What signal_process() comes to with this in the pid file.
+/// Returns the result of signal_process() with this content of the pid file.
 int signal(const Running& cycle, std::string_view pid_file, std::string_view name = "stop")
 {
     write_file(cycle.dir() / "p", pid_file);
@@ -439,7 +440,8 @@ BOOST_AUTO_TEST_CASE(the_old_cycle_goes_on_and_nothing_is_leaked)
         const std::string conf = Listens::listen(l.b) + good + bad;
         BOOST_TEST(!cycle.read(conf), bad);
     }
-    // All it could do was done, and the last listener is on an address of no host.
+    // Everything before succeeds, and the last listener has an address that this host does not
+    // have.
     BOOST_TEST(!cycle.read(good + Listens::listen(l.b) + Listens::listen("192.0.2.1:1")));
 
     BOOST_TEST(&*cycle == before);
@@ -769,7 +771,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(the_shutdown_timer)
 
-/// What became of the connections that it asked.
+/// The results for the connections that it asked.
 std::string asked;
 
 void note(Event& rev) noexcept
@@ -1011,7 +1013,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(sockets_of_another_process)
 
-/// Adds a socket that listens on the address to those that the cycle has from another process.
+/// Adds a socket that listens on the address to the sockets that the cycle inherits.
 int hand_over(const Cycle& cycle, const std::string& address)
 {
     Addr addr;

@@ -18,7 +18,7 @@ namespace ngx::test {
 
 namespace {
 
-/// The library as a program has it that runs the loop itself, with a configuration as text.
+/// The library in a program that runs the loop itself, with a configuration text.
 struct Embedded {
     Embedded()
     {
@@ -38,7 +38,7 @@ struct Embedded {
         dump_config = false;
     }
 
-    /// The start, or a reload, with this configuration.
+    /// Starts, or reloads, with this configuration.
     bool start(std::string_view conf)
     {
         cycle->conf_text = conf;
@@ -50,11 +50,11 @@ struct Embedded {
     [[nodiscard]] std::string said() const { return messages(text); }
 
     TempDir dir;
-    std::string text{};  // what was logged before a cycle had its own log
+    std::string text{};  // the lines that were logged before a cycle had its own log
     Cycle* cycle = init_library();
 };
 
-/// A timer that says that it has expired.
+/// A timer that records that it has expired.
 struct Alarm {
     explicit Alarm(Log* log)
     {

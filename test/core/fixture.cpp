@@ -15,10 +15,10 @@ namespace ngx::test {
 
 namespace {
 
-/// How long a process may take that a test waits for.
+/// The time limit of a process for which a test waits.
 constexpr unsigned child_seconds = 60;
 
-/// For modules of the tests: from the end of the table, where no other is.
+/// Returns an index for a module of the tests, from the unused end of the table.
 std::size_t next_module_index()
 {
     static std::size_t index = max_module;

@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// What the tests of core have in common: logs that can be read, a parse without a server, a
-/// process for what must not happen in this one, and listeners without a consumer.
+/// The common part of core's tests: readable logs, parsing without a server, code in a child
+/// process, and listeners without a consumer.
 
 #include <functional>
 #include <span>
@@ -19,21 +19,21 @@
 
 namespace ngx::test {
 
-/// The lines of a log as "[emerg] message": without their time and process, and without those of
-/// level debug.
+/// Returns the lines of a log as "[emerg] message", without time and process, and without debug
+/// lines.
 std::string messages(std::string_view log);
 
-/// The same, of one level only: "emerg".
+/// Returns the lines of one level, such as "emerg".
 std::string messages(std::string_view log, std::string_view level);
 
-/// What the function returns in a process of its own, or how that process ended instead:
-/// "signal 6", "status 70: what was thrown".
+/// Calls the function in a child process. Returns its result, or the end of the process: "signal
+/// 6", "status 70: EXCEPTION".
 std::string answer_of_child(const std::function<std::string()>& function);
 
-/// How many descriptors this process has open.
+/// Returns the number of open descriptors of this process.
 std::size_t open_descriptors();
 
-/// Lets descriptor 2 be what it was when the scope ends.
+/// Restores descriptor 2 at the end of the scope.
 class KeepStderr {
 public:
     KeepStderr();
@@ -45,8 +45,8 @@ private:
     Fd saved_;
 };
 
-/// A parse without a server: into a cycle that has only the modules given, and opens nothing.
-/// Paths start from a directory of its own, where the configuration is nginx.conf.
+/// Parses without a server, into a cycle that has only the given modules and opens nothing. The
+/// prefix is a temporary directory, in which the configuration is nginx.conf.
 class Reader {
 public:
     explicit Reader(const std::vector<Module*>& modules = {});
@@ -54,13 +54,14 @@ public:
     Reader& operator=(const Reader&) = delete;
     ~Reader();
 
-    /// Parses the text as the file's.
+    /// Parses the text as the content of the file.
     bool parse(std::string_view text);
 
-    /// Parses the text as that of the -g option.
+    /// Parses the text as the value of the option -g.
     bool parse_param(std::string_view text);
 
-    /// What was said since the last parse began, paths relative to the directory.
+    /// Returns the messages since the start of the last parse, with paths relative to the
+    /// directory.
     [[nodiscard]] std::string said() const;
 
     TempDir dir{};
@@ -69,8 +70,8 @@ public:
     Conf cf{};
 };
 
-/// While it lives, configurations may have `test_listen ADDRESS [backlog=N] [deferred]
-/// [reuseport];`: listeners whose connections nobody handles.
+/// During its lifetime configurations may have `test_listen ADDRESS [backlog=N] [deferred]
+/// [reuseport];`: listeners whose connections have no handler.
 class TestListen {
 public:
     TestListen();

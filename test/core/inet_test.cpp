@@ -18,7 +18,7 @@ namespace ngx::test {
 
 namespace {
 
-/// The address that a text with a port spells.
+/// Parses a text with a port as an address.
 Addr addr(std::string_view text)
 {
     Addr result;
@@ -44,7 +44,7 @@ std::string ntop(const Addr& a, bool port, std::size_t room = sockaddr_strlen)
     return text;
 }
 
-/// A network as text: "10.0.0.0/255.0.0.0", a "~" before it when bits were cleared.
+/// Returns a network as text: "10.0.0.0/255.0.0.0", with "~" before it if bits were cleared.
 std::string cidr(std::string_view text)
 {
     Cidr c;
@@ -86,7 +86,7 @@ Rc match(std::string_view address, const std::vector<std::string_view>& networks
     return cidr_match(&a.sockaddr.any, cidrs);
 }
 
-/// What becomes of a URL: its addresses, with "*" before them for a wildcard, or its error.
+/// The result of parsing a URL: its addresses, with "*" before them for a wildcard, or its error.
 struct Urls {
     Urls() : pool(create_pool(1024, &log.log)) {}
     Urls(const Urls&) = delete;
@@ -122,7 +122,7 @@ struct Urls {
 
 BOOST_AUTO_TEST_SUITE(sockaddr_union)
 
-// As a member, a union gets the zeros of its first member alone.
+// In a struct, only the first member of a union is zero-initialized.
 BOOST_AUTO_TEST_CASE(an_empty_address_is_zero_throughout_whatever_was_in_its_place)
 {
     alignas(Addr) std::array<unsigned char, sizeof(Addr)> place;

@@ -11,7 +11,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A place whose call fails, and a clock that is moved by hand.
+/// A place whose call fails, and a clock that the test sets.
 struct Failing {
     Failing() { current_msec = 1000; }
     Failing(const Failing&) = delete;

@@ -25,7 +25,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A clock that stands still, and a process of number 42.
+/// A fixed clock, and the process number 42.
 struct Still {
     Still()
     {
@@ -60,7 +60,7 @@ char* append_context(Log& log, char* buf, std::size_t len)
     return slprintf(buf, buf + len, ", {}", static_cast<const char*>(log.data));
 }
 
-/// Logs of given levels as one chain.
+/// A chain of logs with the given levels.
 struct Chain : Still {
     explicit Chain(const std::vector<unsigned>& levels)
     {
@@ -73,7 +73,7 @@ struct Chain : Still {
         }
     }
 
-    /// Which logs get a line of this level: "02".
+    /// Returns the logs that get a line of this level: "02".
     std::string reached(unsigned level)
     {
         log_error_core(level, &texts.front().log, 0, "x", {});
@@ -111,7 +111,7 @@ struct FileLog : Still {
     Log log{.log_level = log_info, .file = &file};
 };
 
-/// What a function writes to descriptor 2, in a process of its own.
+/// Returns the text that a function writes to descriptor 2, in a child process.
 std::string stderr_of(const std::function<void()>& function)
 {
     const TempDir dir;
@@ -126,7 +126,7 @@ std::string stderr_of(const std::function<void()>& function)
     return read_file(name);
 }
 
-/// The chain of logs that a configuration makes: "a.log:4 stderr:4".
+/// Returns the chain of logs of a configuration: "a.log:4 stderr:4".
 std::string chain_of(const Cycle& cycle)
 {
     std::string text;
@@ -315,7 +315,7 @@ BOOST_FIXTURE_TEST_CASE(a_full_disk_is_left_alone_for_the_rest_of_the_second, Fi
 
 BOOST_FIXTURE_TEST_CASE(a_thread_may_log_while_the_loop_updates_the_time, FileLog)
 {
-    // Fewer updates than there are slots: what the thread reads is not yet written again.
+    // Fewer updates than slots, so that the slot that the thread reads is not written again.
     constexpr int updates = 60;
 
     for (const std::string& name : {std::string(dir / "log"), std::string("/dev/full")}) {

@@ -22,7 +22,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A cycle with modules of the test's, and perhaps a cycle before it.
+/// A cycle with the test's modules, and perhaps an old cycle.
 struct Modules {
     explicit Modules(std::vector<Module*> list, Cycle* old = nullptr)
         : table(std::move(list))
@@ -41,7 +41,7 @@ struct Modules {
     Cycle* cycle;
 };
 
-/// A cycle that is being configured, with the table of the server.
+/// A cycle whose configuration is being read, with the server's table of modules.
 struct Configured {
     Configured() : owner({})
     {
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_module_is_added_before_those_that_stand_behind_it_in_the_
     BOOST_TEST(conf.place_of(event_core_module) == before + 1);
     BOOST_TEST(event_core_module.index == before);
 
-    // An order that does not have it says nothing.
+    // An order without the module has no effect.
     Module two{.name = "ngx_two_module", .type = ModuleType::event};
     BOOST_TEST((conf.add(two, order) == Rc::ok));
     BOOST_TEST(conf.place_of(two) == conf.owner.cycle->modules_n - 1);
@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(a_module_of_another_build_is_not_added)
         "module \"/dir/m.so\" is not binary compatible: size of Event is \"1";
     BOOST_TEST(conf.owner.log.text.find(wanted) != std::string::npos, conf.owner.log.text);
 
-    // Parts that it does not name are unknown, what is no part is not looked at.
+    // Parts that the signature does not have are unknown, and other text is ignored.
     ModuleSignature empty{};
     Module two{.name = "ngx_two_module", .signature = &empty, .type = ModuleType::event};
     BOOST_TEST((conf.add(two) == Rc::error));
@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(a_signature_is_found_in_the_bytes_of_a_file)
     BOOST_TEST(find_module_signature(endless).size() == sizeof(ModuleSignature::text));
 }
 
-/// The bytes of a shared object with one segment, which is `content` and `more` bytes.
+/// Returns the bytes of a shared object with one segment: `content` and `more` bytes.
 std::string shared_object(std::string_view content, std::size_t more = 0)
 {
     struct {
@@ -254,7 +254,7 @@ std::string shared_object(std::string_view content, std::size_t more = 0)
     return std::string(reinterpret_cast<const char*>(&object), sizeof(object)).append(content);
 }
 
-/// What is said of a file that is to be loaded; nothing if it may be.
+/// Returns the message for a file that is to be loaded; empty if it may be loaded.
 std::string fault_of(const std::string& path)
 {
     Configured conf;

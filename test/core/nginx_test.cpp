@@ -25,7 +25,7 @@ namespace ngx::test {
 
 namespace {
 
-/// The core module's configuration of a text, read and initialised.
+/// Reads a text and initialises the core module's configuration.
 struct Core {
     explicit Core(std::string_view text) : cycle(std::string(text) + "\nevents {}", Start::conf)
     {
@@ -42,7 +42,7 @@ struct Core {
     TestCycle cycle;
 };
 
-/// What is said of directives that must be refused, without level and place.
+/// Returns the message for directives that must be refused, without level and place.
 std::string refusal(const std::string& text)
 {
     Reader reader({&core_module});
@@ -56,7 +56,7 @@ std::string refusal(const std::string& text)
     return said.substr(before.size(), said.size() - before.size() - behind.size());
 }
 
-/// The processors of a mask, "0 2 ".
+/// Returns the processors of a mask, "0 2 ".
 std::string cpus(const cpu_set_t& mask)
 {
     std::string text;
@@ -66,7 +66,7 @@ std::string cpus(const cpu_set_t& mask)
     return text;
 }
 
-/// The masks of worker_cpu_affinity: "0 2 |1 |".
+/// Returns the masks of worker_cpu_affinity: "0 2 |1 |".
 std::string affinity(const std::string& arguments)
 {
     const Core core("worker_cpu_affinity " + arguments + ";");
@@ -77,7 +77,7 @@ std::string affinity(const std::string& arguments)
     return text;
 }
 
-/// The processors of the first workers: "0 |1 |1 |", or "any|" for one that may run on any.
+/// Returns the processors of the first workers: "0 |1 |1 |", or "any|" for a worker without a mask.
 std::string workers(const std::string& directives, std::size_t n)
 {
     const Core core(directives);
@@ -89,7 +89,8 @@ std::string workers(const std::string& directives, std::size_t n)
     return text;
 }
 
-/// What is said of the sockets of the variable by a process that tests a configuration.
+/// Returns the messages about the sockets of the variable, from a process that tests a
+/// configuration.
 std::string inheriting(const std::string& variable)
 {
     const TempDir dir;
@@ -108,8 +109,8 @@ std::string inheriting(const std::string& variable)
     return messages(read_file(dir / "log"));
 }
 
-/// A server that is about to start its binary again, which is a script that writes down what it
-/// was given.
+/// A server that is about to start a new binary: a script that records its environment and
+/// arguments.
 struct Upgrade {
     explicit Upgrade(const std::string& directives) : core("pid p; env TZ=UTC; " + directives)
     {
@@ -120,7 +121,7 @@ struct Upgrade {
         argv = {core.path("ngxx"), "-c", "a file"};
     }
 
-    /// Which of the pid files is there.
+    /// Returns which of the pid files exists.
     [[nodiscard]] std::string pid_files() const
     {
         return std::string(::access(core.path("p").c_str(), F_OK) == 0 ? "p " : "") +
@@ -131,7 +132,7 @@ struct Upgrade {
     Core core;
 };
 
-/// What the new binary was given: its environment and its words, a line each.
+/// Returns the environment and the arguments of the new binary, one per line.
 std::string given(const std::string& directives)
 {
     return answer_of_child([&] {
@@ -368,7 +369,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(the_environment)
 
-/// The environment that directives leave of this one: "A=1 B=2 TZ=UTC ".
+/// Returns the environment after the directives: "A=1 B=2 TZ=UTC ".
 std::string environment(const std::string& directives)
 {
     return answer_of_child([&] {
@@ -378,7 +379,7 @@ std::string environment(const std::string& directives)
         static char* given[] = {a, long_name, zone, nullptr};
         environ = given;
 
-        // The program keeps the environment that it was started with.
+        // The program keeps its original environment.
         const TempDir dir;
         write_file(dir / "nginx.conf", "error_log stderr; events {}");
         std::vector<std::string> argv = {"ngxx",       "-t", "-q",     "-p", dir.path(), "-c",
@@ -466,7 +467,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(sockets_of_an_older_binary)
 
-/// A socket that a child inherits.
+/// Returns a socket that a child inherits.
 Fd bound_socket()
 {
     Addr addr;

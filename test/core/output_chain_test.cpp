@@ -22,7 +22,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A chain with pieces of a file, and a filter that takes as much as the test lets it.
+/// A chain with parts of a file, and a filter that accepts as much as the test allows.
 struct Output {
     Output()
     {
@@ -77,7 +77,7 @@ struct Output {
     Rc start() { return output_chain(ctx, links.empty() ? nullptr : &links.front()); }
     Rc go_on() { return output_chain(ctx, nullptr); }
 
-    /// Calls until it is done; the last answer.
+    /// Calls output_chain() until it is done. Returns the last result.
     Rc run()
     {
         Rc rc = start();
@@ -87,7 +87,7 @@ struct Output {
         return rc;
     }
 
-    /// The filter: what it has is taken up to `room` bytes in a call.
+    /// The filter: accepts at most `room` bytes in a call.
     Rc take(Chain* in)
     {
         for (; in; in = in->next) {
@@ -130,18 +130,18 @@ struct Output {
     std::size_t room = 1'000'000;
     bool failing = false;
     std::deque<Buf*> kept{};
-    std::vector<std::size_t> sizes{};  // of the pieces that came
+    std::vector<std::size_t> sizes{};  // sizes of the received pieces
     std::string got{};
     int from_file = 0;
     bool last = false;
 };
 
-/// Direct reads; without them on this file system the file is read as any other.
+/// Uses direct reads. If the file system does not support them, the file is read normally.
 struct DirectOutput : Output {
     DirectOutput() { file.directio = directio_on(file.fd) != -1; }
 };
 
-/// Reads by threads: a task is done when the test says so.
+/// Uses reads in threads: the test completes a task.
 struct ThreadOutput : Output {
     ThreadOutput()
     {
@@ -215,7 +215,7 @@ struct Writer {
     Connection c;
     Event wev;
     ChainWriterCtx ctx{};
-    std::size_t takes = 0;  // buffers, in the next call
+    std::size_t takes = 0;  // number of buffers that the next call accepts
     bool fails = false;
     off_t limit = -1;
 };
@@ -346,7 +346,7 @@ BOOST_FIXTURE_TEST_CASE(past_the_page_cache_what_is_not_aligned_is_read_apart, D
     BOOST_TEST((run() == Rc::ok), log.text);
     BOOST_TEST((got == text.substr(100, 4900)));
     if (file.directio) {
-        // Up to the first aligned place, whole buffers, then the rest.
+        // First up to an aligned offset, then whole buffers, then the rest.
         BOOST_TEST(sizes == (std::vector<std::size_t>{412, 1024, 1024, 1024, 1024, 392}),
                    boost::test_tools::per_element());
         BOOST_TEST((::fcntl(file.fd, F_GETFL) & O_DIRECT) != 0);
@@ -374,7 +374,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_happens_while_a_thread_reads, ThreadOutput)
     add_memory("header ");
     add_file(0, 1500);
     BOOST_TEST((start() == Rc::again));
-    BOOST_TEST(got == "header ");  // what was ready went before
+    BOOST_TEST(got == "header ");  // the data in memory is sent before
     BOOST_TEST((go_on() == Rc::again));
     BOOST_TEST(got == "header ");
     complete();

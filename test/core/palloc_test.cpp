@@ -18,7 +18,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A pool of the test's, destroyed with it.
+/// Owns a pool.
 struct PoolOwner {
     explicit PoolOwner(std::size_t size = 1024) : pool(create_pool(size, &log.log)) {}
     PoolOwner(const PoolOwner&) = delete;
@@ -36,7 +36,7 @@ struct PoolOwner {
     Pool* pool;
 };
 
-/// Tells its end.
+/// Records its destruction.
 struct Mortal {
     Mortal(std::string& to, char n) : dead(to), name(n) {}
     Mortal(const Mortal&) = delete;
@@ -47,7 +47,7 @@ struct Mortal {
     char name;
 };
 
-/// With the address sanitizer each block is new, so that it sees who uses one that is gone.
+/// With the address sanitizer each block is a new allocation, so that it detects uses after free.
 boost::test_tools::assertion_result keeps_blocks(boost::unit_test::test_unit_id)
 {
     return !have_asan;

@@ -14,7 +14,7 @@ namespace {
 using Good = std::vector<std::pair<std::string_view, std::int64_t>>;
 using Bad = std::vector<std::string_view>;
 
-/// Each text gives its value, or none.
+/// Checks that each text parses to its value, or fails.
 template <typename Parse>
 void check(Parse parse, const Good& good, const Bad& bad)
 {

@@ -26,7 +26,7 @@ std::string two_bytes(std::size_t number)
     return {static_cast<char>(number >> 8), static_cast<char>(number & 0xff)};
 }
 
-/// A header of version 2; `how` is its command and family.
+/// Returns a header of version 2; `how` is its command and family.
 std::string v2(std::string_view how, std::string_view body)
 {
     return std::string(signature).append(how).append(two_bytes(body.size())).append(body);
@@ -44,25 +44,25 @@ std::string tlv(char type, std::string_view value)
     return std::string(1, type).append(two_bytes(value.size())).append(value);
 }
 
-/// What tests of other parts send.
+/// The header that tests of other parts send.
 constexpr std::string_view v1 = "PROXY TCP4 192.0.2.1 198.51.100.2 80 443\r\n";
 
 struct Reading {
     ~Reading() { destroy_pool(c.pool); }
 
-    /// The length of the header, or why there is none.
+    /// Returns the length of the header, or the error.
     std::string read(std::string_view buf)
     {
         c.proxy_protocol = nullptr;
         log.text.clear();
-        // No byte behind the last may be looked at, which a sanitizer would see.
+        // A sanitizer detects a read behind the last byte.
         const std::unique_ptr<char[]> exact(new char[buf.size()]);
         buf.copy(exact.get(), buf.size());
         const auto size = proxy_protocol_read(c, {exact.get(), buf.size()});
         return size ? std::to_string(*size) : messages(log.text);
     }
 
-    /// What the header said.
+    /// Returns the content of the header.
     [[nodiscard]] std::string said() const
     {
         const ProxyProtocol* pp = c.proxy_protocol;
@@ -90,7 +90,7 @@ struct Reading {
     Pool* pool = c.pool = create_pool(connection_pool_size, c.log = &log.log);
 };
 
-/// A connection between two addresses, neither of which is asked of a socket.
+/// A connection between two addresses that are set, not read from a socket.
 struct Writing : Reading {
     void between(std::string_view peer, std::string_view local)
     {
@@ -379,7 +379,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_says_what_kind_of_socket_it_was, Writing)
     BOOST_TEST(written(proxy_protocol_v2_write)[13] == '\x12');
 }
 
-// The checksum was counted with another program.
+// The checksum was calculated with another program.
 BOOST_FIXTURE_TEST_CASE(version_2_has_a_checksum, Writing)
 {
     between_unix_sockets();

@@ -19,14 +19,14 @@ namespace {
 
 constexpr pid_t somebody_else = 1;
 
-/// What processes share.
+/// The data that the processes share.
 struct Shared {
     ShmtxSh mutex{};
     Atomic inside{};
-    long counter = 0;  // not atomic: the mutex has to do
+    long counter = 0;  // not atomic: the mutex guards it
 };
 
-/// A mutex in shared memory, and a cycle whose log it may write to.
+/// A mutex in shared memory, and a cycle for its log lines.
 struct Mutex {
     explicit Mutex(std::size_t spin = 0) : cycle(create_cycle(&log.log))
     {
@@ -62,7 +62,7 @@ struct TryMutex : Mutex {
     TryMutex() : Mutex(shmtx_only_try) {}
 };
 
-/// Starts a process that runs the function; it has a minute at the most.
+/// Starts a process that runs the function for at most one minute.
 template <typename Function>
 pid_t start(Function function)
 {
@@ -82,7 +82,7 @@ bool ended_well(pid_t child)
     return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/// A lock held for a while by many at once: each adds to a number that is not atomic.
+/// Locks the mutex in many processes; each adds to a number that is not atomic.
 void contend(Mutex& m, int rounds)
 {
     for (int i = 0; i < rounds; i++) {
@@ -190,7 +190,8 @@ BOOST_FIXTURE_TEST_CASE(an_unlock_wakes_one_that_sleeps, Mutex)
         shared->counter = 1;
         shmtx_unlock(mtx);
     });
-    // It counts itself among those who wait before it sleeps; nothing else tells.
+    // The process increments the number of waiters before it sleeps; nothing else shows that it
+    // waits.
     while (mtx.wait->load() == 0 && ::waitpid(child, nullptr, WNOHANG) == 0) {
         ::sched_yield();
     }

@@ -20,7 +20,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A pool in memory that processes share, and a cycle whose log its mutex may write to.
+/// A pool in shared memory, and a cycle for the log lines of its mutex.
 struct Slab {
     explicit Slab(std::size_t size = 64 * 1024) : cycle(create_cycle(&log.log))
     {
@@ -39,14 +39,14 @@ struct Slab {
         destroy_cycle_pools(cycle);
     }
 
-    /// Whether a piece lies in the pool's memory.
+    /// Returns whether a piece is in the pool's memory.
     [[nodiscard]] bool owns(const char* p, std::size_t n) const
     {
         const char* const begin = static_cast<char*>(shm.addr);
         return p > begin && p + n <= begin + shm.size;
     }
 
-    /// As many pieces as there is room for.
+    /// Allocates as many pieces as fit.
     std::vector<char*> fill(std::size_t n) const
     {
         std::vector<char*> pieces;
@@ -109,7 +109,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_freed_is_there_again, Slab)
     pool->free(small.front());
     BOOST_TEST(pool->alloc(100) == static_cast<void*>(small.front()));
 
-    // Neighbours become one piece again.
+    // Adjacent free pieces are merged.
     BOOST_TEST(pool->alloc(32 * 1024) == nullptr);
     free_all(small);
     BOOST_TEST(pool->alloc(32 * 1024) != nullptr);
@@ -158,7 +158,8 @@ BOOST_FIXTURE_TEST_CASE(an_allocation_waits_for_the_mutex, Slab)
         pool->data = pool->alloc(100);
         ::_exit(0);
     }
-    // It counts itself among those who wait before it sleeps; nothing else tells.
+    // The process increments the number of waiters before it sleeps; nothing else shows that it
+    // waits.
     while (pool->mutex.wait->load() == 0 && ::waitpid(child, nullptr, WNOHANG) == 0) {
         ::sched_yield();
     }

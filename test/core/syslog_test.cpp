@@ -50,7 +50,7 @@ public:
 
     [[nodiscard]] std::string port() const { return std::to_string(inet_get_port(&address_.any)); }
 
-    /// The next message, or "nothing" when none has come within the time.
+    /// Returns the next message, or "nothing" if none arrives within the time.
     [[nodiscard]] std::string receive(int timeout_ms = 10'000) const
     {
         pollfd entry{.fd = socket_.get(), .events = POLLIN, .revents = 0};
@@ -70,8 +70,8 @@ private:
     socklen_t socklen_;
 };
 
-/// A cycle with an error_log that is a syslog server; what that log itself has to say of its
-/// failures goes to `failures`.
+/// A cycle whose error_log is a syslog server. Messages about failures of that log are written to
+/// `failures`.
 struct Syslog {
     explicit Syslog(const std::string& value, const std::string& level = "info")
     {
@@ -306,7 +306,7 @@ BOOST_AUTO_TEST_CASE(a_refused_udp_message_is_a_failure_too)
     Syslog syslog("server=127.0.0.1:" + server.port());
     log_error(log_err, &syslog.log, 0, "one");
     server.close();
-    // The refusal of one message is the error of the next.
+    // The kernel reports the refusal of one message as the error of the next.
     log_error(log_err, &syslog.log, 0, "two");
     log_error(log_err, &syslog.log, 0, "three");
     BOOST_TEST(messages(syslog.failures.text, "alert")

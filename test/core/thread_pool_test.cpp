@@ -22,7 +22,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A task that calls a function, and knows whether it has come back.
+/// A task that calls a function, and records whether it has returned to the loop.
 class Work {
 public:
     explicit Work(std::function<void()> function = [] {}) : function_(std::move(function))
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(a_pool_that_ends_does_first_what_waits)
     Work work;
     BOOST_TEST((thread_task_post(next.pool("a"), work.task) == Rc::ok));
     next.turn_until_back(work);
-    BOOST_TEST(works.back().back == 0);  // nobody was there to fetch it
+    BOOST_TEST(works.back().back == 0);  // the loop did not fetch it
 }
 
 BOOST_AUTO_TEST_CASE(a_reload_leaves_a_pool_to_the_tasks_of_the_old_cycle)

@@ -14,7 +14,7 @@ namespace ngx::test {
 
 namespace {
 
-/// The time of the last update as strftime() has it in the time zone of this process.
+/// Formats the time of the last update with strftime() in the time zone of this process.
 std::string local(const char* format)
 {
     const std::time_t sec = cached_time->sec;
@@ -31,7 +31,7 @@ void set_zone(const char* zone)
     time_update();
 }
 
-/// What is wrong with the cached strings in this zone; nothing if nothing is.
+/// Returns an error in the cached strings in this zone; empty if they are right.
 std::string check_strings(const char* zone, int gmtoff, const std::string& offset)
 {
     set_zone(zone);
@@ -50,7 +50,7 @@ std::string check_strings(const char* zone, int gmtoff, const std::string& offse
     return wrong;
 }
 
-/// An update in a second in which there was one before.
+/// Makes two updates in the same second.
 void update_twice_in_a_second()
 {
     std::time_t before = 0;
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(the_clocks_are_read_at_each_update)
     time_update();
     BOOST_TEST(current_msec >= before);
     BOOST_TEST(current_msec <= monotonic_time());
-    // time() may be a tick behind the clock that the update reads.
+    // time() may be one tick behind the clock that the update reads.
     BOOST_TEST(time() >= sec_before);
     BOOST_TEST(time() <= ::time(nullptr) + 1);
     BOOST_TEST(timeofday().msec < 1000U);

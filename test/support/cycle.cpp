@@ -21,8 +21,8 @@ void collect(Log& log, unsigned, char* buf, std::size_t len)
     static_cast<std::string*>(log.wdata)->append(buf, len);
 }
 
-/// init_cycle() points descriptor 2 at the error log. What the test framework and the sanitizers
-/// write there has to be seen, and must not be taken for a log line.
+/// Keeps descriptor 2. init_cycle() redirects it to the error log, but the output of the test
+/// framework and of the sanitizers must be visible and must not be mixed with log lines.
 class KeptStderr {
 public:
     KeptStderr() : saved_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) {}
@@ -34,7 +34,7 @@ private:
     Fd saved_;
 };
 
-/// What the program does once, before its first cycle.
+/// Makes the initialisation that a program makes once, before its first cycle.
 void start_once(Log* log)
 {
     static const bool started = [&] {
@@ -84,7 +84,7 @@ TestCycle::TestCycle(std::string_view conf, Start start) : start_(start)
     }
     ngx_cycle = cycle_;
     if (process == Process::signaller) {
-        // The cycle before was not replaced.
+        // The new cycle has not replaced the previous one.
         destroy_cycle_pools(before);
         cycle_->old_cycle = nullptr;
     }

@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// A cycle in the test's own process: built from configuration text as the server builds it,
-/// taken down without a trace.
+/// A cycle in the test's own process, which is built from a configuration text as the server does,
+/// and completely removed.
 
 #include <string>
 #include <string_view>
@@ -13,14 +13,15 @@
 
 namespace ngx::test {
 
-/// How far a TestCycle goes.
+/// Selects how much of a cycle is built.
 enum class Start {
     conf,    // init_cycle(): configuration, files, sockets
     worker,  // and init_process of every module: poller, connections, listeners
 };
 
-/// The cycle of a configuration, as ngx_cycle. One at a time. Its prefix is a directory of its own;
-/// unless the text says otherwise its error_log is "error.log" there, at level debug.
+/// Builds the cycle of a configuration and sets ngx_cycle to it. One at a time. Its prefix is a
+/// temporary directory; without an error_log in the text, the log is "error.log" there, at level
+/// debug.
 ///
 /// The destructor closes what is still open, calls the poller's done, empties timers and queues,
 /// and frees the cycle.
@@ -31,22 +32,22 @@ public:
     TestCycle& operator=(const TestCycle&) = delete;
     ~TestCycle();
 
-    /// False when the configuration was refused; log() then says why.
+    /// False if the configuration was refused; log() then has the reason.
     [[nodiscard]] bool ok() const noexcept { return cycle_ != nullptr; }
 
     Cycle& operator*() const noexcept { return *cycle_; }
     Cycle* operator->() const noexcept { return cycle_; }
 
-    /// The directory that relative paths start from; the configuration is nginx.conf there.
+    /// The prefix, where relative paths start. The configuration is nginx.conf in it.
     [[nodiscard]] const TempDir& dir() const noexcept { return dir_; }
 
-    /// All that was logged: before the cycle had its logs, then in error.log.
+    /// Returns all log lines: those before the cycle had its logs, then those in error.log.
     [[nodiscard]] std::string log() const;
 
-    /// Reads the new text as a reload does; false, and the old cycle goes on, if it is refused.
+    /// Reads a new text as a reload does. Returns false if it is refused; the old cycle then stays.
     bool reload(std::string_view conf);
 
-    /// One turn of the loop.
+    /// Makes one turn of the loop.
     void turn() noexcept;
 
 private:

@@ -22,15 +22,15 @@ namespace {
 
 std::array<FakeCall*, static_cast<std::size_t>(Call::writev) + 1> fakes;  // the last one
 
-constexpr int no_fd = INT_MAX;  // a call that is about no descriptor
+constexpr int no_fd = INT_MAX;  // for a call without a descriptor
 
 FakeCall*& fake_of(Call call)
 {
     return fakes.at(static_cast<std::size_t>(call));
 }
 
-/// Whoever started the test may have closed these: what the test opens must not get their numbers,
-/// whose calls are not answered.
+/// Opens the standard descriptors if they are closed, so that no other descriptor of the test gets
+/// their numbers: calls on these are never answered.
 const struct StandardFiles {
     StandardFiles()
     {
@@ -44,8 +44,8 @@ const struct StandardFiles {
     }
 } standard_files;
 
-/// Makes a call: by the answer that is due, else with as many bytes as the caller wants.
-/// `make(n)` goes to the kernel with up to n bytes.
+/// Returns the next answer, or else makes the call with the caller's number of bytes. `make(n)`
+/// makes the kernel's call with at most n bytes.
 template <typename Make>
 long faked(Call call, int fd, Make make, int pieces = 1)
 {
@@ -61,7 +61,7 @@ long faked(Call call, int fd, Make make, int pieces = 1)
     return answer->result ? *answer->result : make(answer->at_most);
 }
 
-/// A call on many pieces of memory. Under a limit it is made on the beginning of the first.
+/// Makes a call with several pieces of memory; under a limit only with the start of the first one.
 long vector_call(long number, int fd, const iovec* iov, int count, std::size_t at_most)
 {
     if (at_most == Answer{}.at_most || count == 0) {
@@ -134,7 +134,8 @@ int eventfd(unsigned count, int flags) noexcept
 
 pid_t fork() noexcept
 {
-    // The C library and the sanitizers have more to do than the kernel.
+    // The C library's function is called, because the C library and the sanitizers do more than the
+    // kernel.
     using Fork = pid_t (*)();
     static const auto real = reinterpret_cast<Fork>(::dlsym(RTLD_NEXT, "fork"));
     return static_cast<pid_t>(
@@ -165,7 +166,7 @@ ssize_t pread(int fd, void* buf, std::size_t size, off_t offset)
     });
 }
 
-/// Unlike the others it returns its error.
+/// Returns its error, in contrast to the other functions.
 int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*),
                    void* arg) noexcept
 {
@@ -209,7 +210,7 @@ int sched_getaffinity(pid_t pid, std::size_t size, cpu_set_t* mask) noexcept
     const long n = faked(Call::sched_getaffinity, ngx::test::no_fd, [&](std::size_t) {
         return ::syscall(SYS_sched_getaffinity, pid, size, mask);
     });
-    if (n >= 0) {  // so many bytes the kernel has written
+    if (n >= 0) {  // the number of bytes that the kernel wrote
         std::fill_n(reinterpret_cast<char*>(mask) + n, size - static_cast<std::size_t>(n), '\0');
     }
     return n >= 0 ? 0 : -1;
@@ -264,7 +265,7 @@ int socketpair(int domain, int type, int protocol, int* fds) noexcept
     }));
 }
 
-/// For the calls that have no function in the C library.
+/// Answers the calls for which the C library has no function.
 long syscall(long number, ...) noexcept
 {
     va_list args;

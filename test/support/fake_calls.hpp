@@ -1,9 +1,8 @@
 #pragma once
 
 /// \file
-/// System calls that fail when a test wants them to. A test program that compiles fake_calls.cpp
-/// has functions of these names in front of the C library's. They go to the kernel, unless a
-/// FakeCall is alive.
+/// System calls that a test can make fail. fake_calls.cpp defines functions with these names, which
+/// a test program uses instead of the C library's. They call the kernel unless a FakeCall exists.
 
 #include <climits>
 #include <cstddef>
@@ -43,16 +42,16 @@ enum class Call {
     writev
 };
 
-/// What a call does in place of its work: it fails with `err`, it returns `result`, or it is
-/// given no more than `at_most` bytes.
+/// The answer of a call: it fails with `err`, returns `result`, or is made with at most `at_most`
+/// bytes.
 struct Answer {
     int err = 0;
     std::optional<int> result{};
     std::size_t at_most = std::numeric_limits<std::size_t>::max();
 };
 
-/// While it lives, the next `times` calls get the answer; those after them go to the kernel.
-/// Standard input, output and error are left alone. One at a time for each call.
+/// During its lifetime the next `times` calls get the answer; later ones go to the kernel. Calls on
+/// standard input, output and error are not answered. At most one object for each call.
 class FakeCall {
 public:
     static constexpr int always = INT_MAX;
@@ -62,13 +61,13 @@ public:
     FakeCall& operator=(const FakeCall&) = delete;
     ~FakeCall();
 
-    /// How many calls there were so far, the answered ones and the others.
+    /// Returns the number of calls so far, answered or not.
     [[nodiscard]] int calls() const { return calls_; }
 
-    /// Of how many pieces of memory the last call was: readv, sendmsg, writev.
+    /// Returns the number of pieces of memory in the last call: readv, sendmsg, writev.
     [[nodiscard]] int pieces() const { return pieces_; }
 
-    /// Notes a call that is being made; its answer, or null.
+    /// Counts a call. Returns its answer, or null.
     const Answer* next(int pieces);
 
 private:

@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// A piece of a test that has to run in a process of its own: it exits, it takes signals, or it
-/// leaves something behind that cannot be undone.
+/// Runs a part of a test in a child process, because it exits, receives signals, or has effects
+/// that cannot be undone.
 
 #include <chrono>
 #include <csignal>
@@ -17,7 +17,7 @@
 
 namespace ngx::test {
 
-/// How a child ended, as waitpid() tells, and what it had to say.
+/// The end of a child, as waitpid() reports it, and the text that it sent.
 struct Forked {
     int status = 0;
     std::string text{};
@@ -33,14 +33,14 @@ struct Forked {
     }
 };
 
-/// In the child: sends a text back, all of it or what a full pipe takes.
+/// In the child: sends a text to the parent, or as much as fits into the pipe.
 inline void say(int fd, const std::string& text)
 {
     [[maybe_unused]] const ssize_t n = ::write(fd, text.data(), text.size());
 }
 
-/// In the parent: what comes through the pipe until the child ends. A child from which nothing
-/// comes for so long is killed.
+/// In the parent: reads from the pipe until the child ends. Kills a child that sends nothing for
+/// the time `limit`.
 inline Forked listen_to(pid_t child, int fd, std::chrono::seconds limit)
 {
     const auto wait_ms = static_cast<int>(std::chrono::milliseconds(limit).count());
@@ -66,8 +66,8 @@ inline Forked listen_to(pid_t child, int fd, std::chrono::seconds limit)
     return result;
 }
 
-/// Calls `body(fd)` in a child, with a pipe to say() something back, and waits for its end.
-/// A body that returns ends the child with status 0, one that throws with 70 and what it threw.
+/// Calls `body(fd)` in a child, with a pipe for say(), and waits for the child's end. The child
+/// exits with status 0 if the body returns, and with 70 and the exception's text if it throws.
 template <typename Body>
 Forked in_child(Body body, std::chrono::seconds limit = std::chrono::seconds(10))
 {
@@ -75,7 +75,7 @@ Forked in_child(Body body, std::chrono::seconds limit = std::chrono::seconds(10)
     if (::pipe(ends) == -1) {
         throw std::runtime_error("pipe() failed");
     }
-    std::cout.flush();  // or a child that exits would write it again
+    std::cout.flush();  // otherwise a child that exits would write it again
     const pid_t child = ::fork();
     if (child == -1) {
         throw std::runtime_error("fork() failed");
@@ -86,7 +86,7 @@ Forked in_child(Body body, std::chrono::seconds limit = std::chrono::seconds(10)
     }
 
     ::close(ends[0]);
-    // The test framework catches signals that are to end this process.
+    // The test framework catches signals that should end this process.
     for (const int signo : {SIGABRT, SIGALRM, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGSEGV, SIGTERM}) {
         ::signal(signo, SIG_DFL);
     }

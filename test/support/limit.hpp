@@ -6,7 +6,8 @@
 
 namespace ngx::test {
 
-/// While it lives, or until it is lifted, this process may open no descriptor from `files` on.
+/// During its lifetime, or until it is lifted, this process can open only descriptors below
+/// `files`.
 class FileLimit {
 public:
     explicit FileLimit(rlim_t files)
@@ -26,7 +27,7 @@ public:
 
     void lift() const { ::setrlimit(RLIMIT_NOFILE, &before_); }
 
-    /// The next descriptor that the process would get.
+    /// Returns the next descriptor that the process would get.
     static rlim_t next_file()
     {
         const int fd = ::dup(STDIN_FILENO);

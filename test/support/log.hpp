@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A log that keeps its lines.
+/// A log that stores its lines.
 
 #include <cstddef>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace ngx::test {
 
-/// How often a text occurs in another.
+/// Returns how often `part` occurs in a text.
 inline std::size_t count(std::string_view text, std::string_view part)
 {
     std::size_t n = 0;
@@ -26,8 +26,8 @@ inline bool contains(std::string_view text, std::string_view part)
     return text.find(part) != text.npos;
 }
 
-/// Its lines are kept in `text`, without debug lines unless the level asks for them, and no log
-/// writes to stderr any more.
+/// Stores its lines in `text`; debug lines only if the level includes them. No log writes to stderr
+/// any more.
 struct TestLog {
     explicit TestLog(unsigned level = log_info)
     {

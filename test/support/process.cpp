@@ -44,14 +44,14 @@ int checked(int result, const std::string& what)
     return result;
 }
 
-/// What is left until the deadline, as poll() wants it: rounded up, never negative.
+/// Returns the time until the deadline as poll()'s timeout: rounded up, never negative.
 int poll_timeout(Deadline deadline)
 {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, INT_MAX));
 }
 
-/// Whether one of the descriptors becomes readable before the deadline; -1 never does.
+/// Returns whether one of the descriptors becomes readable before the deadline; -1 never does.
 bool wait_readable(std::span<const int> fds, Deadline deadline)
 {
     std::vector<pollfd> entries;
@@ -69,7 +69,7 @@ bool wait_readable(std::span<const int> fds, Deadline deadline)
     }
 }
 
-/// How often the text occurs.
+/// Returns how often the text occurs.
 std::size_t occurrences(std::string_view in, std::string_view text)
 {
     std::size_t n = 0;
@@ -79,7 +79,8 @@ std::size_t occurrences(std::string_view in, std::string_view text)
     return n;
 }
 
-/// The system call itself: the header of glibc 2.36 declares pidfd_open() for C only.
+/// Makes the system call directly, because the header of glibc 2.36 declares pidfd_open() only for
+/// C.
 Fd open_pidfd(pid_t pid)
 {
     return Fd(checked(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "pidfd_open()"));
@@ -90,7 +91,7 @@ Fd open_file(const std::filesystem::path& path, int flags)
     return Fd(checked(::open(path.c_str(), flags | O_CLOEXEC, 0600), path.string()));
 }
 
-/// Our environment with the wanted variables in place of those of the same name.
+/// Returns this process's environment, with the given variables replacing those of the same name.
 std::vector<std::string> merged_environment(const std::map<std::string, std::string>& wanted)
 {
     std::vector<std::string> merged;
@@ -118,7 +119,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings)
     return result;
 }
 
-/// All that the new process needs before execvpe(), made beforehand because it may not allocate.
+/// The data that the new process needs before execvpe(). It is prepared here, because the new
+/// process must not allocate.
 struct Launch {
     std::vector<std::string> argv;
     std::vector<std::string> environment;
@@ -128,21 +130,21 @@ struct Launch {
     std::optional<rlimit> open_files = {};
     std::array<Fd, 3> stdio;
     pid_t parent = ::getpid();
-    /// Left behind by the new process when it came to nothing.
+    /// Set by the new process if it failed.
     int error = 0;
 };
 
-/// Runs in the new process. Returns only when something failed, errno telling what.
+/// Runs in the new process. Returns only after a failure, with errno set.
 void become(const Launch& launch)
 {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == -1) {
         return;
     }
     if (::getppid() != launch.parent) {
-        errno = ESRCH;  // the parent died before the call above could tie us to it
+        errno = ESRCH;  // the parent died before the call above
         return;
     }
-    // A shell has what it runs in the background ignore these, and we would hand that on.
+    // A shell makes background processes ignore these signals, and the program would inherit that.
     for (const int signo : {SIGHUP, SIGINT, SIGQUIT}) {
         ::signal(signo, SIG_DFL);
     }
@@ -161,9 +163,9 @@ void become(const Launch& launch)
               launch.environment_pointers.data());
 }
 
-/// Starts the program. Not with fork(), for copying the page tables of a test built with the
-/// address sanitizer takes longer than what most tests run: the new process shares our memory, on
-/// a stack of its own, and we wait until it has executed or failed.
+/// Starts the program. Does not use fork(), because copying the page tables of a test with the
+/// address sanitizer takes longer than most tests. The new process shares the memory of this one,
+/// with its own stack, and this process waits until the other has executed the program or failed.
 pid_t start(Launch& launch)
 {
     std::vector<char> stack(64 * 1024);
@@ -189,7 +191,7 @@ bool bind_ipv4(int socket, std::uint16_t port)
     return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
-/// Whether the port is free on ::1 as well; a machine without IPv6 has nothing that could be busy.
+/// Returns whether the port is free on ::1, too. On a machine without IPv6 it is.
 bool free_on_ipv6(std::uint16_t port)
 {
     const Fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -366,7 +368,7 @@ void Child::reap()
 void wait_for_text(const std::filesystem::path& path, std::string_view text, Deadline deadline,
                    std::size_t times, Child* writer)
 {
-    // The directory is watched, not the file, which may be yet to be made or be replaced.
+    // Watches the directory instead of the file, which may not exist yet or may be replaced.
     const Fd watch(checked(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1()"));
     const std::string directory = path.parent_path();
     checked(
@@ -386,7 +388,7 @@ void wait_for_text(const std::filesystem::path& path, std::string_view text, Dea
         }
         std::array<char, 4096> events{};
         while (::read(watch.get(), events.data(), events.size()) > 0) {}
-        // What it wrote before its end is to be seen.
+        // Reads once more, to see the text that it wrote before its end.
         last = writer != nullptr && !writer->running();
     }
 }
@@ -434,7 +436,7 @@ Fd connect_retry(std::uint16_t port, Deadline deadline, Child* server)
         if (Clock::now() >= deadline) {
             fail(what, error);
         }
-        // No event tells that a port is listened on; a refused connect() costs microseconds.
+        // No event reports that a port is open; a refused connect() takes microseconds.
         ::poll(nullptr, 0, 1);
     }
 }

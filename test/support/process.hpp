@@ -1,9 +1,9 @@
 #pragma once
 
 /// \file
-/// What a test of a whole process needs: a directory of its own, a port of its own, a program
-/// that is run to its end or kept running, and waits that are bounded and end with an event.
-/// Everything here throws std::runtime_error (or std::system_error) when it cannot do its work.
+/// The parts of a test of whole processes: a temporary directory, a free port, a program that runs
+/// to its end or keeps running, and waits with a deadline that end with an event. All functions
+/// throw std::runtime_error (or std::system_error) on failure.
 
 #include <netinet/in.h>
 #include <sys/types.h>
@@ -23,10 +23,10 @@ namespace ngx::test {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
-/// The point in time from which a wait gives up.
+/// Returns the time at which a wait gives up.
 Deadline deadline_in(std::chrono::milliseconds delay);
 
-/// A descriptor that is closed with its owner.
+/// Owns a descriptor.
 class Fd {
 public:
     Fd() = default;
@@ -43,7 +43,7 @@ private:
     int fd_ = -1;
 };
 
-/// A new empty directory below TMPDIR, removed with everything in it.
+/// Owns a new empty directory below TMPDIR. The destructor removes it and its contents.
 class TempDir {
 public:
     TempDir();
@@ -53,7 +53,7 @@ public:
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
-    /// The path of a name in the directory.
+    /// Returns the path of a name in the directory.
     [[nodiscard]] std::filesystem::path operator/(std::string_view name) const
     {
         return path_ / name;
@@ -63,13 +63,13 @@ private:
     std::filesystem::path path_;
 };
 
-/// The whole of a file.
+/// Returns the content of a file.
 std::string read_file(const std::filesystem::path& path);
 
-/// Makes a file hold exactly the text; missing directories on the way are made.
+/// Writes the text to a file, and creates missing directories of its path.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
-/// How a process ended: one of the three is set.
+/// How a process ended. One of the three members is set.
 struct ExitStatus {
     std::optional<int> code;
     std::optional<int> signal;
@@ -77,30 +77,31 @@ struct ExitStatus {
 
     bool operator==(const ExitStatus&) const = default;
 
-    /// The process came to its end by itself, with this code.
+    /// Returns whether the process exited with this code.
     [[nodiscard]] bool exited_with(int wanted) const { return code == wanted; }
 };
 
 std::ostream& operator<<(std::ostream& out, const ExitStatus& status);
 
-/// What a process is started with beside its arguments.
+/// The options with which a process is started, in addition to its arguments.
 struct ProcessOptions {
-    /// Where it runs; empty for here.
+    /// Its working directory; empty: this process's.
     std::filesystem::path cwd = {};
-    /// Variables set on top of our environment.
+    /// Variables in addition to this process's environment.
     std::map<std::string, std::string> env = {};
-    /// What it reads from standard input, which then ends.
+    /// The content of its standard input.
     std::string input = {};
     /// Its soft and hard limit of open descriptors.
     std::optional<std::size_t> open_files = {};
 };
 
-/// A running program. Its standard output and error go to files, so that it never waits for a
-/// reader. It is killed with its owner, and when the thread that started it ends. The kill
-/// reaches this process only: what it started in its turn must end by itself.
+/// A running program. It writes standard output and error to files, so that it never waits for a
+/// reader. The destructor kills it; it is also killed when the thread that started it ends. Only
+/// this process is killed: its own children must end without help.
 class Child {
 public:
-    /// Starts argv[0], looked up in PATH when it has no slash. Throws when it cannot be executed.
+    /// Starts argv[0], which is searched in PATH if it has no slash. Throws if it cannot be
+    /// executed.
     explicit Child(std::vector<std::string> argv, const ProcessOptions& options = {});
     Child(const Child&) = delete;
     Child& operator=(const Child&) = delete;
@@ -109,21 +110,21 @@ public:
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] bool running();
 
-    /// Is readable when it has ended.
+    /// A descriptor that is readable when the program has ended.
     [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
-    /// What it wrote so far.
+    /// Its output so far.
     [[nodiscard]] std::string out() const { return read_file(out_path()); }
     [[nodiscard]] std::string err() const { return read_file(err_path()); }
 
-    /// The files it writes to, for wait_for_text().
+    /// The files of its output, for wait_for_text().
     [[nodiscard]] std::filesystem::path out_path() const { return files_ / "out"; }
     [[nodiscard]] std::filesystem::path err_path() const { return files_ / "err"; }
 
-    /// Sends a signal; nothing happens when it has ended.
+    /// Sends a signal, unless the program has ended.
     void signal(int number);
 
-    /// Waits for its end. Past the deadline it is killed and the status says timed_out.
+    /// Waits for its end. At the deadline kills it and sets timed_out.
     ExitStatus wait(Deadline deadline);
 
 private:
@@ -136,31 +137,31 @@ private:
     std::optional<ExitStatus> status_;
 };
 
-/// Returns once the file holds the text, so many times if need be, whether or not the file exists
-/// yet (its directory must). Throws with what the file holds when the deadline passes or, when the
-/// writer is given, as soon as it has ended.
+/// Waits until the file contains the text the given number of times. The file may not exist yet,
+/// but its directory must. At the deadline, or when the given writer has ended, throws an exception
+/// with the content of the file.
 void wait_for_text(const std::filesystem::path& path, std::string_view text, Deadline deadline,
                    std::size_t times = 1, Child* writer = nullptr);
 
-/// What a program that ran to its end left behind.
+/// The end and the output of a program.
 struct RunResult {
     ExitStatus status;
     std::string out;
     std::string err;
 };
 
-/// Runs a program to its end, or kills it when the time is over.
+/// Runs a program to its end, or kills it at the time limit.
 RunResult run(std::vector<std::string> argv, const ProcessOptions& options = {},
               std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
-/// 127.0.0.1 and a port.
+/// Returns the address of 127.0.0.1 and a port.
 sockaddr_in loopback(std::uint16_t port);
 
-/// A TCP port of the loopback addresses, IPv4 and IPv6, that nobody listened on a moment ago.
+/// Returns a TCP port that was free on the loopback addresses, IPv4 and IPv6.
 std::uint16_t free_port();
 
-/// Connects to 127.0.0.1 again and again until a listener answers, and returns the blocking
-/// socket. Throws when the deadline passes or, when the server is given, as soon as it has ended.
+/// Connects to 127.0.0.1, and retries until a listener answers. Returns the blocking socket. Throws
+/// at the deadline or, if the server is given, when it has ended.
 Fd connect_retry(std::uint16_t port, Deadline deadline, Child* server = nullptr);
 
 }  // namespace ngx::test
