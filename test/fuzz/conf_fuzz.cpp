@@ -1,8 +1,8 @@
 /// \file
-/// The text is an nginx.conf: words, directives, blocks, and the defaults of what it leaves unset.
-/// Nothing is opened, bound, looked up or written, whatever the text says; a file it includes is
-/// the text itself, if it is called nginx.conf, and missing otherwise. A text that is refused gets
-/// exactly one error, one that is taken gets none and is dumped whole.
+/// The input is an nginx.conf: words, directives, blocks, and the defaults of unset values. The
+/// target opens, binds, resolves and writes nothing. An included file is the input itself if it is
+/// called nginx.conf; all others are missing. A refused text must log exactly one error. An
+/// accepted text must log none and is dumped completely.
 
 #include "test/fuzz/fuzz.hpp"
 
@@ -28,12 +28,12 @@ namespace ngx::test {
 
 namespace {
 
-/// A text may include itself, but not for ever.
+/// Limits how often a text may include itself.
 constexpr int max_files = 8;
 
 struct {
-    bool reading = false;  // the calls below answer for the system
-    int fd = -1;           // of the text
+    bool reading = false;  // the calls below replace the system's
+    int fd = -1;           // the descriptor of the text
     int files = 0;         // opened so far
     int errors = 0;        // logged so far
     Log log{};
@@ -46,8 +46,8 @@ struct {
     std::abort();
 }
 
-/// An accept filter is said at level emerg, too, but it is ignored: no error. The message begins
-/// behind "TIME [emerg] PID#PID: "; what the text has in it comes later.
+/// Counts errors. An accept filter is also logged at level emerg, but is ignored and not an error.
+/// The message starts after "TIME [emerg] PID#PID: ", before any part of the input.
 void count_errors(Log&, unsigned level, char* buf, std::size_t len)
 {
     const std::string_view line(buf, len);
@@ -55,13 +55,13 @@ void count_errors(Log&, unsigned level, char* buf, std::size_t len)
     state.errors += level <= log_crit && !message.starts_with("accept filters \"");
 }
 
-/// What the program does before its first cycle, without its files.
+/// Makes the program's initialisation before its first cycle, without its files.
 void start()
 {
     state.log = {.log_level = log_debug_all, .writer = count_errors};
     use_stderr = false;
     dump_config = true;
-    process = Process::signaller;  // which reads its configuration and no more
+    process = Process::signaller;  // only reads its configuration
 
     time_init();
     if (os_init(&state.log) != Rc::ok || preinit_modules() != Rc::ok) {
@@ -88,7 +88,7 @@ void set_text(std::string_view text)
     }
 }
 
-/// Reads a file's text and the -g option's.
+/// Reads the text of a file and of the option -g.
 bool read_conf(std::string_view text, std::string_view param)
 {
     set_text(text);
@@ -116,7 +116,7 @@ bool read_conf(std::string_view text, std::string_view param)
     return true;
 }
 
-/// Whether a range of ports may be so long that its listeners take seconds, as they do in nginx.
+/// Returns whether a range of ports may be so long that its listeners take seconds, as in nginx.
 bool has_long_range(std::string_view text)
 {
     constexpr std::size_t digits = 4;
@@ -161,15 +161,15 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
     return 0;
 }
 
-// The linker has the server's calls of these come here: see meson.build. While a text is read,
-// none of them reaches the system.
+// The linker redirects the server's calls of these functions to here: see meson.build. While a text
+// is read, none of them calls the system.
 
 using ngx::test::open_file;
 using ngx::test::state;
 
 extern "C" {
 
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker makes these names
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker requires these names
 
 int __real_open(const char* path, int flags, mode_t mode);
 int __real_open64(const char* path, int flags, mode_t mode);
@@ -200,7 +200,7 @@ int __wrap_glob64(const char* pattern, int flags, int (*on_error)(const char*, i
     return state.reading ? GLOB_NOMATCH : __real_glob64(pattern, flags, on_error, to);
 }
 
-/// There is one host, localhost.
+/// Knows only the host localhost.
 int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                        addrinfo** found)
 {
@@ -215,7 +215,7 @@ int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hi
     return __real_getaddrinfo("127.0.0.1", service, &numeric, found);
 }
 
-/// There is one user, nobody.
+/// Knows only the user nobody.
 passwd* __wrap_getpwnam(const char* name)
 {
     static passwd nobody{.pw_name = nullptr,
@@ -231,7 +231,7 @@ passwd* __wrap_getpwnam(const char* name)
     return std::string_view(name) == "nobody" ? &nobody : nullptr;
 }
 
-/// There is one group, nogroup.
+/// Knows only the group nogroup.
 group* __wrap_getgrnam(const char* name)
 {
     static group nogroup{

@@ -5,15 +5,15 @@
 #include <string_view>
 
 /// \file
-/// What each fuzz target is: conf_fuzz, proxy_protocol_fuzz.
+/// The interface of the fuzz targets: conf_fuzz, proxy_protocol_fuzz.
 
 namespace ngx::test {
 
-/// Reads the text as what the target is about. Says whether it was taken; aborts when the reader
-/// breaks a promise of its own.
+/// Parses the input. Returns whether it was accepted; aborts if the parser breaks one of its
+/// promises.
 bool reads(std::string_view text);
 
 }  // namespace ngx::test
 
-/// What libFuzzer calls with each input.
+/// libFuzzer calls this function with each input.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

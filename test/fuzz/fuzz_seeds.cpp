@@ -4,8 +4,8 @@
 ///     conf_fuzz_seeds DIRECTORY
 ///     proxy_protocol_fuzz_seeds DIRECTORY
 ///
-/// A seed that is called good_... must be taken, one that is called bad_... refused. A name with
-/// _stream or _epoll in it is about a build that has this module.
+/// A seed with the name good_... must be accepted, one with the name bad_... refused. A name that
+/// contains _stream or _epoll applies only to a build with this module.
 
 #include <algorithm>
 #include <filesystem>
@@ -32,14 +32,14 @@ bool is_built(std::string_view module)
     return false;
 }
 
-/// Whether the build has the modules that the name of a seed has.
+/// Returns whether the build has the modules in the name of a seed.
 bool is_about_this_build(std::string_view name)
 {
     return (name.find("_stream") == name.npos || is_built("ngx_stream_module")) &&
            (name.find("_epoll") == name.npos || is_built("ngx_epoll_module"));
 }
 
-/// Whether what became of the seed is what its name says.
+/// Returns whether the result for a seed agrees with its name.
 bool run_seed(const std::filesystem::path& path)
 {
     const std::string text = read_file(path);

@@ -1,7 +1,8 @@
 /// \file
-/// The text is what a proxy sends first: a header of the PROXY protocol, or not, and what else the
-/// socket has by then. A header that is refused gets exactly one error and says nothing, one that
-/// is taken gets none; its length is its own, whatever stands behind it; what it says is a copy.
+/// The input is the first data from a proxy: a header of the PROXY protocol, or other data, and
+/// what follows. A refused header must log exactly one error and set no addresses; an accepted
+/// header logs none. The data behind the header must not affect its length. Its values must be
+/// copies.
 
 #include "core/proxy_protocol.hpp"
 
@@ -21,7 +22,7 @@ namespace ngx::test {
 namespace {
 
 struct {
-    int errors = 0;  // logged so far
+    int errors = 0;  // the number logged so far
     Log log{};
 } state;
 
@@ -46,7 +47,7 @@ void start()
     }
 }
 
-/// A connection with nothing but a log and memory.
+/// A connection that has only a log and a pool.
 struct Reading {
     Reading()
     {
@@ -65,7 +66,7 @@ bool within(std::string_view part, std::string_view text)
     return part.data() >= text.data() && part.data() + part.size() <= text.data() + text.size();
 }
 
-/// Asks for everything that there may be besides addresses; broken or not, it ends.
+/// Reads all values other than addresses. The calls must end, also for a broken header.
 void check_tlvs(Connection& c)
 {
     const std::string_view tlvs = c.proxy_protocol->tlvs;
@@ -119,7 +120,8 @@ bool reads(std::string_view text)
         check_tlvs(c);
     }
 
-    // Memory of its own, so that a step past the end is one past the end of the memory.
+    // A separate allocation, so that a read behind the end of the input is behind the end of the
+    // memory.
     Reading again;
     const std::string alone(text.substr(0, *size));
     if (proxy_protocol_read(again.c, alone) != size ||

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view case_mark = "=== ";
 constexpr std::string_view file_mark = "--- ";
 
-/// What stands between two % signs, or nothing when it is not one of ours.
+/// Returns the replacement for the word between two % signs, or nothing if it is not one of ours.
 std::optional<std::string> replacement(std::string_view word, const std::filesystem::path& dir,
                                        std::uint16_t port)
 {
@@ -65,7 +65,7 @@ std::string_view without_newline(std::string_view line)
     return line.substr(0, line.find('\n'));
 }
 
-/// The words of a header's options; '...' holds blanks together.
+/// Splits a header's options into words; '...' may contain blanks.
 std::vector<std::string> option_words(std::string_view text)
 {
     std::vector<std::string> words;
@@ -89,7 +89,7 @@ std::vector<std::string> option_words(std::string_view text)
     return words;
 }
 
-/// A case as it stands in the file, before its context is put around it.
+/// A case as in the file, before it is inserted into its context.
 struct RawCase {
     Case written;
     std::size_t line = 0;
@@ -129,7 +129,7 @@ RawCase parse_header(std::string_view header)
     return raw;
 }
 
-/// The finished case, or one for every line of it.
+/// Appends the finished case, or one for each of its lines.
 void finish(RawCase raw, const std::string& file, std::vector<Case>& cases)
 {
     const auto place = [&file, &raw](std::size_t offset) {

@@ -6,7 +6,7 @@ namespace ngx::test::oracle {
 
 namespace {
 
-/// Which values are tried on a directive.
+/// The kind of values that are tested for a directive.
 enum class Kind { other, flag, number, milliseconds, offset };
 
 struct Directive {
@@ -102,7 +102,7 @@ void add_argument_counts(const Directive& directive, std::vector<Case>& cases)
                          line(directive, directive.good + " more")));
     cases.push_back(make(directive, "with nine arguments", directive.context,
                          line(directive, "1 2 3 4 5 6 7 8 9")));
-    // The empty pid is the default one, which is no file of ours.
+    // An empty pid is the default, which is not a file of the test.
     if (directive.name != "pid") {
         cases.push_back(
             make(directive, "with an empty argument", directive.context, line(directive, "\"\"")));

@@ -1,12 +1,12 @@
 /// \file
-/// nginx as the oracle: each case goes to Debian's nginx and to ours with -t, and what they say is
+/// nginx as the oracle: Debian's nginx and ngxx test each case with -t, and their messages are
 /// compared.
 ///
 ///     oracle_test [options of Boost.Test] -- OURS DIRECTORY
 ///
-/// OURS is the server to test, DIRECTORY holds the written cases. Given nginx itself as OURS, the
-/// suite tests itself: everything must agree, and the known differences do not apply. With
-/// --log_level=all it shows what both said of every case.
+/// OURS is the server to test; DIRECTORY has the written cases. If OURS is nginx itself, the suite
+/// tests itself: all messages must agree, and the known differences do not apply. With
+/// --log_level=all it prints the messages of both for each case.
 
 #define BOOST_TEST_NO_MAIN
 #include <boost/algorithm/string/join.hpp>
@@ -32,13 +32,13 @@ namespace {
 constexpr const char* nginx_path = "/usr/sbin/nginx";
 constexpr const char* stream_module_path = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-/// The limit that both servers run under, which some messages tell.
+/// The limit under which both servers run; some messages contain it.
 constexpr std::size_t open_files = 1024;
 
-/// What meson takes for "skipped".
+/// The exit status that meson interprets as "skipped".
 constexpr int skipped = 77;
 
-/// Why the oracle cannot be asked, or nothing.
+/// Returns the reason why the oracle cannot be used, or an empty text.
 std::string oracle_is_missing()
 {
     for (const char* path : {nginx_path, stream_module_path}) {
@@ -49,8 +49,8 @@ std::string oracle_is_missing()
     return "";
 }
 
-/// A server built with the address sanitizer looks for leaks when it ends, which takes ten times as
-/// long as all that it does before; other tests let it.
+/// Turns off the leak check of a server with the address sanitizer, which takes ten times as long
+/// as the test of a configuration; other tests use it.
 std::map<std::string, std::string> environment()
 {
     const char* options = std::getenv("ASAN_OPTIONS");
@@ -60,9 +60,9 @@ std::map<std::string, std::string> environment()
 class Server {
 public:
     std::string path;
-    /// Precedes the directives of every case.
+    /// The directives before those of each case.
     std::string directives;
-    std::string version;  // what -V prints
+    std::string version;  // the output of -V
 
     explicit Server(const std::string& binary) : path(std::filesystem::absolute(binary))
     {
@@ -118,7 +118,7 @@ struct Counts {
     std::size_t cases = 0;
     std::size_t agreed = 0;
     std::size_t differed_as_known = 0;
-    /// Were taken with the warning that the server has no debug logging.
+    /// The number of cases accepted with the warning that the server has no debug logging.
     std::size_t without_debug = 0;
 
     [[nodiscard]] std::size_t failed() const
@@ -175,8 +175,8 @@ std::string report(const Case& asked, const Outcome& nginx, const Outcome& ours)
     return out.str();
 }
 
-/// Without debug logging the server is to take any debug_connection and to say that it will have
-/// no effect.
+/// Returns whether the server warns that debug_connection has no effect. A server without debug
+/// logging must accept any such directive with this warning.
 bool warns_of_missing_debug(const Outcome& outcome)
 {
     return outcome.status.exited_with(0) && !outcome.messages.empty() &&

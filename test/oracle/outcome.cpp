@@ -21,8 +21,8 @@ std::string replace_all(std::string text, const std::string& from, const std::st
     return text;
 }
 
-/// ngxx says more of a name that it does not know: which is meant, or which there are. Of a file
-/// that it cannot open it says how to set another.
+/// Removes ngxx's additions to a message: a suggestion or a list of names for an unknown name, and
+/// how to set another file for one that cannot be opened.
 std::string without_hint(const std::string& text)
 {
     static const std::regex hint(
@@ -30,7 +30,7 @@ std::string without_hint(const std::string& text)
     return std::regex_replace(text, hint, "");
 }
 
-/// As ngxx writes control characters, which nginx writes as they are.
+/// Escapes control characters as ngxx does; nginx writes them unchanged.
 std::string escaped(const std::string& text)
 {
     std::string result;

@@ -1,4 +1,4 @@
-// Processors and memory by files that stand below a directory of the test's, as below /.
+// Processors and memory from files in a temporary directory that replaces /.
 
 #include "os/unix/cgroup.hpp"
 
@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::int64_t mega = 1024 * 1024;
 
-/// A machine with 64 processors, all of which this process may use.
+/// A machine with 64 processors; this process may use all of them.
 struct Machine {
     Machine() { ncpu = 64; }
     Machine(const Machine&) = delete;
@@ -31,7 +31,7 @@ struct Machine {
 
     void write(std::string_view name, std::string_view text) const { write_file(dir / name, text); }
 
-    /// The process is in a cgroup of version 2.
+    /// Puts the process into a cgroup of version 2.
     void mount_v2(const std::string& path) const
     {
         write("proc/self/mountinfo",
@@ -40,7 +40,7 @@ struct Machine {
         write("proc/self/cgroup", "0::" + path + "\n");
     }
 
-    /// It is in cgroups of version 1, of a controller for processors and one for memory.
+    /// Puts it into cgroups of version 1, of the controllers for processors and for memory.
     void mount_v1(const std::string& path) const
     {
         write("proc/self/mountinfo",
@@ -71,7 +71,7 @@ constexpr bool has_sanitizer = true;
 constexpr bool has_sanitizer = false;
 #endif
 
-/// For a test that limits the addresses of a process: the address sanitizer needs them.
+/// The precondition of tests that limit the address space, which the address sanitizer needs.
 boost::test_tools::assertion_result has_no_sanitizer(boost::unit_test::test_unit_id)
 {
     return !has_sanitizer;

@@ -1,4 +1,4 @@
-// Messages between processes. Both ends are this process's: it makes no difference to a socket.
+// Messages between processes. This process has both ends, which makes no difference for a socket.
 
 #include "os/unix/channel.hpp"
 
@@ -27,7 +27,7 @@ namespace {
 
 using Calls = std::vector<std::string>;
 
-/// Both ends of a channel, as spawn_process() makes them.
+/// Both ends of a channel, as spawn_process() creates them.
 struct Ends {
     Ends()
     {
@@ -41,13 +41,13 @@ struct Ends {
     Rc write(const Channel& ch) { return write_channel(out.get(), ch, &log.log); }
     Rc read(Channel& ch) { return read_channel(in.get(), ch, &log.log); }
 
-    /// Sends the bytes of a message, or the first of them, with nothing beside them.
+    /// Sends the bytes of a message, or the first of them, without a control message.
     void send_bytes(const Channel& ch, std::size_t n = sizeof(Channel)) const
     {
         BOOST_TEST(::send(out.get(), &ch, n, 0) == static_cast<ssize_t>(n));
     }
 
-    /// From now on the kernel puts the sender's credentials beside each message.
+    /// Makes the kernel add the sender's credentials to each message.
     void take_credentials() const
     {
         const int on = 1;
@@ -59,7 +59,7 @@ struct Ends {
     Fd in{};
 };
 
-/// Which file is behind a descriptor.
+/// Returns the inode of a descriptor.
 ino_t inode(int fd)
 {
     struct stat info {};

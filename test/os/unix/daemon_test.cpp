@@ -1,5 +1,5 @@
-// What becomes of the process that starts a daemon, and what of the daemon: each case is a child,
-// the first process, and the daemon is a child of this.
+// The process that starts a daemon, and the daemon. In each case the first process is a child of
+// the test, and the daemon is the first process's child.
 
 #include "os/unix/daemon.hpp"
 
@@ -23,7 +23,7 @@ namespace ngx::test {
 
 namespace {
 
-/// Calls `body(fd, first)` in a daemon; `first` is the process that has started it.
+/// Calls `body(fd, first)` in a daemon; `first` is the process that started it.
 template <typename Body>
 Forked in_daemon(Body body)
 {
@@ -40,7 +40,7 @@ Forked in_daemon(Body body)
     });
 }
 
-/// Whether the process behind a pidfd ends within the time.
+/// Returns whether the process of a pidfd ends within the time.
 bool ends(int pidfd, int ms)
 {
     pollfd entry{.fd = pidfd, .events = POLLIN, .revents = 0};

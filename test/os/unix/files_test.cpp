@@ -44,7 +44,7 @@ struct Digits {
     char buf[16]{};
 };
 
-/// A file that threads read: the task runs when the test says so.
+/// A file that threads read: the test runs the task.
 struct ThreadDigits : Digits {
     ThreadDigits()
     {

@@ -1,4 +1,4 @@
-// Asynchronous reads as the files' side sees them, on an epoll poller.
+// Asynchronous reads through the functions of files, with the epoll poller.
 
 #include <cerrno>
 #include <string>

@@ -19,7 +19,7 @@ namespace ngx::test {
 
 namespace {
 
-/// A file whose text is the alphabet, some times over.
+/// A file that contains the alphabet several times.
 struct Sender : Pair {
     Sender()
     {
@@ -32,11 +32,11 @@ struct Sender : Pair {
         file.name = path.native();
         file.log = &log.log;
         c.pool = create_pool(connection_pool_size, &log.log);
-        c.tcp_nopush = TcpOption::disabled;  // as on any unix socket
+        c.tcp_nopush = TcpOption::disabled;  // as for every unix socket
     }
     ~Sender() { destroy_pool(c.pool); }
 
-    /// A piece of the file behind what the chain has.
+    /// Appends a part of the file to the chain.
     Buf& add_file(off_t from, off_t to)
     {
         Buf& b = pieces.add(nullptr, nullptr);
@@ -48,17 +48,17 @@ struct Sender : Pair {
         return b;
     }
 
-    /// A piece of memory behind what the chain has.
+    /// Appends a piece of memory to the chain.
     Buf& add_memory(std::string_view piece)
     {
         std::string& kept = memory.emplace_back(piece);
         return pieces.add(kept.data(), kept.data() + kept.size());
     }
 
-    /// What is left after one call.
+    /// Returns the unsent rest after one call.
     Chain* send(off_t limit = 0) { return linux_sendfile_chain(c, pieces.chain(), limit); }
 
-    /// Sends to the end, whatever a call takes; what the peer got.
+    /// Sends everything, in as many calls as needed. Returns what the peer received.
     std::string send_all()
     {
         std::string received;
@@ -112,7 +112,7 @@ struct TcpSender : Sender {
     }
 };
 
-/// A file that threads send: the task runs when the test says so.
+/// A file that threads send: the test runs the task.
 struct ThreadSender : Sender {
     ThreadSender()
     {
@@ -125,7 +125,7 @@ struct ThreadSender : Sender {
         };
     }
 
-    /// The thread's part, and the loop's when the task has come back.
+    /// Runs the thread's part, and then the loop's part when the task has returned.
     void run()
     {
         ThreadTask& task = *c.sendfile_task;
@@ -290,7 +290,7 @@ BOOST_FIXTURE_TEST_CASE(a_limit_leaves_the_rest_and_the_event_ready, Sender)
     const auto page = static_cast<off_t>(pagesize);
     BOOST_TEST(send(4 + 10) == pieces.link(1));
     BOOST_CHECK(wev.ready);
-    BOOST_TEST(pieces[1].file_pos == page);  // the page that was begun is sent to its end
+    BOOST_TEST(pieces[1].file_pos == page);  // a page is sent completely
 }
 
 BOOST_FIXTURE_TEST_CASE(no_call_is_for_more_than_two_gigabytes, Sender)

@@ -8,7 +8,7 @@ namespace ngx::test {
 
 namespace {
 
-/// As the server does: a peer that is gone is an errno.
+/// Ignores SIGPIPE, as the server does, so that a closed peer is an errno.
 struct NoSigpipe {
     NoSigpipe() { ::signal(SIGPIPE, SIG_IGN); }
 };

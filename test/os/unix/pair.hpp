@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A connection on one end of a socket pair, and its peer on the other.
+/// A connection on one end of a socket pair, and its peer on the other end.
 
 #include <deque>
 #include <stdexcept>
@@ -20,12 +20,12 @@
 
 namespace ngx::test {
 
-/// What the poller says of itself. A level poller's reads are asked again; one with greedy's go on
-/// until EAGAIN; rdhup's knows when there is nothing more.
+/// The properties of the poller. level: the poller reports again. greedy: handlers read until
+/// EAGAIN. rdhup: the poller reports the end of the data.
 enum class Mode { level, greedy, rdhup };
 
-/// No cycle: a connection whose events are as a poller leaves them that has reported readiness
-/// and not how much there is to read. Its end does not block, the peer's does.
+/// A connection without a cycle. Its events are in the state after a report of readiness without a
+/// number of bytes. Its socket does not block, the peer's does.
 struct Pair {
     explicit Pair(Mode mode = Mode::level)
     {
@@ -59,7 +59,7 @@ struct Pair {
         use_epoll_rdhup = false;
     }
 
-    /// Makes the room for what is sent as small as the kernel lets it.
+    /// Makes the send buffer as small as the kernel allows.
     void shrink() const
     {
         const int size = 1;
@@ -73,7 +73,7 @@ struct Pair {
         }
     }
 
-    /// All that the peer finds there now.
+    /// Returns all data that has arrived at the peer.
     [[nodiscard]] std::string peer_receives() const
     {
         std::string text;
@@ -92,7 +92,7 @@ struct Pair {
     Event wev;
 };
 
-/// A chain of pieces that do not lie side by side in memory.
+/// A chain of pieces that are not adjacent in memory.
 class Pieces {
 public:
     explicit Pieces(const std::vector<std::string>& texts) : texts_(texts)
@@ -103,7 +103,7 @@ public:
     }
     Pieces() = default;
 
-    /// Adds a piece of memory to send, all of it used and none of it free.
+    /// Appends a full piece of memory, to be sent.
     Buf& add(char* begin, char* end)
     {
         Buf& b = bufs_.emplace_back();
@@ -118,7 +118,7 @@ public:
         return b;
     }
 
-    /// Adds a piece of memory to read into.
+    /// Appends an empty piece of memory, to be filled by a read.
     Buf& add_free(char* begin, char* end)
     {
         Buf& b = add(begin, end);
@@ -128,7 +128,7 @@ public:
         return b;
     }
 
-    /// Adds a mark that has no memory.
+    /// Appends a special buffer without memory.
     void add_flush()
     {
         Buf& b = add(nullptr, nullptr);

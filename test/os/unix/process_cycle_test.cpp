@@ -1,4 +1,4 @@
-// The loop of a process without a master, which never returns: each case is a child.
+// The loop of a process without a master, which never returns, so each case runs in a child.
 
 #include "os/unix/process_cycle.hpp"
 
@@ -28,7 +28,7 @@ namespace ngx::test {
 
 namespace {
 
-/// An event of no connection, for a timer.
+/// A timer with an event that belongs to no real connection.
 struct Timer {
     Timer(Cycle& cycle, EventHandler handler)
     {
@@ -41,14 +41,14 @@ struct Timer {
     Event ev;
 };
 
-/// What became of a server: how it ended, and what it has logged.
+/// The end of a server, and its log.
 struct Served {
     Forked child{};
     std::string log{};
 };
 
-/// Runs a server in a child. `before` is called right before its loop, with a master before that of
-/// each worker; `prepare` before all else.
+/// Runs a server in a child. `prepare` is called first; `before` right before the loop, with a
+/// master before the loop of each worker.
 Served serve(
     void (*before)(Cycle& cycle), const std::string& directives = "master_process off;",
     void (*prepare)(const TempDir& dir) = [](const TempDir&) {})
@@ -74,7 +74,7 @@ Served serve(
 
 BOOST_AUTO_TEST_SUITE(process_cycle)
 
-// The loop looks at the flags only after its wait.
+// The loop tests the flags only after its wait.
 BOOST_AUTO_TEST_CASE(a_signal_that_comes_before_the_loop_is_obeyed)
 {
     const auto [child, log] = serve([](Cycle&) { ::raise(SIGTERM); });
@@ -114,7 +114,8 @@ BOOST_AUTO_TEST_CASE(a_graceful_shutdown_waits_for_the_timers_of_connections)
     BOOST_TEST((begin < run && run < end && end != log.npos), log);
 }
 
-// It has no timer that the worker would wait for. The worker stays root, to signal the master.
+// It has no timer for which the worker would wait. The worker keeps running as root, to signal the
+// master.
 BOOST_AUTO_TEST_CASE(a_connection_that_a_graceful_shutdown_leaves_behind_is_reported)
 {
     const auto [child, log] = serve(

@@ -1,4 +1,4 @@
-// Signals and what kills: everything that touches them happens in a child.
+// Signals, including those that kill: each case runs in a child.
 
 #include "os/unix/process.hpp"
 
@@ -31,7 +31,7 @@ namespace ngx::test {
 
 namespace {
 
-/// In a child: a cycle that takes signals. What it has logged comes back.
+/// Runs a cycle that handles signals in a child. Returns its log.
 template <typename Body>
 Forked with_signals(Body body)
 {
@@ -44,14 +44,14 @@ Forked with_signals(Body body)
         body(*cycle);
         say(fd, cycle.log());
 
-        // A handler needs the cycle, which goes now.
+        // A handler needs the cycle, which is destroyed now.
         sigset_t all;
         sigfillset(&all);
         ::sigprocmask(SIG_BLOCK, &all, nullptr);
     });
 }
 
-/// The flags that signals set, one letter each.
+/// Returns the flags that signals have set, one letter each.
 std::string flags()
 {
     std::string set;
@@ -68,15 +68,15 @@ std::string flags()
     return set;
 }
 
-/// What a process is that a signal comes to.
+/// The role of a process that receives a signal.
 struct Role {
     Process process = Process::single;
     bool daemonized = false;
-    bool has_parent = false;  // the process that started this binary is still there
+    bool has_parent = false;  // the process that started this binary still runs
     pid_t new_binary = 0;
 };
 
-/// What the child says when the signal has come: the flags that it has set, then the log.
+/// Raises a signal in a child. Returns the flags that it set, then the log.
 Forked raised(int signo, const Role& role = {})
 {
     return with_signals([&](const Cycle& cycle) {
@@ -89,7 +89,7 @@ Forked raised(int signo, const Role& role = {})
     });
 }
 
-/// Lets a process that has stopped itself go on; says whether it had.
+/// Continues a process that has stopped itself. Returns whether it had.
 bool resume(pid_t child)
 {
     int status = 0;
@@ -100,7 +100,7 @@ bool resume(pid_t child)
     return WSTOPSIG(status) == SIGSTOP;
 }
 
-/// A signal, the flags that it sets, and what its log line ends in.
+/// A signal, the flags that it sets, and the end of its log line.
 struct Meaning {
     int signo;
     std::string_view name;
@@ -122,7 +122,7 @@ void check_meaning(const Meaning& want, const Role& role)
     BOOST_TEST(child.text.substr(behind, child.text.find('\n', behind) - behind) == want.action);
 }
 
-/// The lowest descriptor that is free.
+/// Returns the lowest free descriptor.
 int next_descriptor()
 {
     const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -130,7 +130,8 @@ int next_descriptor()
     return fd;
 }
 
-/// In a child that takes signals, SIGCHLD only when it waits: what the function says and the log.
+/// Runs the function in a child that handles signals, SIGCHLD only during a wait. Returns the
+/// function's text and the log.
 template <typename Function>
 std::string told(Function function)
 {
@@ -157,13 +158,13 @@ void wait_for_child()
     }
 }
 
-/// A child's work: it ends at once, with the number for a status.
+/// A child's function that exits at once with the number as its status.
 void end_with(Cycle&, void* data)
 {
     ::_exit(static_cast<int>(reinterpret_cast<std::intptr_t>(data)));
 }
 
-/// It waits for a message and ends with its command for a status.
+/// A child's function that waits for a message and exits with its command as its status.
 void obey(Cycle& cycle, void*)
 {
     pollfd entry{.fd = channel, .events = POLLIN, .revents = 0};
@@ -182,7 +183,7 @@ ProcessSlot& slot_at(int i)
     return processes.at(static_cast<std::size_t>(i));
 }
 
-/// A slot's flags, one letter each.
+/// Returns the flags of a slot, one letter each.
 std::string flags_of(const ProcessSlot& slot)
 {
     std::string set;
@@ -194,7 +195,7 @@ std::string flags_of(const ProcessSlot& slot)
     return set;
 }
 
-/// What a failure of spawn_process() leaves behind.
+/// Returns the state and the log after a failure of spawn_process().
 std::string told_of_failure(Call call)
 {
     return told([call](Cycle& cycle) {
@@ -206,7 +207,7 @@ std::string told_of_failure(Call call)
     });
 }
 
-/// A zone of 64 kB, as init_cycle() makes it.
+/// Adds a zone of 64 kB, as init_cycle() does.
 ShmZone& add_zone(Cycle& cycle, std::string_view name)
 {
     ShmZone& zone = cycle.shared_memory.emplace_back();
@@ -218,7 +219,7 @@ ShmZone& add_zone(Cycle& cycle, std::string_view name)
     return zone;
 }
 
-/// Pointers to the words, ending in null.
+/// Returns pointers to the words, and null at the end.
 std::vector<char*> pointers(std::vector<std::string>& words)
 {
     std::vector<char*> result;
@@ -229,7 +230,7 @@ std::vector<char*> pointers(std::vector<std::string>& words)
     return result;
 }
 
-/// The log after a program has run to its end as a child.
+/// Runs a program as a child to its end. Returns the log.
 std::string executed(const std::string& path, std::vector<std::string> words)
 {
     return told([&](Cycle& cycle) {
@@ -379,7 +380,7 @@ BOOST_AUTO_TEST_CASE(another_name_sends_nothing)
     BOOST_TEST(os_signal_process(*cycle, "HUP", ::getpid()) == 1);
 }
 
-// No process of Linux's has a number this great.
+// Linux has no process with such a large number.
 BOOST_AUTO_TEST_CASE(a_process_that_is_not_there_is_an_alert)
 {
     const TestCycle cycle("events {}", Start::conf);
@@ -602,7 +603,7 @@ BOOST_AUTO_TEST_CASE(a_program_runs_as_a_detached_child_with_its_words_and_its_e
 
 BOOST_AUTO_TEST_CASE(a_program_takes_the_signals_that_are_blocked_here)
 {
-    // Not by a shell, which may take them all by itself.
+    // Not with a shell, which may use all of them itself.
     const std::string text =
         executed("/bin/grep", {"grep", "-q", "^SigBlk:.0*$", "/proc/self/status"});
     BOOST_TEST(contains(text, " exited with code 0\n"), text);
@@ -622,7 +623,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(children_that_end)
 
-/// Starts a child that ends with this status, and waits for its end.
+/// Starts a child that exits with this status, and waits for its end.
 std::string ended(int status, int respawn)
 {
     return told([=](Cycle& cycle) {
@@ -634,7 +635,7 @@ std::string ended(int status, int respawn)
     });
 }
 
-/// The number behind "it was ".
+/// Returns the number after "it was ".
 std::string child_of(const std::string& text)
 {
     const std::size_t at = text.find("it was ") + 7;

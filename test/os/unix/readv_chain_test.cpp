@@ -20,7 +20,7 @@ struct Memory : Pair {
         peer_sends("abcdefghij");
     }
 
-    /// Adds [from, to) of the memory as a buffer to read into.
+    /// Appends [from, to) of the memory as a buffer for reads.
     Buf& add(std::size_t from, std::size_t to)
     {
         return pieces.add_free(text.data() + from, text.data() + to);

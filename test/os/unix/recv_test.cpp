@@ -1,4 +1,4 @@
-// What recv() and readv() tell of a read event: each case runs with both.
+// The effect of recv() and readv() on a read event: each case runs with both.
 
 #include <array>
 #include <cerrno>
@@ -39,7 +39,7 @@ struct Readv {
 
 using Readers = std::tuple<Recv, Readv>;
 
-/// A pair whose connection reads by Reader.
+/// A pair whose connection reads with Reader.
 template <typename Reader>
 struct Reading : Pair {
     using Pair::Pair;
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_short_read_leaves_nothing_to_a_level_poller, Rea
     BOOST_CHECK(!r.rev.ready);
 }
 
-// Its edge comes only after EAGAIN.
+// The poller reports again only after EAGAIN.
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_short_read_does_not_stop_a_greedy_poller, Reader, Readers)
 {
     Reading<Reader> r(Mode::greedy);
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(other_pollers_make_the_call_though_nothing_is_know
     }
 }
 
-// use_epoll_rdhup stays as it was when another poller takes over.
+// use_epoll_rdhup does not change when another poller is used.
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_report_of_the_end_of_data_counts_for_epoll_only, Reader, Readers)
 {
     Reading<Reader> r(Mode::level);
@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_that_is_to_be_ignored_reads_as_the_end_of_
     BOOST_TEST(r.log.text == "");
 }
 
-// A unix socket that is closed with data unread resets its peer.
+// A unix socket that is closed with unread data resets its peer.
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_of_the_kernels_is_an_error, Reader, Readers)
 {
     Reading<Reader> r;

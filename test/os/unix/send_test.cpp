@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(a_failure_of_our_own_is_an_alert)
     BOOST_TEST(contains(log.text, "send() failed (14: Bad address)\n"));
 }
 
-// To send is a failure then, too, even if there is nothing to read and so nothing to ignore.
+// Sending also fails then, even if no data is unread and so no reset is ignored.
 BOOST_AUTO_TEST_CASE(a_reset_that_is_to_be_ignored_is_a_silent_failure)
 {
     c.log_error = ConnectionError::ignore_econnreset;

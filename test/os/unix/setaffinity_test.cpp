@@ -11,7 +11,7 @@ namespace ngx::test {
 
 namespace {
 
-/// The first processor that this process may run on, and no other.
+/// Returns a mask with only the first processor that this process may use.
 cpu_set_t one_processor()
 {
     cpu_set_t all;

@@ -1,4 +1,4 @@
-// Titles overwrite a process's words: each case is a child.
+// Titles overwrite a process's arguments, so each case runs in a child.
 
 #include "os/unix/setproctitle.hpp"
 
@@ -21,10 +21,10 @@ namespace ngx::test {
 
 namespace {
 
-/// Words and variables side by side, as the kernel puts them, and something behind them.
+/// Arguments and variables adjacent in memory, as the kernel stores them, with other data behind.
 class Words {
 public:
-    /// With a gap, the variables are elsewhere.
+    /// With a gap, the variables are not adjacent.
     explicit Words(const std::vector<std::string>& words, const std::vector<std::string>& variables,
                    bool gap = false)
     {
@@ -48,12 +48,12 @@ public:
 
     char** argv() { return argv_.data(); }
 
-    /// How many bytes there are for a title and the zero behind it.
+    /// Returns the number of bytes for a title and its terminating zero.
     [[nodiscard]] std::size_t room() const { return room_; }
 
     [[nodiscard]] std::string title() const { return memory_.substr(0, memory_.find('\0')); }
 
-    /// The memory behind the title, up to the end of the room, is zero and all else as it was.
+    /// Returns whether the room behind the title is zero and the data behind it unchanged.
     [[nodiscard]] bool clean() const
     {
         return std::string_view(memory_).substr(0, room_).find_first_not_of('\0', title().size()) ==
@@ -93,10 +93,10 @@ private:
     std::vector<char*> environ_{};
 };
 
-/// Where the kernel has put the first word of this program.
+/// Returns the address of this program's first argument.
 char* first_word()
 {
-    constexpr int field = 48 - 2;  // arg_start, counted from behind the name
+    constexpr int field = 48 - 2;  // arg_start, counted from the field behind the name
     const std::string stat = read_file("/proc/self/stat");
     std::istringstream fields(stat.substr(stat.rfind(')') + 1));
     std::string skipped;
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_title_is_cut_to_the_room_that_there_is)
         ngx::setproctitle(std::string(1000, 'x'), &log.log);
         say(fd, fmt::format("{} of {}, {}", words.title().size(), words.room(), words.clean()));
     });
-    // ngxx -c a FIRST=1 SECOND=two words, each with its zero
+    // ngxx -c a FIRST=1 SECOND=two words, each with its terminating zero
     BOOST_TEST(child.text == "34 of 35, true");
 }
 

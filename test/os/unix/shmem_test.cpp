@@ -33,7 +33,7 @@ struct Shared {
     Shm shm;
 };
 
-/// Whether memory is mapped where the page begins.
+/// Returns whether memory is mapped at the start of the page.
 bool is_mapped(void* page)
 {
     return ::msync(page, pagesize, MS_ASYNC) == 0;
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(memory_that_is_freed_is_gone)
 
 BOOST_AUTO_TEST_CASE(memory_that_is_not_ours_is_freed_with_an_alert)
 {
-    shm.addr = this;  // not where a page begins
+    shm.addr = this;  // not the start of a page
     shm.size = 1;
     shm_free(shm);
     BOOST_TEST(contains(log.text, "[alert]"));

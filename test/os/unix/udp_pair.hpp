@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A connection on a datagram socket, and its peer's.
+/// A connection on a datagram socket, and its peer's socket.
 
 #include <optional>
 #include <stdexcept>
@@ -21,7 +21,7 @@
 
 namespace ngx::test {
 
-/// The address of a loopback; the port is chosen by the kernel.
+/// Returns a loopback address; the kernel chooses the port.
 inline Addr loopback(std::string_view text = "127.0.0.1")
 {
     Addr addr;
@@ -31,7 +31,7 @@ inline Addr loopback(std::string_view text = "127.0.0.1")
     return addr;
 }
 
-/// A datagram socket at an address, into which the port is written.
+/// Opens a datagram socket at an address, and writes the port to the address.
 inline Fd datagram_socket(Addr& addr)
 {
     Fd fd(::socket(addr.sockaddr.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -42,8 +42,8 @@ inline Fd datagram_socket(Addr& addr)
     return fd;
 }
 
-/// No cycle: a connection on a socket of the loopback whose `sockaddr` is that of the peer. On the
-/// loopback a datagram is there as soon as it is sent.
+/// A connection without a cycle, on a loopback socket; its `sockaddr` is the peer's address. On the
+/// loopback interface a datagram arrives as soon as it is sent.
 struct UdpPair {
     explicit UdpPair(std::string_view address = "127.0.0.1")
         : own_addr(loopback(address))
@@ -78,7 +78,7 @@ struct UdpPair {
         }
     }
 
-    /// The datagrams that are there for the peer.
+    /// Returns the datagrams that have arrived at the peer.
     [[nodiscard]] std::vector<std::string> peer_receives() const
     {
         std::vector<std::string> texts;

@@ -20,7 +20,7 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-/// Each piece is the end of a datagram.
+/// Marks each piece as the end of a datagram.
 void end_each(Pieces& pieces, std::size_t n)
 {
     for (std::size_t i = 0; i < n; i++) {
@@ -28,7 +28,7 @@ void end_each(Pieces& pieces, std::size_t n)
     }
 }
 
-/// What every test of sending needs: the kernel's own answer whether it knows UDP_SEGMENT.
+/// Returns whether the kernel supports UDP_SEGMENT, according to the kernel itself.
 bool knows_segments(boost::unit_test::test_unit_id)
 {
     const Fd probe(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -42,7 +42,7 @@ struct Datagrams : Pieces {
     explicit Datagrams(const Texts& texts) : Pieces(texts) { end_each(*this, texts.size()); }
 };
 
-/// `n` datagrams of this size, no two of them alike.
+/// Returns `n` different datagrams of this size.
 Texts numbered(std::size_t n, std::size_t size)
 {
     Texts texts;
@@ -54,7 +54,7 @@ Texts numbered(std::size_t n, std::size_t size)
     return texts;
 }
 
-/// Sends datagrams and checks that the peer gets them as they are; how many calls that took.
+/// Sends datagrams and checks that the peer receives them unchanged. Returns the number of calls.
 int calls_for(const UdpPair& pair, Connection& c, const Texts& texts)
 {
     Datagrams datagrams(texts);
@@ -366,7 +366,7 @@ BOOST_AUTO_TEST_CASE(a_wildcard_listener_answers_from_the_address_that_was_writt
     c.local_sockaddr = &local.sockaddr.any;
     c.local_socklen = local.socklen;
 
-    for (const std::size_t n : {1U, 3U}) {  // alone, and with a segment
+    for (const std::size_t n : {1U, 3U}) {  // without and with UDP_SEGMENT
         Datagrams datagrams(numbered(n, 10));
         BOOST_TEST(udp_unix_sendmsg_chain(c, datagrams.chain(), 0) == nullptr);
         char buf[16];
@@ -388,7 +388,7 @@ BOOST_AUTO_TEST_CASE(a_local_address_survives_the_control_message)
         BOOST_TEST(set_srcaddr_cmsg(cmsg, &addr.sockaddr.any) > 0);
 
         if (addr.sockaddr.any.sa_family == AF_INET) {
-            // The address is in another place on the way in.
+            // A received datagram has the address in another member.
             in_pktinfo pkt{};
             pkt.ipi_addr = addr.sockaddr.in.sin_addr;
             std::memcpy(CMSG_DATA(&cmsg), &pkt, sizeof(pkt));

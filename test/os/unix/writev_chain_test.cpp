@@ -24,7 +24,7 @@ std::string_view piece(const IoVec& vec, std::size_t i)
     return {static_cast<const char*>(vec.iovs.at(i).iov_base), vec.iovs.at(i).iov_len};
 }
 
-/// n texts of one letter each.
+/// Returns n texts of one letter each.
 std::vector<std::string> letters(std::size_t n)
 {
     std::vector<std::string> texts;
@@ -39,7 +39,7 @@ std::string joined(const std::vector<std::string>& texts)
     return std::accumulate(texts.begin(), texts.end(), std::string());
 }
 
-/// A buffer that is of no kind: neither in memory nor a mark.
+/// Appends an invalid buffer: neither in memory nor special.
 void add_bad(Pieces& pieces)
 {
     pieces.add(nullptr, nullptr).memory = 0;
