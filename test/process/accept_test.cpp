@@ -12,10 +12,11 @@ namespace ngx::test::process {
 
 namespace {
 
-/// What a server that returns the variable says to clients who all wait before it accepts one.
+/// Returns the answers of a server that returns the variable. All clients wait before it accepts
+/// one.
 std::vector<std::string> burst(const Port& port, const char* variable, const char* multi_accept)
 {
-    constexpr std::size_t clients_n = 500;  // fits the backlog
+    constexpr std::size_t clients_n = 500;  // fewer than the backlog
     Server server(
         {.stream = server_block(port, fmt::format("return {};", variable)),
          .events = fmt::format("worker_connections 512; multi_accept {};", multi_accept)});
@@ -47,7 +48,7 @@ BOOST_AUTO_TEST_CASE(a_burst_of_clients_is_served_in_its_order)
     }
 }
 
-// The time is read once in a turn of the loop.
+// The loop reads the time once in a turn.
 BOOST_AUTO_TEST_CASE(multi_accept_takes_all_that_wait_in_one_turn)
 {
     const auto times = [](const char* multi_accept) {
@@ -98,8 +99,8 @@ BOOST_AUTO_TEST_CASE(clients_that_break_off_before_the_accept_do_no_harm)
 
 BOOST_AUTO_TEST_CASE(the_end_of_the_data_is_seen_behind_data_that_waits)
 {
-    // The end comes while the server has more to read than one buffer takes, and the client takes
-    // nothing back: no further event of the socket will tell of it.
+    // The client's end arrives while the server has more unread data than one buffer holds and the
+    // client receives nothing: the socket has no further event for the end.
     const Port port;
     Server server({.stream = server_block(port, "echo; echo_buffer_size 1k;", "sndbuf=8k")});
     const Client client(port, "127.0.0.1", {.receive = 4096});
@@ -122,7 +123,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_clients_and_twenty_reloads_leave_no_descriptor_o
                                     server_block(text, "return hello; error_log other.log;"),
                           .log_level = "notice"};
     Server server(conf);
-    // The last configuration's logs stay open until the next reload.
+    // The logs of the previous configuration stay open until the next reload.
     server.reload(conf);
     const std::size_t before = server.descriptors();
 

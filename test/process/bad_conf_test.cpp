@@ -12,12 +12,12 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A configuration that is to be refused. METHOD stands for the event method, METHODS in a message
-/// for all that there are, and a text that begins with a bar has an events block in its first line.
+/// A configuration that must be refused. METHOD is replaced by the event method, METHODS in a
+/// message by the list of all methods, and a bar at the start of the text by an events block.
 struct BadConf {
     std::string text;
     std::string message;
-    /// The line that the message tells; 0 when it is not about a line.
+    /// The line in the message; 0 if the message has none.
     int line = 1;
 
     [[nodiscard]] std::string file() const
@@ -129,7 +129,7 @@ const std::vector<BadConf> stream = {
     {"|\nstream { echo_buffer_size 0; }\n", "\"echo_buffer_size\" directive must not be zero", 2},
 };
 
-/// Every one is refused at the start with one line, and so it is by a server that runs.
+/// Checks that a start and a reload refuse each configuration with one log line.
 void check_refused(const std::vector<BadConf>& all)
 {
     const Port port;

@@ -34,7 +34,7 @@ void set_option(int fd, int level, int name, const auto& value)
     }
 }
 
-/// A socket that gives up when it has waited too long.
+/// Returns a socket whose calls fail after a time limit.
 Fd make_socket(int family, Buffers buffers = {}, int type = SOCK_STREAM)
 {
     Fd fd(::socket(family, type | SOCK_CLOEXEC, 0));
@@ -97,9 +97,9 @@ sockaddr_un local(const std::filesystem::path& path)
 
 }  // namespace
 
-// A bound socket keeps others away, and it lets those bind that set SO_REUSEADDR as it does, for it
-// does not listen. Connecting to the port is refused as if nobody were there. One of UDP gets no
-// datagram either, for it is connected.
+// A bound socket reserves the port. Because it does not listen, a socket with SO_REUSEADDR can bind
+// to the same port, and connects to it are refused. A UDP socket is connected, so that it receives
+// no datagrams.
 Port::Port(int type, std::uint16_t wanted) : reservation_(make_socket(AF_INET, {}, type))
 {
     set_option(reservation_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
@@ -160,8 +160,8 @@ void Client::send(std::string_view text) const
 
 std::size_t Client::send_until_full(std::string_view text) const
 {
-    // As long as data flows, the socket takes more within this time, unless the machine is very
-    // busy; then less is sent, which no test minds.
+    // As long as data flows, the socket accepts more within this time. On a very busy machine less
+    // is sent, which is sufficient for the tests.
     constexpr int quiet_ms = 200;
     std::size_t sent = 0;
     pollfd entry{.fd = fd(), .events = POLLOUT, .revents = 0};
@@ -277,7 +277,7 @@ Listener::Listener(const Port& port, int backlog, Buffers buffers)
     }
 }
 
-// What is accepted inherits the time limits of the listening socket.
+// An accepted socket inherits the time limits of the listening socket.
 Client Listener::accept() const
 {
     Fd fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));

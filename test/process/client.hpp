@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// The clients: blocking sockets, none of whose calls waits for ever. What goes wrong is thrown as
-/// std::system_error, or as std::runtime_error when the connection ends too early.
+/// Clients: blocking sockets with time limits. Errors are thrown as std::system_error, or as
+/// std::runtime_error if the connection ends too early.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +17,9 @@
 
 namespace ngx::test::process {
 
-/// A port of 127.0.0.1, of TCP or of UDP (SOCK_DGRAM), that the kernel gives to nobody else while
-/// this lives, but that a server may listen on: any, or the wanted one, if it is free.
+/// Reserves a port of 127.0.0.1, of TCP or UDP (SOCK_DGRAM): any port, or the wanted one if it is
+/// free. During its lifetime the kernel assigns the port to no other socket, but a server can
+/// listen on it.
 class Port {
 public:
     explicit Port(int type = SOCK_STREAM, std::uint16_t wanted = 0);
@@ -26,7 +27,7 @@ public:
     operator std::uint16_t() const { return number_; }
     [[nodiscard]] std::string text() const { return std::to_string(number_); }
 
-    /// The port at an address: 127.0.0.1 or, in brackets, ::1.
+    /// Returns "ADDRESS:PORT"; the address is 127.0.0.1 or, in brackets, ::1.
     [[nodiscard]] std::string at(std::string_view address) const;
 
 private:
@@ -34,11 +35,11 @@ private:
     std::uint16_t number_ = 0;
 };
 
-/// A `server {}` that listens on 127.0.0.1.
+/// Returns a `server {}` that listens on 127.0.0.1.
 std::string server_block(const Port& port, std::string_view content,
                          std::string_view listen_parameters = "");
 
-/// The buffers of a client's socket; 0 leaves them to the kernel.
+/// The buffer sizes of a client's socket; 0 is the kernel's default.
 struct Buffers {
     int receive = 0;
     int send = 0;
@@ -49,65 +50,65 @@ public:
     explicit Client(std::uint16_t port, const std::string& address = "127.0.0.1",
                     Buffers buffers = {});
     explicit Client(const std::filesystem::path& unix_socket);
-    /// The other side of a connection.
+    /// Uses a connected socket.
     explicit Client(Fd socket) : socket_(std::move(socket)) {}
 
     [[nodiscard]] int fd() const { return socket_.get(); }
     [[nodiscard]] std::uint16_t local_port() const;
 
     void send(std::string_view text) const;
-    /// Sends what the kernel takes while it takes it and the server does not break off, at most the
-    /// whole; returns how much that was.
+    /// Sends until the kernel accepts no more, the server closes, or the whole text is sent.
+    /// Returns the number of bytes.
     [[nodiscard]] std::size_t send_until_full(std::string_view text) const;
-    /// Sends once, without waiting; returns how much the kernel took.
+    /// Sends once without waiting. Returns the number of bytes that the kernel accepted.
     [[nodiscard]] std::size_t send_some(std::string_view text) const;
-    /// Tells the server that nothing more will be sent.
+    /// Shuts down the sending direction.
     void finish() const;
 
-    /// So many bytes, neither more nor less.
+    /// Receives exactly this number of bytes.
     [[nodiscard]] std::string receive(std::size_t size) const;
-    /// What is there, at most so much; empty when there is nothing.
+    /// Receives at most this number of bytes without waiting; empty if none has arrived.
     [[nodiscard]] std::string receive_some(std::size_t size) const;
-    /// All up to the end of the data.
+    /// Receives everything until the end of the data.
     [[nodiscard]] std::string receive_all() const;
-    /// Sends the text, which the server is to send back.
+    /// Sends the text and receives the same number of bytes.
     [[nodiscard]] std::string echo(std::string_view text) const;
-    /// All up to the end of the connection, by which of its two ways ever.
+    /// Receives everything until the connection is closed or reset.
     std::string until_closed() const;
 
     void close() { socket_.close(); }
-    /// Breaks the connection off.
+    /// Resets the connection.
     void reset();
 
 private:
     Fd socket_;
 };
 
-/// A server in the test's own process, which has only what it is told to accept.
+/// A server in the test's own process, which accepts only when it is called.
 class Listener {
 public:
-    /// So many connections more than one are made before they are accepted; what is accepted has
-    /// the buffers.
+    /// The kernel establishes `backlog` + 1 connections before they are accepted. Accepted sockets
+    /// have these buffers.
     explicit Listener(const Port& port, int backlog = 128, Buffers buffers = {});
 
-    /// The next connection.
+    /// Accepts the next connection.
     [[nodiscard]] Client accept() const;
-    /// Is readable when there is one.
+    /// The descriptor, which is readable when a connection waits.
     [[nodiscard]] int fd() const { return socket_.get(); }
 
 private:
     Fd socket_;
 };
 
-/// A client of datagrams, which takes answers only from the address that it sends to.
+/// A client of datagrams. It receives answers only from the address to which it sends.
 class UdpClient {
 public:
     explicit UdpClient(std::uint16_t port, const std::string& address = "127.0.0.1");
 
     void send(std::string_view text) const;
-    /// The next datagram.
+    /// Receives the next datagram.
     [[nodiscard]] std::string receive() const;
-    /// Sends the text and receives the answer.
+    /// Sends the text and receives the answer to it.
     [[nodiscard]] std::string ask(std::string_view text) const
     {
         send(text);
@@ -118,29 +119,29 @@ private:
     Fd socket_;
 };
 
-/// So many clients.
+/// Returns this number of clients.
 std::vector<UdpClient> udp_clients_of(std::uint16_t port, std::size_t n);
 
-/// Each client says something of its own; how many get that back. Fewer are on the way at once than
-/// a socket takes.
+/// Each client sends a different text. Returns how many receive it back. Limits the number of
+/// datagrams in transit to what a socket's buffer holds.
 std::size_t count_echoes(const std::vector<UdpClient>& clients, const std::string& text);
 
-/// A connection that is not waited for.
+/// Starts a connect without waiting for it.
 Fd begin_connect(std::uint16_t port);
 
-/// The port that a TCP socket is bound to.
+/// Returns the port of a bound TCP socket.
 std::uint16_t bound_port(int fd);
 
-/// What connect() to the port says: 0 or an errno.
+/// Returns the result of a connect() to the port: 0 or an errno.
 int connect_error(std::uint16_t port);
 
-/// What a `return` server says, or all that comes until the end of the connection.
+/// Returns the answer of a `return` server: everything until the end of the connection.
 std::string ask(std::uint16_t port, const std::string& address = "127.0.0.1");
 
-/// A text of this size, no two pieces of which are alike.
+/// Returns a text of this size without repeated parts.
 std::string long_text(std::size_t size);
 
-/// Whether a socket can be bound to ::1.
+/// Returns whether a socket can be bound to ::1.
 bool has_ipv6();
 
 }  // namespace ngx::test::process

@@ -19,7 +19,7 @@ RunResult run_server(std::vector<std::string> arguments)
     return run(std::move(arguments), {}, std::chrono::seconds(60));
 }
 
-/// Without the time and the process, which stand in every line of a log.
+/// Removes time and process from the lines of a log.
 std::string without_times(const std::string& text)
 {
     std::string result;
@@ -34,7 +34,7 @@ std::string without_times(const std::string& text)
     return result;
 }
 
-/// A prefix with a configuration in it that nobody runs.
+/// A prefix with a configuration that no server runs.
 struct Prefix {
     TempDir dir;
     Port port;
@@ -45,7 +45,7 @@ struct Prefix {
     void write(const std::string& text) const { write_file(path(), text); }
     [[nodiscard]] std::string path() const { return dir / "nginx.conf"; }
 
-    /// The arguments that name it, and others.
+    /// Returns the arguments for this prefix, and more.
     [[nodiscard]] std::vector<std::string> with(std::vector<std::string> more) const
     {
         more.insert(more.begin(), {"-p", dir.path(), "-c", path()});
@@ -53,8 +53,8 @@ struct Prefix {
     }
 };
 
-/// A server with arguments of its own. It is ready when its pid file is there, and it is terminated
-/// in the end.
+/// A server with its own arguments. It is ready when its pid file exists. The destructor terminates
+/// it.
 class StartedServer {
 public:
     StartedServer(std::vector<std::string> arguments, std::filesystem::path pid_path)

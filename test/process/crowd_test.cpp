@@ -17,11 +17,11 @@ namespace ngx::test::process {
 
 namespace {
 
-/// Descriptors that are no clients'.
+/// The number of descriptors that are not used for clients.
 constexpr std::size_t spare = 24;
 
-/// As many clients of those wanted as descriptors allow, at both ends; a server has so many for
-/// each.
+/// Returns the number of wanted clients, or as many as the limits of descriptors allow. The server
+/// needs `descriptors` of them for each client.
 std::size_t crowd_size(std::size_t wanted, std::size_t descriptors)
 {
     rlimit limit{};
@@ -42,8 +42,8 @@ std::string events_for(std::size_t connections)
     return fmt::format("worker_connections {}; multi_accept on;", connections + spare / 2);
 }
 
-/// All send, then all receive. The server stands still meanwhile, or with a poller that looks at
-/// every descriptor in every turn it would take a turn for each client.
+/// All clients send, then all receive. The server is paused while they send; otherwise it would
+/// make one turn for each client, which is slow with a poller that checks all descriptors.
 bool all_echo(Server& server, const std::vector<Client>& clients, std::size_t first)
 {
     const auto text = [](std::size_t i) { return fmt::format("{:06}", i); };
@@ -60,7 +60,7 @@ bool all_echo(Server& server, const std::vector<Client>& clients, std::size_t fi
     return true;
 }
 
-/// Adds clients in groups that fit into the queue of the listener.
+/// Connects clients in groups that fit into the queue of the listener.
 void join(Server& server, const Port& port, std::vector<Client>& clients, std::size_t n)
 {
     constexpr std::size_t group = 500;
@@ -73,7 +73,7 @@ void join(Server& server, const Port& port, std::vector<Client>& clients, std::s
     }
 }
 
-/// All leave at once, so that so many descriptors are left.
+/// Closes all clients at once, until this number of descriptors is left.
 void leave(Server& server, std::vector<Client>& clients, std::size_t left)
 {
     server.pause();
@@ -111,8 +111,8 @@ BOOST_AUTO_TEST_CASE(ten_thousand_clients_are_served_while_half_of_them_are_idle
     BOOST_TEST(server.descriptors() == before);
 }
 
-// The sessions of a poller that looks at each descriptor in each turn are fewer, for the time's
-// sake. The upstream is a unix socket, for TCP has not so many ports.
+// With a poller that checks all descriptors in each turn the sessions are fewer, to save time. The
+// upstream is a unix socket, because TCP does not have enough ports.
 BOOST_AUTO_TEST_CASE(ten_thousand_proxied_sessions_are_idle_at_little_cost_and_then_busy)
 {
     const std::map<std::string, std::size_t> wanted{

@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// A server that has left its starter: it becomes a child of ours all the same, because orphans are
-/// ours to collect while this is used.
+/// A server in the background. It becomes a child of the test, which is a subreaper for orphans
+/// while this object exists.
 
 #include <sys/types.h>
 
@@ -15,8 +15,9 @@
 
 namespace ngx::test::process {
 
-/// Starts the program on a configuration in a directory of its own, where `server` is a link to the
-/// program, which can be changed before the binary is. The destructor stops what still runs.
+/// Starts the program with a configuration in a temporary directory. `server` in the directory is a
+/// link to the program, so that a test can change the link before it changes the binary. The
+/// destructor stops all processes that still run.
 class Daemon {
 public:
     explicit Daemon(ServerConf conf, std::map<std::string, std::string> env = {});
@@ -24,12 +25,12 @@ public:
     Daemon& operator=(const Daemon&) = delete;
     ~Daemon();
 
-    /// How the first process ended.
+    /// The end of the first process.
     [[nodiscard]] const RunResult& started() const { return started_; }
 
-    /// The process of the pid file.
+    /// Returns the process in the pid file.
     [[nodiscard]] pid_t pid() const { return pid_in("ngxx.pid"); }
-    /// The one that a new binary has replaced; -1 if there is none.
+    /// Returns the process that a new binary has replaced; -1 if there is none.
     [[nodiscard]] pid_t old_pid() const { return pid_in("ngxx.pid.oldbin"); }
 
     [[nodiscard]] const TempDir& dir() const { return dir_; }
@@ -41,10 +42,10 @@ public:
 
     [[nodiscard]] std::vector<std::string> command(std::vector<std::string> more = {}) const;
 
-    /// Sends USR2 and waits until another process has taken the pid file; returns it.
+    /// Sends USR2 and waits until the pid file has another process. Returns it.
     pid_t change_binary() const;
 
-    /// Waits for the end of one of its processes.
+    /// Waits for the end of one of the server's processes.
     static ExitStatus collect(pid_t pid);
 
 private:

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t megabyte = 1024 * 1024;
 
-/// Reads in another thread what the server sends back of what this one sends.
+/// Sends a text and reads the echo in another thread. Returns whether it is the same.
 bool comes_back(const Client& client, const std::string& text)
 {
     auto got = std::async(std::launch::async, [&] { return client.receive(text.size()); });
@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_is_not_read_from)
     const Client client(port, "127.0.0.1", {.receive = 32 * 1024, .send = 32 * 1024});
     const std::string text = long_text(16 * megabyte);
 
-    // Four socket buffers, doubled by the kernel, and the server's own.
+    // Four socket buffers, doubled by the kernel, and the server's own buffer.
     const std::size_t sent = client.send_until_full(text);
     BOOST_TEST(sent < megabyte);
 

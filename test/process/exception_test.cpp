@@ -1,5 +1,4 @@
-// Memory that runs out, and modules that throw: what was asked for is refused, and the server goes
-// on as it was.
+// Memory that runs out, and modules that throw: the operation is refused, and the server continues.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -22,7 +21,7 @@ namespace {
 
 constexpr const char* no_memory = "failed (12: Cannot allocate memory)";
 
-/// What became of the failing allocations of an operation.
+/// The results of the failing allocations of an operation.
 struct Table {
     int met = 0;
     int refused = 0;
@@ -36,8 +35,9 @@ struct Table {
     }
 };
 
-/// Lets the first allocation of an operation fail, then the next, `step` further, until it has no
-/// more. The operation says whether it came about.
+/// Repeats an operation. The first allocation fails in the first run, and one that is `step` later
+/// in each following run, until the operation has no more allocations. The operation returns
+/// whether it succeeded.
 template <typename Operation>
 Table sweep(Faults& faults, pid_t pid, Operation operation, int step = 1)
 {
@@ -73,7 +73,7 @@ struct Short {
     Faults faults{dir / "fault"};
 };
 
-/// Reloads; says whether the new configuration serves.
+/// Reloads. Returns whether the new configuration serves.
 bool reload(Server& server, std::size_t workers)
 {
     const std::string fresh = fmt::format("{0}#{0}: generation ", server.pid());
@@ -88,7 +88,7 @@ bool reload(Server& server, std::size_t workers)
     return generations() > before;
 }
 
-/// The address space that a process has in use, in bytes.
+/// Returns the size of a process's address space in bytes.
 rlim_t address_space_of(pid_t pid)
 {
     std::istringstream in(read_file(fmt::format("/proc/{}/statm", pid)));
@@ -97,7 +97,7 @@ rlim_t address_space_of(pid_t pid)
     return pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
 }
 
-/// A limit of the address space of a process, for a while.
+/// Limits the address space of a process during its lifetime.
 class AddressSpaceLimit {
 public:
     AddressSpaceLimit(pid_t pid, rlim_t more) : pid_(pid)

@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 constexpr int threads_n = 8;
 constexpr int rounds = 20;
 
-/// Whether an echo server serves a client from its beginning to its end.
+/// Returns whether an echo server serves a client completely.
 bool is_served(const Port& port)
 {
     const Client client(port);
@@ -29,7 +29,7 @@ bool is_served(const Port& port)
     }
 }
 
-/// How many clients are served of those that several threads send in, each one after another.
+/// Several threads connect clients one after another. Returns how many clients are served.
 int served_under_load(const Port& port)
 {
     std::vector<std::future<int>> threads;
@@ -49,7 +49,7 @@ int served_under_load(const Port& port)
     return served;
 }
 
-/// Clients that the server is known to have accepted.
+/// Returns clients that the server has accepted.
 std::vector<Client> accepted_clients(const Port& port, std::size_t n)
 {
     std::vector<Client> clients;
@@ -71,7 +71,7 @@ void check_all_served(const std::vector<Client>& clients)
 
 BOOST_AUTO_TEST_SUITE(worker_connections)
 
-// Two of the connections are the listener's and that of the signals.
+// The listener and the channel for signals use two of the connections.
 constexpr std::size_t room = 14;
 
 ServerConf small_server(const Port& port)

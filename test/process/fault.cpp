@@ -1,6 +1,6 @@
 /// \file
-/// Preloaded into a server: system calls that fail as the file says that is named by NGXX_FAULT.
-/// See faults.hpp.
+/// A library that is preloaded into a server. It makes system calls fail as the file NGXX_FAULT
+/// specifies: see faults.hpp.
 
 #undef _FILE_OFFSET_BITS  // or open() would be another name of open64()
 
@@ -29,11 +29,11 @@ namespace {
 
 using ngx::test::process::FaultState;
 
-/// Null when nothing is to fail. Mapped before main(), for the server clears the environment of its
-/// workers; they have it of their parent.
+/// Null if no call should fail. Mapped before main(), because the server clears the environment of
+/// its workers, which inherit the mapping.
 FaultState* state;
 
-/// Straight to the kernel: these are among the calls that may have to fail.
+/// Uses the kernel's calls directly, because the C library's may be replaced here.
 [[gnu::constructor]] void map_state()
 {
     const char* const name = std::getenv("NGXX_FAULT");
@@ -49,7 +49,7 @@ FaultState* state;
     }
 }
 
-/// Whether the call is to fail; errno then says how.
+/// Returns whether the call should fail, and sets errno.
 bool fails(const char* call, std::string_view path = {})
 {
     if (!state || !state->armed.load(std::memory_order_acquire) ||
@@ -79,15 +79,15 @@ int open_file(const char* path, int flags, mode_t mode)
     return fails("open", path) ? -1 : static_cast<int>(::syscall(SYS_open, path, flags, mode));
 }
 
-/// The C library's own allocations do not fail: what looks users up there aborts the process then.
+/// The C library's own allocations must not fail: its user lookup would abort the process.
 bool is_libc(const void* caller)
 {
     Dl_info info{};
     return ::dladdr(caller, &info) != 0 && std::strstr(info.dli_fname, "/libc.so") != nullptr;
 }
 
-/// accept(2) hands out what has become of the connection in the meantime, or what a firewall says
-/// of it: it is off the queue then.
+/// Errors of the connection itself or of a firewall, which accept(2) returns: the connection is
+/// then removed from the queue.
 bool is_of_the_connection(int err)
 {
     switch (err) {
@@ -271,7 +271,7 @@ int eventfd(unsigned count, int flags)
     return fails("eventfd") ? -1 : static_cast<int>(::syscall(SYS_eventfd2, count, flags));
 }
 
-/// Where operator new takes memory from. A fault takes both for one call.
+/// operator new uses it. A fault treats both as one call.
 void* malloc(size_t size)
 {
     static void* (*libc)(size_t) = nullptr;
@@ -292,7 +292,8 @@ void* aligned_alloc(size_t align, size_t size)
     return libc(align, size);
 }
 
-/// What the C library has no functions for. The kernel takes up to six arguments of a word each.
+/// The calls for which the C library has no functions. The kernel has up to six arguments of one
+/// word.
 long syscall(long number, ...)
 {
     static auto* const libc = real<long(long, ...)>("syscall");

@@ -1,5 +1,5 @@
-// System calls that fail, once or for ever: a start is refused or comes about, a reload leaves the
-// server as it was, and what fails for long does not fill the log.
+// System calls that fail once or always: a start is refused or succeeds, a refused reload does not
+// change the server, and a call that always fails does not fill the log.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -17,12 +17,12 @@ namespace ngx::test::process {
 
 namespace {
 
-/// What fails at a start or at a reload, and what is logged of it.
+/// A failing call at a start or at a reload, and its log line.
 struct Failure {
     const char* call;
     int err;
     const char* when;
-    std::string part;  // of the path that is opened
+    std::string part;  // a part of the path that is opened
     std::string message;
 
     [[nodiscard]] Fault fault() const
@@ -42,7 +42,7 @@ struct Start {
     ServerConf conf{.stream = server_block(port, "return hello;"), .workers = 2};
     TempDir dir;
 
-    /// Runs a server that is to refuse to start.
+    /// Runs a server whose start should fail.
     RunResult run(const Failure& failure) const
     {
         write_file(dir / "nginx.conf", conf.text());
@@ -53,7 +53,7 @@ struct Start {
     }
 };
 
-/// A start that the failure is to prevent.
+/// Checks that the failure prevents a start.
 void refuses(const Failure& failure, std::string_view main = "")
 {
     Start start;
@@ -82,7 +82,7 @@ struct Faulty {
     Server server;
 };
 
-/// A reload that the failure is to prevent; the next one is to come about.
+/// Checks that the failure prevents a reload, and that the next reload succeeds.
 void keeps_the_old(const Failure& failure)
 {
     Port port;
@@ -113,7 +113,7 @@ void keeps_the_old(const Failure& failure)
     BOOST_TEST(ask(added) == "added", failure.text());
 }
 
-/// A worker is killed, and those that follow it fail at their start for a moment.
+/// Kills a worker, and makes the starts of the next workers fail for a moment.
 void starts_at_last(const char* call, const std::vector<int>& errs)
 {
     constexpr int times = 4;
@@ -134,8 +134,8 @@ void starts_at_last(const char* call, const std::vector<int>& errs)
     }
 }
 
-/// A client meets a fault that takes long to end, and is served then. The log has a line for each
-/// second of it.
+/// Checks that a client of a long fault is served when the fault ends, and that the log has at most
+/// one line per second of the fault.
 void fails_for_long(Fault fault, const char* multi_accept)
 {
     constexpr int times = 10'000;
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_gets_no_epoll_descriptor_for_a_moment_is_trie
     starts_at_last("epoll_create1", {EMFILE, ENFILE});
 }
 
-// accept4() and recvmsg() are called again at once, as the client still waits.
+// accept4() and recvmsg() are called again at once, because the client still waits.
 BOOST_AUTO_TEST_CASE(calls_that_fail_for_ever_do_not_fill_the_log_and_clients_are_served_afterwards)
 {
     for (const char* const multi_accept : {"off", "on"}) {

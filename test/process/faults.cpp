@@ -50,7 +50,7 @@ std::string wait_call()
 
 Faults::Faults(std::filesystem::path file) : file_(std::move(file)), state_(map_new(file_)) {}
 
-// A sanitizer wants to be the first library, but need not.
+// A sanitizer normally requires to be the first library.
 std::map<std::string, std::string> Faults::env() const
 {
     const char* const options = std::getenv("ASAN_OPTIONS");

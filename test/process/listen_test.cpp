@@ -17,13 +17,13 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A `server {}` at any address, with a text that tells it from others.
+/// Returns a `server {}` at any address, with a text that identifies it.
 std::string named_server(const std::string& listen, const std::string& name)
 {
     return fmt::format("    server {{ listen {}; return '{} $server_addr'; }}\n", listen, name);
 }
 
-/// How many of these clients are taken into the queue of a server that accepts none.
+/// Returns the number of clients that the queue of a server accepts while the server accepts none.
 std::size_t waiting_clients(Server& server, const Port& port)
 {
     constexpr int clients_n = 24;
@@ -35,14 +35,14 @@ std::size_t waiting_clients(Server& server, const Port& port)
         clients.push_back(begin_connect(port));
         entries.push_back({.fd = clients.back().get(), .events = POLLOUT, .revents = 0});
     }
-    // Those that the queue has no room for are told nothing, so there is nothing to wait for.
+    // A client for which the queue has no room gets no answer, so no event can be awaited.
     ::poll(nullptr, 0, quiet_ms);
     const int ready = ::poll(entries.data(), entries.size(), 0);
     server.resume();
     return static_cast<std::size_t>(ready);
 }
 
-/// The server's listening socket at the port, as a descriptor of ours.
+/// Duplicates the server's listening socket of the port.
 Fd listening_socket(Server& server, const Port& port)
 {
     for (const auto& entry : std::filesystem::directory_iterator(server.proc("fd"))) {
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(servers_on_one_port_have_their_own_address)
 BOOST_AUTO_TEST_CASE(the_wildcard_serves_what_no_server_has_named)
 {
     const Port port;
-    // With reuseport each address has a socket of its own; without, the wildcard's serves both.
+    // With reuseport each address has its own socket; without it the wildcard's socket serves both.
     for (const char* const option : {"", " reuseport"}) {
         Server server({.stream = named_server(port.text() + option, "any") +
                                  named_server(port.at("127.0.0.1") + option, "one")});
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(options_reach_the_socket, *precondition(descriptors_can_be_
                                           "rcvbuf=64k sndbuf=32k so_keepalive=30:10:5 deferred "
                                           "reuseport fastopen=8")});
     const Fd socket = listening_socket(server, port);
-    // The kernel doubles what is asked for, to have room for its own.
+    // The kernel doubles the size.
     BOOST_TEST(option(socket, SOL_SOCKET, SO_RCVBUF) == 128 * 1024);
     BOOST_TEST(option(socket, SOL_SOCKET, SO_SNDBUF) == 64 * 1024);
     check_keepalive(socket, 30, 10, 5);
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(the_backlog_is_how_many_may_wait)
     ServerConf conf{.stream = server_block(port, "return hello;", "backlog=4")};
     Server server(conf);
     BOOST_TEST(waiting_clients(server, port) == 5U);
-    // Whoever comes behind them and is answered has left the queue empty.
+    // When a later client is answered, the queue is empty.
     BOOST_TEST(ask(port) == "hello");
 
     conf.stream = server_block(port, "return hello;", "backlog=16");

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// Clients that never rest while a server is changed under them.
+/// Clients that constantly use a server while the test changes it.
 
 #include <atomic>
 #include <cstddef>
@@ -17,9 +17,9 @@
 
 namespace ngx::test::process {
 
-/// New connections to a `return` server, one after the other in each of some threads, and
-/// connections to an `echo` server that stay, in each of which a message goes back and forth all
-/// the time. What one is refused, cut off or answered wrongly is an error.
+/// Threads that open new connections to a `return` server one after the other, and threads that
+/// send messages on a lasting connection to an `echo` server. A refused or lost connection or a
+/// wrong answer is an error.
 class Load {
 public:
     Load(std::uint16_t return_port, std::uint16_t echo_port, std::size_t askers = 2,
@@ -29,15 +29,15 @@ public:
 
     void stop() { threads_.clear(); }
 
-    /// How many new connections were answered so far.
+    /// Returns the number of answered connections.
     [[nodiscard]] std::size_t answers() const { return answers_; }
-    /// How many messages went back and forth.
+    /// Returns the number of echoed messages.
     [[nodiscard]] std::size_t messages() const { return messages_; }
 
-    /// Returns when so many more connections were answered.
+    /// Waits until this number of further connections was answered.
     void wait_for_answers(std::size_t more) const;
 
-    /// The different answers, and the errors. To be asked when it has stopped.
+    /// Return the different answers, and the errors. Called after stop().
     [[nodiscard]] const std::set<std::string>& texts() const { return texts_; }
     [[nodiscard]] const std::string& errors() const { return errors_; }
 
@@ -48,7 +48,7 @@ private:
 
     std::atomic<std::size_t> answers_ = 0;
     std::atomic<std::size_t> messages_ = 0;
-    std::mutex mutex_;  // of what follows
+    std::mutex mutex_;  // guards the next members
     std::set<std::string> texts_;
     std::string errors_;
     std::vector<std::jthread> threads_;

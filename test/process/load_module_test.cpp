@@ -16,13 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file of modules that was built beside this program.
+/// Returns the path of a file of modules that is built beside this program.
 fs::path built(std::string_view name)
 {
     return fs::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
-/// Puts a file into the place of another, as an installation does: others go on with the old one.
+/// Replaces a file by a rename, as an installation does: processes that use the old file keep it.
 void install(const fs::path& from, const fs::path& to)
 {
     const fs::path beside = to.string() + ".new";
@@ -30,7 +30,7 @@ void install(const fs::path& from, const fs::path& to)
     fs::rename(beside, to);
 }
 
-/// A directory with a file of modules in it, m.so.
+/// A directory with a file of modules, m.so.
 struct ModuleDir {
     explicit ModuleDir(std::string_view name) { install(built(name), file()); }
 
@@ -40,7 +40,7 @@ struct ModuleDir {
     TempDir dir{};
 };
 
-/// Whether a process has the file, or one that had its name, in its memory.
+/// Returns whether a process has mapped the file, or an old one of this name.
 bool has_loaded(pid_t pid, const fs::path& file)
 {
     return read_file(fmt::format("/proc/{}/maps", pid)).find(file.string()) != std::string::npos;
@@ -55,7 +55,7 @@ ServerConf serving(const Port& port, std::string main, std::string_view text)
     return conf;
 }
 
-/// What -t says of a file of modules.
+/// The result of -t for a file of modules.
 struct Tried {
     explicit Tried(std::string_view directives)
     {
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(a_file_that_was_replaced_is_loaded_by_the_next_reload)
         BOOST_TEST(Client(port).receive_all() == "version " + version);
     }
 
-    // The same file once more is the same module.
+    // Loading the same file again loads the same module.
     server.reload(conf);
     BOOST_TEST(Client(port).receive_all() == "version 2");
     const std::string maps = read_file(server.proc("maps"));
@@ -151,11 +151,11 @@ BOOST_AUTO_TEST_CASE(without_a_master_a_module_stays_until_its_cycle_is_gone)
     BOOST_TEST(Client(port).receive_all() == "version 2");
     BOOST_TEST(count(read_file(server.proc("maps")), modules.file().string() + " (deleted)") > 0U);
 
-    // The version that was replaced has been told that it ends, the new one not.
+    // The exit hook of the old version was called, that of the new one not.
     BOOST_TEST(count(server.log(), "say exit version 1: ") == 1U);
     BOOST_TEST(count(server.log(), "say exit version 2: ") == 0U);
 
-    // Each reload frees the cycles that nobody needs any more, but for the one before it.
+    // Each reload frees the cycles that are no longer used, except the previous one.
     server.reload(serving(port, "", "without"));
     server.reload(serving(port, "", "without"));
     BOOST_TEST(Client(port).receive_all() == "without");
@@ -212,11 +212,11 @@ BOOST_AUTO_TEST_CASE(a_module_of_nginx_is_told_as_such, *precondition(nginx_is_t
                nginxs.text);
 }
 
-// A sanitizer has a second symbol for each, which is looked up when the file is loaded.
+// A sanitizer has a second symbol for each symbol, which is resolved when the file is loaded.
 BOOST_AUTO_TEST_CASE(a_module_without_its_table_is_refused, *precondition(no_sanitizer))
 {
     std::string bytes = read_file(built("say1.so"));
-    const std::string name("ngx_modules\0", 12);  // it may be the end of a longer one
+    const std::string name("ngx_modules\0", 12);  // may be the end of a longer name
     for (std::size_t at = bytes.find(name); at != bytes.npos; at = bytes.find(name)) {
         bytes[at] = 'x';
     }
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(a_module_that_is_cut_off_is_refused_wherever_it_ends)
 {
     const std::string bytes = read_file(built("say1.so"));
     TempDir dir;
-    // What is loaded ends after the signature; in a file with debug information much follows.
+    // The loaded part ends after the signature; debug information follows.
     const std::size_t loaded = bytes.find(module_signature_mark);
     BOOST_TEST_REQUIRE(loaded != bytes.npos);
     for (const std::size_t part : {1UL, 10UL, 50UL, 100UL}) {

@@ -18,11 +18,11 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A master with some workers, which return a text on one port and echo on the other.
+/// A master with workers, which return a text on one port and echo on the other.
 struct MasterSite {
     explicit MasterSite(int workers = 2) { conf.workers = workers; }
 
-    /// The configuration with another text.
+    /// Sets another text in the configuration.
     ServerConf& with(std::string_view text)
     {
         conf.stream =
@@ -35,7 +35,7 @@ struct MasterSite {
     ServerConf conf{};
 };
 
-/// Which workers answer; `server` returns $pid.
+/// Returns the workers that answer; the server returns $pid.
 std::set<pid_t> answering_workers(const Port& port, std::size_t asked)
 {
     std::set<pid_t> pids;
@@ -45,13 +45,13 @@ std::set<pid_t> answering_workers(const Port& port, std::size_t asked)
     return pids;
 }
 
-/// How many pieces of memory a process has that it shares with those it forks.
+/// Returns the number of shared memory mappings of a process.
 std::size_t shared_memory_of(pid_t pid)
 {
     return count(read_file(fmt::format("/proc/{}/maps", pid)), "/dev/zero (deleted)");
 }
 
-/// The numbers behind a name in /proc/PID/status.
+/// Returns the numbers after a name in /proc/PID/status.
 std::string status_field(pid_t pid, std::string_view name)
 {
     const std::string status = read_file(fmt::format("/proc/{}/status", pid));
@@ -59,7 +59,7 @@ std::string status_field(pid_t pid, std::string_view name)
     return status.substr(at, status.find('\n', at) - at);
 }
 
-/// The pipes that a process has open. It may close a descriptor while they are read.
+/// Returns the open pipes of a process. It may close a descriptor during this.
 std::set<std::string> pipes_of(pid_t pid)
 {
     std::set<std::string> pipes;
@@ -96,13 +96,13 @@ BOOST_AUTO_TEST_CASE(a_worker_has_nothing_of_what_the_master_waits_by)
 {
     MasterSite site(3);
     Server server(site.with("hello"));
-    server.settle();  // the master has done with the start
+    server.settle();  // the master has finished the start
     for (const pid_t worker : server.workers()) {
         wait_until("a worker has the pipes of the master alone",
                    [&] { return pipes_of(worker) == pipes_of(server.pid()); });
     }
 
-    // A reload and a rotation at once: what is still to be reopened is the master's.
+    // A reload and a reopening at once: only the master still has to reopen the log.
     server.pause();
     server.signal(SIGHUP);
     server.signal(SIGUSR1);
@@ -202,14 +202,14 @@ BOOST_AUTO_TEST_CASE(a_worker_that_was_told_to_quit_by_hand_is_replaced)
     BOOST_TEST(ask(site.port) != std::to_string(first));
 }
 
-// With the mutex, some of them hold it when they die.
+// With the mutex, some of the workers hold it when they die.
 BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_behind)
 {
     MasterSite site(3);
     site.with("$pid").events = "worker_connections 64; accept_mutex on; accept_mutex_delay 5ms;";
     Server server(site.conf);
     server.allow("exited on signal 9");
-    server.settle();  // and so done with the start
+    server.settle();  // and has finished the start
     const std::size_t before = server.descriptors();
     const std::size_t memory = shared_memory_of(server.pid());
     BOOST_TEST(memory == 1U);
@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(workers_are_the_user_of_the_configuration, *precondition(we
     }
     BOOST_TEST(status_field(server.pid(), "Uid") == "\t0\t0\t0\t0");
 
-    // So that they can open it anew, the log becomes theirs.
+    // The log becomes theirs, so that they can reopen it.
     ::chmod(server.dir().c_str(), 0755);
     server.settle();
     server.wait_for_log(": reopening logs\n", 3);

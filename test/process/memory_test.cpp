@@ -1,5 +1,4 @@
-// Memory that runs out in a worker: it costs the session that needs it, which the log says in one
-// line, and nothing else.
+// Memory that runs out in a worker: only the session that needs it ends, with one log line.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -25,20 +24,20 @@ namespace {
 
 constexpr std::string_view no_memory = "Cannot allocate memory";
 
-/// What a client asks, and of which service.
+/// A client's request, and the service.
 struct Scenario {
     std::string name;
     std::string content;
-    std::string asks{};    // sent at first
-    std::string answer{};  // all that comes then
+    std::string asks{};    // sent first
+    std::string answer{};  // the complete answer
     std::string listen{};  // parameters of `listen`
     bool epoll = false;    // only with this event method
 };
 
-/// Servers that the proxies go to. Nothing fails in them.
+/// The servers behind the proxies. Nothing fails in them.
 struct Upstreams {
     Port tcp;
-    Port proxied;  // takes the PROXY protocol
+    Port proxied;  // expects the PROXY protocol
     Port udp{SOCK_DGRAM};
     Server server{{.stream = server_block(tcp, "echo;") +
                              server_block(proxied, "echo;", "proxy_protocol") +
@@ -64,7 +63,7 @@ Client connect_datagrams(std::uint16_t port)
     return Client(std::move(socket));
 }
 
-/// One worker that serves the scenario, and a client of another service who is there before.
+/// One worker that serves the scenario, and an earlier client of another service.
 class Sweep {
 public:
     Sweep(const Scenario& scenario, const Upstreams& upstreams, const std::string& file)
@@ -79,7 +78,7 @@ public:
         BOOST_TEST_REQUIRE(bystander_->echo("before") == "before");
     }
 
-    /// A client who is served, or whose session ends.
+    /// Connects a client. Returns whether it is served; otherwise its session ends.
     [[nodiscard]] bool is_served() const
     {
         if (is_udp()) {
@@ -98,7 +97,7 @@ public:
         }
     }
 
-    /// The allocation fails that comes after `pass` others. False when so many are not made.
+    /// Makes the allocation after `pass` others fail. Returns false if there are fewer allocations.
     bool step(int pass)
     {
         const std::size_t told = count(server_.log(), no_memory);
@@ -121,7 +120,7 @@ public:
         return met;
     }
 
-    /// Returns when the sessions that there were have left nothing open.
+    /// Waits until the previous sessions have closed all their descriptors.
     void wait_for_descriptors(std::size_t wanted) const
     {
         wait_until("the sessions are closed", [&] { return descriptors() == wanted; });
@@ -134,7 +133,7 @@ public:
 private:
     [[nodiscard]] bool is_udp() const { return scenario_.listen == "udp"; }
 
-    /// A datagram that is lost has no end to wait for: the fault is.
+    /// A lost datagram has no end, so this waits for the fault instead.
     [[nodiscard]] bool is_answered() const
     {
         const Client client = connect_datagrams(port_);
@@ -202,7 +201,7 @@ const std::vector<Scenario> scenarios = {
      question, "udp"},
 };
 
-/// The answers that only the machine knows.
+/// Fills in the answers that depend on the machine.
 Scenario completed(Scenario scenario)
 {
     if (scenario.name == "return of variables") {
@@ -213,7 +212,7 @@ Scenario completed(Scenario scenario)
     return scenario;
 }
 
-/// The first client, or one after others; says how many faults were met.
+/// Tests the first client, or one after others. Returns the number of faults that occurred.
 int sweep(const Scenario& scenario, const Upstreams& upstreams, const std::string& file, bool warm)
 {
     constexpr int much = 200;

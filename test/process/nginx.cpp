@@ -9,7 +9,7 @@ Nginx::Nginx(const std::string& stream)
                "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" + conf.text());
     child_.emplace(std::vector<std::string>{"/usr/sbin/nginx", "-p", dir_.path().string() + "/",
                                             "-e", "error.log", "-c", dir_ / "nginx.conf"});
-    // The pid is written when the listeners are open.
+    // nginx writes the pid when the listeners are open.
     wait_for_text(dir_ / conf.pid_file, "\n", patience(), 1, &*child_);
 }
 

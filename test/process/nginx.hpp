@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// nginx itself, to be compared with.
+/// nginx itself, for comparison.
 
 #include <optional>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace ngx::test::process {
 
-/// nginx with this stream block, in the foreground and in one process, until the scope ends. It
+/// Runs nginx with this stream block, in the foreground and in one process, during its lifetime. It
 /// listens when the constructor returns.
 class Nginx {
 public:

@@ -1,5 +1,5 @@
-// The process model and the proxy beside nginx's: both live through the same signals and the same
-// sessions, and both logs must tell the same of it, line by line.
+// The process model and the proxy, compared with nginx's: both get the same signals and sessions,
+// and both logs must have the same lines.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -17,14 +17,14 @@ namespace ngx::test::process {
 
 namespace {
 
-/// What a log says, without times and numbers: of the master, and of the workers together.
+/// The lines of a log without times and numbers: of the master, and of all workers.
 struct Story {
     std::vector<std::string> master;
     std::vector<std::string> workers;
 };
 
-/// What only one of the two says, or what comes at any time: the numbers of the build, generations,
-/// and that a channel was closed.
+/// Returns whether only one of the two logs the message, or at a random time: the build's version,
+/// generations, and a closed channel.
 bool is_told_by_one(const std::string& message)
 {
     static const std::regex pattern(
@@ -66,10 +66,10 @@ public:
     void tell_master(int number) { child_->signal(number); }
     void tell_worker(int number) { ::kill(worker(), number); }
 
-    /// Waits until the log has the text once more than at the last wait for it.
+    /// Waits until the log has the text once more than at the last call.
     void wait(const std::string& text) { wait_for_text(log_, text, patience(), ++seen_[text]); }
 
-    /// Waits until a worker has started in place of another.
+    /// Waits until a new worker has started.
     void wait_for_new_worker()
     {
         wait("start worker process ");
@@ -100,7 +100,7 @@ private:
     std::optional<Child> child_;
 };
 
-/// Everything that a master without a daemon can be told.
+/// Sends all signals to a master in the foreground.
 Story live(const std::string& program, const std::string& conf)
 {
     Life life(program, conf);
@@ -126,7 +126,7 @@ Story live(const std::string& program, const std::string& conf)
     return life.end();
 }
 
-/// What a log says of sessions, without times and ports.
+/// Returns the lines of a log about sessions, without times and ports.
 std::vector<std::string> session_lines(const std::string& log)
 {
     static const std::regex line_pattern(R"(\S+ \S+ (\[\w+\]) \d+#\d+: (\*\d+ .*))");
@@ -142,7 +142,7 @@ std::vector<std::string> session_lines(const std::string& log)
     return lines;
 }
 
-/// A proxy with what can become of a session behind it.
+/// A proxy, and servers for each possible result of a session.
 struct ComparedSite {
     [[nodiscard]] std::string stream() const
     {
@@ -169,7 +169,7 @@ struct ComparedSite {
     Client fills_the_queue{full};
 };
 
-/// Both ends of a session, each of which has heard the other.
+/// Both ends of a session, each of which has received data from the other.
 struct Ends {
     Ends(const Port& port, const Listener& upstream) : client(port), other(upstream.accept())
     {
@@ -183,7 +183,7 @@ struct Ends {
     Client other;
 };
 
-/// Lives through every kind of session; returns the log's lines about sessions.
+/// Makes each kind of session. Returns the log's lines about sessions.
 std::vector<std::string> live(const ComparedSite& site, auto& server)
 {
     Ends client_ends(site.port, site.upstream);

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// What some cases need of the machine. Without it they are skipped, and the report says so.
+/// The preconditions of some cases. If one is not met, the case is skipped and reported.
 
 #include <boost/test/unit_test.hpp>
 
@@ -18,7 +18,7 @@ assertion_result ipv6_is_there(test_unit_id);
 
 assertion_result curl_is_there(test_unit_id);
 
-/// The kernel gives us the descriptors of our children.
+/// The kernel lets the test duplicate the descriptors of its children.
 assertion_result descriptors_can_be_seen(test_unit_id);
 
 /// The binary has a second event method.
@@ -26,7 +26,7 @@ assertion_result methods_can_be_changed(test_unit_id);
 
 assertion_result method_is_select(test_unit_id);
 
-/// Allocations can be made to fail: the server has the C library's.
+/// Allocations can be made to fail, because the server uses the C library's.
 assertion_result no_sanitizer(test_unit_id);
 
 assertion_result we_are_root(test_unit_id);
@@ -40,16 +40,16 @@ assertion_result nginx_is_there(test_unit_id);
 
 assertion_result redis_is_there(test_unit_id);
 
-/// The netcat that can say with -N that it has nothing more to send.
+/// A netcat is installed that supports -N (close after the end of the input).
 assertion_result netcat_is_there(test_unit_id);
 
 /// dnsmasq and dig are installed.
 assertion_result dns_is_there(test_unit_id);
 
-/// strace is installed and may trace our children.
+/// strace is installed and may trace the test's children.
 assertion_result strace_works(test_unit_id);
 
-/// A descriptor of the child's as one of ours.
+/// Duplicates a descriptor of the child.
 Fd steal_descriptor(const Child& child, int fd);
 
 }  // namespace ngx::test::process

@@ -1,5 +1,5 @@
 /// \file
-/// The whole process: the real binary with real clients, on one event method.
+/// Tests of whole processes: the real binary with real clients and one event method.
 ///
 ///     process_test [options of Boost.Test] -- BINARY METHOD
 
@@ -19,7 +19,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// The event methods in the table that -V prints.
+/// Returns the event methods in the table that -V prints.
 std::vector<std::string> methods_of(const std::string& binary)
 {
     std::vector<std::string> methods;
@@ -34,7 +34,7 @@ std::vector<std::string> methods_of(const std::string& binary)
     return methods;
 }
 
-/// Both ends of ten thousand connections want descriptors.
+/// Raises the limit to the descriptors of both ends of ten thousand connections.
 void raise_file_limit()
 {
     rlimit limit{};

@@ -1,5 +1,5 @@
-// The PROXY protocol beside nginx: it speaks it to us, we speak it to nginx, and both understand
-// the same headers.
+// The PROXY protocol, compared with nginx: each sends headers to the other, and both accept the
+// same headers.
 
 #include <string>
 #include <string_view>
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(a_header_means_what_it_means_to_nginx, *precondition(nginx_
 {
     const Port ours;
     const Port theirs;
-    // For the rest of a header it waits, which nginx does not.
+    // ngxx waits for the rest of a header, which nginx does not.
     const std::string waiting = fmt::format("{} proxy_protocol_timeout 500ms;", told);
     Server server({.stream = server_block(ours, waiting, "proxy_protocol")});
     const Nginx nginx(server_block(theirs, told, "proxy_protocol"));

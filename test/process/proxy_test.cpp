@@ -1,4 +1,4 @@
-// The proxy of streams between real servers and real clients.
+// The TCP proxy between real servers and real clients.
 
 #include <poll.h>
 
@@ -22,7 +22,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A `server {}` that proxies to a port of 127.0.0.1.
+/// Returns a `server {}` that proxies to a port of 127.0.0.1.
 std::string proxy_block(const Port& port, const Port& upstream, std::string_view more = "")
 {
     return server_block(port, fmt::format("proxy_pass 127.0.0.1:{}; {}", upstream.text(), more));
@@ -54,14 +54,14 @@ std::string ask_redis(const Port& port, std::string_view command)
     return client.receive_all();
 }
 
-// Two sides that talk at the same time.
+// Two sides that send at the same time.
 
 struct Side {
     Client client;
     std::string says;
     std::size_t sent = 0;
     std::string heard{};
-    /// How much it sends or takes at once.
+    /// The number of bytes that it sends or receives at once.
     std::size_t step = 0;
 };
 
@@ -80,7 +80,7 @@ std::size_t listen(Side& side)
     return text.size();
 }
 
-/// A client and the upstream that it is connected with.
+/// A client and the upstream of its session.
 struct Pair {
     Side client;
     Side upstream;
@@ -110,7 +110,7 @@ std::size_t all_listen(std::vector<Pair>& pairs)
     return n;
 }
 
-/// Whether one of them can talk or, if `events` has POLLIN, listen before the time is over.
+/// Returns whether one of them can send or, if `events` has POLLIN, receive within the time.
 bool wait_for_any(const std::vector<Pair>& pairs, short events, std::chrono::milliseconds limit)
 {
     std::vector<pollfd> entries;
@@ -125,7 +125,7 @@ bool wait_for_any(const std::vector<Pair>& pairs, short events, std::chrono::mil
     return ::poll(entries.data(), entries.size(), static_cast<int>(limit.count())) > 0;
 }
 
-/// All talk and nobody listens, until the proxy takes no more of any.
+/// All send without receiving, until the proxy accepts no more data from any of them.
 void talk_until_full(std::vector<Pair>& pairs)
 {
     constexpr std::chrono::milliseconds quiet(200);
@@ -134,7 +134,7 @@ void talk_until_full(std::vector<Pair>& pairs)
     } while (wait_for_any(pairs, 0, quiet));
 }
 
-/// All talk and listen, each with its own speed, until all has been heard.
+/// All send and receive, each at its own speed, until everything is received.
 void talk_to_the_end(std::vector<Pair>& pairs)
 {
     constexpr std::chrono::milliseconds limit(60'000);
@@ -270,7 +270,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 namespace {
 
-/// What a log line says of the session behind its message.
+/// Returns the part of a log line about the session, after the message.
 std::string session(const Port& port, const Port& upstream, std::string_view bytes)
 {
     return fmt::format(", client: 127.0.0.1, server: 127.0.0.1:{}, upstream: \"127.0.0.1:{}\", {}",
@@ -279,7 +279,7 @@ std::string session(const Port& port, const Port& upstream, std::string_view byt
 
 constexpr std::string_view no_bytes = "bytes from/to client:0/0, bytes from/to upstream:0/0\n";
 
-/// One server that is left alone for some time after a failure, and one for this time.
+/// A server that is not used for some time after a failure, and a backup for this time.
 ServerConf with_backup(const Port& port, const Port& first, const Port& backup,
                        std::string_view fail_timeout)
 {
@@ -292,7 +292,7 @@ ServerConf with_backup(const Port& port, const Port& first, const Port& backup,
                       server_block(backup, "return backup;")};
 }
 
-/// The one of two descriptors that can be read.
+/// Returns the readable one of two descriptors.
 int wait_for_either(int a, int b)
 {
     std::array<pollfd, 2> entries{
@@ -344,7 +344,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_does_not_answer_is_given_up_for_another)
     BOOST_TEST(count(server.log(), "upstream timed out (110: Connection timed out) while "
                                    "connecting to upstream" +
                                        session(port, first, no_bytes)) == 1);
-    // It is not asked a second time.
+    // It is not tried again.
     BOOST_TEST(ask(port) == "backup");
     BOOST_TEST(count(server.log(), "[error] ") == 1);
 }

@@ -1,4 +1,4 @@
-// The proxy of datagrams between real servers and real clients.
+// The UDP proxy between real servers and real clients.
 
 #include <cerrno>
 #include <chrono>
@@ -36,7 +36,7 @@ std::string address_of(int i)
     return fmt::format("10.0.{}.{}", i / 100, i % 100);
 }
 
-/// A port that is free for both.
+/// A port that is free for both TCP and UDP.
 struct Ports {
     Port udp;
     Port tcp;
@@ -50,12 +50,12 @@ Ports free_ports()
             Port tcp(SOCK_STREAM, udp);
             return {std::move(udp), std::move(tcp)};
         } catch (const std::system_error&) {
-            continue;  // somebody has it
+            continue;  // in use
         }
     }
 }
 
-/// A server that knows some names, over UDP and over TCP.
+/// A DNS server for some names, over UDP and TCP.
 class Dnsmasq {
 public:
     Dnsmasq()
@@ -78,7 +78,7 @@ private:
     std::optional<Child> child_;
 };
 
-/// What dig is told when it asks for all names, each in its own exchange.
+/// Returns dig's output for all names, each in a separate exchange.
 std::string dig(const Port& port, const std::vector<std::string>& options = {})
 {
     std::vector<std::string> argv = {"dig", "-r", "@127.0.0.1", "-p", port.text()};
@@ -90,7 +90,7 @@ std::string dig(const Port& port, const std::vector<std::string>& options = {})
     return run(argv, {}, std::chrono::seconds(60)).out;
 }
 
-/// Receives what the proxy sends, and answers when it is told to.
+/// Receives the proxy's datagrams, and answers when answer() is called.
 class Service {
 public:
     Service()
@@ -109,7 +109,7 @@ public:
 
     [[nodiscard]] std::string address() const { return port_.at("127.0.0.1"); }
 
-    /// Takes so many more requests.
+    /// Receives this number of further requests.
     void receive(std::size_t n)
     {
         for (; n > 0; n--) {
@@ -121,7 +121,7 @@ public:
         }
     }
 
-    /// Sends back what it has taken.
+    /// Sends back the received requests.
     void answer()
     {
         for (const Request& r : std::exchange(requests_, {})) {
@@ -143,7 +143,7 @@ private:
     std::vector<Request> requests_;
 };
 
-/// Clients that have asked what is not answered yet.
+/// Clients whose requests are not answered yet.
 struct Waiting {
     Waiting(const Port& port, Service& service) : clients(udp_clients_of(port, 20))
     {
@@ -165,7 +165,7 @@ struct Waiting {
     std::vector<UdpClient> clients;
 };
 
-/// Whether the system says that there is no socket that a datagram is for.
+/// Returns whether the system reports that no socket has the port of a datagram.
 bool udp_is_refused(const Port& port)
 {
     const UdpClient client(port);
@@ -178,7 +178,7 @@ bool udp_is_refused(const Port& port)
     return false;
 }
 
-/// The addresses of all names.
+/// Returns the addresses of all names.
 std::string all_addresses()
 {
     std::string text;
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(dig_is_answered_by_the_dns_server_behind_the_proxy,
     Server server({.stream = server_block(port, pass, "udp"), .events = "worker_connections 16;"});
     const std::size_t before = server.descriptors();
     BOOST_TEST(dig(port) == all_addresses());
-    // Each session was over with its answer, and none had to wait.
+    // Each session ended with its answer.
     BOOST_TEST(server.descriptors() == before);
     BOOST_TEST(count(server.log(), "udp done, packets from/to client:1/1, ") == names_n);
 }
@@ -218,8 +218,8 @@ BOOST_AUTO_TEST_CASE(dig_asks_over_tcp_as_well, *precondition(dns_is_there))
 
 BOOST_AUTO_TEST_CASE(each_of_a_thousand_clients_gets_its_own_answers)
 {
-    // A session has three slots here, for the client, the upstream and the upstream's client, and
-    // select() has 1024 in all.
+    // A session uses three slots here, for the client, the upstream and the upstream's client, and
+    // select() has 1024 in total.
     const std::size_t n = setup().method == "select" ? 300 : 1000;
     const Port port(SOCK_DGRAM);
     const Port behind(SOCK_DGRAM);

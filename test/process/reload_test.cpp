@@ -16,14 +16,14 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A method that the binary has and that is not the one under test.
+/// Returns another event method of the binary than the one under test.
 std::string other_method()
 {
     const auto& methods = setup().methods;
     return methods.front() == setup().method ? methods.back() : methods.front();
 }
 
-/// Asks a `return` server again and again until told to stop, in a thread of its own.
+/// Repeatedly connects to a `return` server in its own thread, until stop() is called.
 class Asker {
 public:
     explicit Asker(std::uint16_t port, std::string_view text)
@@ -48,7 +48,7 @@ public:
         }
     }
 
-    /// To be asked when it has stopped, but for the answers.
+    /// Except for answers(), these are called after stop().
     [[nodiscard]] std::size_t answers() const { return answers_; }
     [[nodiscard]] std::size_t wrong() const { return wrong_; }
     [[nodiscard]] const std::string& errors() const { return errors_; }
@@ -277,7 +277,7 @@ BOOST_AUTO_TEST_CASE(a_fifo_holds_nothing_up)
         server.reload_refused(with_fifo.text(), "fifo\" is a FIFO in ");
         BOOST_TEST(ask(port) == "hello");
 
-        // With a reader that reads nothing it takes what it has room for.
+        // With a reader that does not read, it accepts as much as it has room for.
         const Fd reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
         with_fifo.main = "error_log fifo info;";
         server.reload(with_fifo);

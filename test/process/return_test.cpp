@@ -24,7 +24,7 @@ std::string hostname()
     return text;
 }
 
-/// What the binary calls itself.
+/// Returns the version of the binary.
 std::string version()
 {
     const std::string out = run({setup().binary, "-v"}).err;
@@ -113,7 +113,7 @@ g";)")});
 
 BOOST_AUTO_TEST_CASE(a_reader_that_takes_little_at_a_time_gets_all)
 {
-    // The longest word that a configuration may have, and what its variables make of it.
+    // The longest word of a configuration, and its text with the variables' values.
     constexpr std::size_t repeated = 800;
     std::string text;
     for (std::size_t i = 0; i < repeated; ++i) {

@@ -1,4 +1,4 @@
-// What is of rtsig alone; the other suites run on it as on each event method.
+// Tests only for rtsig; the other suites run with it as with each event method.
 
 #include <csignal>
 #include <deque>
@@ -17,14 +17,14 @@ namespace ngx::test::process {
 
 namespace {
 
-/// How many signals may wait for the process. The kernel counts those of all processes of the user.
+/// Limits the number of queued signals. The kernel counts those of all processes of the user.
 void limit_signals(pid_t pid, rlim_t most)
 {
     const rlimit limit{.rlim_cur = most, .rlim_max = most};
     BOOST_TEST_REQUIRE(::prlimit(pid, RLIMIT_SIGPENDING, &limit, nullptr) == 0);
 }
 
-/// Sends while the server stands still, so that each client's signal has to wait.
+/// Sends while the server is paused, so that each client's signal is queued.
 void ask_at_once(Server& server, const std::deque<Client>& clients, const std::string& text)
 {
     server.pause();

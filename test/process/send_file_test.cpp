@@ -1,5 +1,5 @@
-// A file of a gigabyte in each of the ways it may go; slow readers, many readers, and workers that
-// end while a file is on its way.
+// A file of one gigabyte, sent in each way; slow readers, many readers, and workers that end while
+// they send a file.
 
 #include <boost/test/unit_test.hpp>
 #include <fcntl.h>
@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::size_t megabyte = 1024 * 1024;
 
-/// A file that is mostly a hole, with pieces in it that no other place has. No multiple of a page.
+/// A file that is mostly a hole, with unique texts in it. Its size is not a multiple of a page.
 class BigFile {
 public:
     explicit BigFile(std::size_t size) : size_(size)
@@ -57,7 +57,7 @@ public:
 
     [[nodiscard]] std::string path() const { return dir_ / "file"; }
 
-    /// Whether a client gets the file and nothing else, by reads of up to so many bytes.
+    /// Returns whether a client receives exactly the file, with reads of at most this size.
     [[nodiscard]] bool is_sent_to(const Client& client, std::size_t read_size = megabyte / 2) const
     {
         std::string buf(read_size, '\0');
@@ -81,7 +81,7 @@ private:
     const char* map_ = nullptr;
 };
 
-/// The directives for each way that a file can go with the method under test.
+/// Returns the directives for each way of sending a file with the method under test.
 std::vector<std::string> ways()
 {
     if (setup().method != "epoll") {
@@ -97,7 +97,7 @@ std::string send_file_block(const Port& port, const std::string& path, const std
     return server_block(port, "send_file " + path + "; " + way, listen_parameters);
 }
 
-/// A server of a big file, whose client has begun to read.
+/// A server that sends a big file, whose client has started to read.
 struct Download {
     explicit Download(const std::string& way, ServerConf conf = {.workers = 1})
         : server([&] {
@@ -111,7 +111,7 @@ struct Download {
         }
     }
 
-    /// The rest of it.
+    /// Receives the rest. Returns the total size.
     [[nodiscard]] std::size_t rest() const { return client.receive_all().size() + 1; }
 
     static constexpr std::size_t size = 16 * megabyte;
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_gigabyte_arrives_unchanged_in_each_way)
         stream += send_file_block(ports.emplace_back(), file.path(), way);
     }
     Server server({.stream = stream});
-    server.allow("fcntl(O_DIRECT)");  // where the file system cannot
+    server.allow("fcntl(O_DIRECT)");  // if the file system does not support it
     for (std::size_t i = 0; i < ports.size(); i++) {
         BOOST_TEST(file.is_sent_to(Client(ports[i])), ways()[i]);
     }

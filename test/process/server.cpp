@@ -18,7 +18,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// How an error line of the server's can be told, and what a sanitizer has to say.
+/// The texts that mark error lines of the server and messages of a sanitizer.
 constexpr std::array<std::string_view, 5> error_marks = {"[alert]", "[crit]", "[emerg]",
                                                          "runtime error:", "Sanitizer"};
 
@@ -28,7 +28,7 @@ bool contains_any(std::string_view line, const auto& texts)
                                [&](std::string_view text) { return line.find(text) != line.npos; });
 }
 
-/// The error lines of all logs in the directory.
+/// Returns the error lines of all logs in the directory.
 std::string error_lines(const std::filesystem::path& dir, const std::vector<std::string>& allowed)
 {
     std::string found;
@@ -65,7 +65,7 @@ void fail(const std::string& what)
 
 std::string ServerConf::text() const
 {
-    // The directories of tests are their maker's alone.
+    // Only the test's user may use its temporary directories.
     const char* const user = workers > 0 && ::geteuid() == 0 ? "user root;\n" : "";
     return fmt::format("daemon {};\n"
                        "{}"
@@ -91,7 +91,7 @@ Server::Server(ServerConf conf, std::size_t open_files, std::map<std::string, st
     : conf_(std::move(conf))
     , child_(prepare(), {.cwd = dir(), .env = std::move(env), .open_files = open_files})
 {
-    // The pid is written when the listeners are open and signals are obeyed.
+    // The server writes the pid when the listeners are open and signals are handled.
     try {
         wait_for_text(pid_path(), "\n", patience(), 1, &child_);
         if (conf_.workers > 0) {
@@ -104,7 +104,8 @@ Server::Server(ServerConf conf, std::size_t open_files, std::map<std::string, st
     const std::string method = fmt::format("using the \"{}\" event method\n", conf_.method);
     BOOST_TEST_REQUIRE(count(log(), method) == 1U, log());
     if (conf_.workers == 0) {
-        // Its poller comes after the pid: until it is in the loop, its descriptors are not all.
+        // The poller is initialised after the pid is written, so not all descriptors are open
+        // before the loop.
         settle();
     }
 }
@@ -146,12 +147,13 @@ void Server::wait_for_log(std::string_view text, std::size_t times)
 
 void Server::settle()
 {
-    // Signals are obeyed in the order of their urgency, and reopening is the last of them.
+    // Signals are handled in order of their urgency; reopening is the last.
     const std::string done = fmt::format("{0}#{0}: reopening logs\n", pid());
     const std::size_t before = count(log(), done);
     signal(SIGUSR1);
     wait_for_log(done, before + 1);
-    // The line comes before the logs are opened: until the process waits again, it has one more.
+    // The line is logged before the logs are reopened, so until the process waits again it has one
+    // more descriptor.
     wait_until("the server waits", [&] { return is_asleep(pid()); });
 }
 
@@ -166,7 +168,7 @@ void Server::reload(const ServerConf& conf)
     wait_for_log(done, before + 1);
     settle();
     if (conf_.workers > 0) {
-        // The old ones have been told to end, but accept until they have heard it.
+        // The old workers were told to quit, but accept until they have received the message.
         wait_for_workers(static_cast<std::size_t>(conf_.workers));
     }
 }
@@ -189,7 +191,7 @@ ExitStatus Server::stop(int number)
 
 void Server::pause()
 {
-    // One that stands still already stops no second time, and the wait would not end.
+    // A process that is already stopped does not stop again, so the wait would not end.
     if (std::exchange(paused_, true)) {
         return;
     }
@@ -221,7 +223,7 @@ void Server::wait_for_descriptors(std::size_t wanted)
 
 std::chrono::milliseconds Server::cpu_time() const
 {
-    // Behind the name of the program, which may hold anything, the fields 3 and following.
+    // The fields from 3 on, after the name of the program, which may contain any characters.
     const std::string stat = read_file(proc("stat"));
     std::istringstream fields(stat.substr(stat.rfind(')') + 1));
     std::string skipped;
@@ -286,7 +288,7 @@ void wait_for_end(pid_t pid)
 {
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     if (!pidfd.is_open()) {
-        return;  // it is gone already
+        return;  // it has already ended
     }
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(patience() - Clock::now());

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A running server: the real binary, its configuration, its log, and how to speak to it.
+/// A running server: the real binary, its configuration and its log.
 
 #include <sys/types.h>
 
@@ -19,50 +19,50 @@
 
 namespace ngx::test::process {
 
-/// What is tested, as the command line says.
+/// The binary and event method under test, from the command line.
 struct Setup {
     std::string binary{};
     std::string method{};
-    /// The event methods that the binary has.
+    /// The event methods of the binary.
     std::vector<std::string> methods{};
 };
 Setup& setup();
 
-/// From when on a wait counts as failed. Far off: what must come does come, on a busy machine late.
+/// Returns the deadline of a wait. It is long, because on a busy machine events are late.
 Deadline patience();
 
-/// What is said of something that does not hold.
+/// Throws an exception with this text.
 [[noreturn]] void fail(const std::string& what);
 
-/// The children of a process.
+/// Returns the children of a process.
 std::vector<pid_t> children_of(pid_t pid);
 
-/// What the list of processes shows of one: empty when it is gone.
+/// Returns the title of a process in the process list; empty if it has ended.
 std::string title_of(pid_t pid);
 
-/// The workers of a master that were not told to end.
+/// Returns the workers of a master that were not told to quit.
 std::vector<pid_t> workers_of(pid_t master);
 
-/// Waits until a process, which need not be our child, has ended.
+/// Waits until a process has ended, which may not be a child of the test.
 void wait_for_end(pid_t pid);
 
-/// Whether a process waits in a system call.
+/// Returns whether a process waits in a system call.
 bool is_asleep(pid_t pid);
 
-/// How many descriptors a process has open.
+/// Returns the number of open descriptors of a process.
 std::size_t descriptors_of(pid_t pid);
 
-/// The memory of a process in bytes; what it shares with others counts in parts.
+/// Returns the memory of a process in bytes; shared memory counts proportionally.
 std::size_t memory_of(pid_t pid);
 
-/// How often a process has gone to sleep by itself.
+/// Returns the number of voluntary context switches of a process.
 std::size_t waits_of(pid_t pid);
 
-/// Asks again and again until the answer is yes; where there is no event to wait for.
+/// Polls a condition until it is true. Used if there is no event to wait for.
 void wait_until(std::string_view what, const std::function<bool()>& yes);
 
-/// A configuration file, less what all servers here have: they stay in the foreground, and use the
-/// event method.
+/// A configuration file, without the common part of all servers: they stay in the foreground and
+/// use the event method under test.
 struct ServerConf {
     std::string stream{};
     std::string events = "worker_connections 64;";
@@ -71,15 +71,15 @@ struct ServerConf {
     std::string log_level = "info";
     std::string pid_file = "ngxx.pid";
     std::string method = setup().method;
-    int workers = 0;  // of a master; 0 means one process without one
+    int workers = 0;  // number of workers; 0: one process without a master
     bool daemon = false;
 
     [[nodiscard]] std::string text() const;
 };
 
-/// A server that serves when the constructor returns, in a directory of its own, which is its
-/// prefix and where it runs. The destructor stops it, if need be, and checks that it ended well and
-/// that no log has an error line that the test has not allowed.
+/// Runs a server in a temporary directory, which is its prefix and working directory. It serves
+/// when the constructor returns. The destructor stops it if necessary, and checks its exit status
+/// and that no log has an error line that the test has not allowed.
 class Server {
 public:
     explicit Server(ServerConf conf, std::size_t open_files = 1024,
@@ -96,7 +96,7 @@ public:
     [[nodiscard]] std::string log() const { return read_file(log_path()); }
 
     void signal(int number) { child_.signal(number); }
-    /// Lets it stand still, which it does on return, and go on.
+    /// Stop and continue the process. pause() returns when it is stopped.
     void pause();
     void resume()
     {
@@ -105,46 +105,46 @@ public:
     }
     void wait_for_log(std::string_view text, std::size_t times = 1);
 
-    /// Waits until the signals sent before are obeyed and what they brought about is done.
+    /// Waits until the server has handled all signals that were sent before.
     void settle();
 
     void write_conf(const ServerConf& conf) const { write_file(conf_path(), conf.text()); }
     [[nodiscard]] std::filesystem::path conf_path() const { return dir_ / "nginx.conf"; }
 
-    /// Reloads; when it returns, the new configuration serves.
+    /// Reloads, and waits until the new configuration serves.
     void reload(const ServerConf& conf);
 
-    /// Reloads a configuration that is to be refused with this message.
+    /// Reloads a configuration that must be refused with this message.
     void reload_refused(const std::string& conf_text, std::string_view message);
 
-    /// A line with this text may be an error.
+    /// Allows error lines with this text.
     void allow(std::string text) { allowed_.push_back(std::move(text)); }
 
-    /// Sends the signal and waits for the end.
+    /// Sends the signal and waits for the server's end.
     ExitStatus stop(int number);
 
-    /// Kills it, so that it can put nothing in order. Of a master the workers go, too.
+    /// Kills the server, and the workers of a master.
     void kill();
 
-    /// Its file or directory in /proc.
+    /// Returns the path of a file or directory of its process in /proc.
     [[nodiscard]] std::filesystem::path proc(std::string_view name) const;
 
-    /// How many descriptors it has open.
+    /// Returns the number of its open descriptors.
     [[nodiscard]] std::size_t descriptors() const;
-    /// Returns once it has so many open.
+    /// Waits until it has this number of open descriptors.
     void wait_for_descriptors(std::size_t wanted);
-    /// The processor time that it has used.
+    /// Returns the processor time that it has used.
     [[nodiscard]] std::chrono::milliseconds cpu_time() const;
-    /// How often it has gone to sleep by itself.
+    /// Returns the number of its voluntary context switches.
     [[nodiscard]] std::size_t waits() const;
 
-    /// Its workers that were not told to end, in the order of their numbers.
+    /// Returns its workers that were not told to quit, sorted.
     [[nodiscard]] std::vector<pid_t> workers() const { return workers_of(pid()); }
 
-    /// Waits until they are so many: new ones serve, old ones have begun to end.
+    /// Waits until it has this number of workers: new ones serve, old ones have started to quit.
     void wait_for_workers(std::size_t wanted) const;
 
-    /// The command line that runs the binary on this directory and this configuration.
+    /// Returns the command line that runs the binary with this directory and configuration.
     [[nodiscard]] std::vector<std::string> command(std::vector<std::string> more = {}) const;
 
 private:
@@ -158,10 +158,10 @@ private:
     bool killed_ = false;
 };
 
-/// The lines of a text.
+/// Returns the lines of a text.
 std::vector<std::string> lines_of(const std::string& text);
 
-/// How often the part occurs in the text.
+/// Returns how often the part occurs in the text.
 std::size_t count(std::string_view text, std::string_view part);
 
 }  // namespace ngx::test::process

@@ -1,5 +1,5 @@
-// System calls that fail while clients are served: each session ends with a log line or goes on,
-// and what it had is free again.
+// System calls that fail while clients are served: each session ends with a log line or continues,
+// and its resources are released.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -29,20 +29,20 @@ namespace {
 using std::chrono::milliseconds;
 
 #ifdef __SANITIZE_ADDRESS__
-constexpr bool sanitized = true;  // it keeps what is freed, and finds leaks by itself
+constexpr bool sanitized = true;  // a sanitizer keeps freed memory and finds leaks itself
 #else
 constexpr bool sanitized = false;
 #endif
 
-/// What is asked of the server.
+/// The service that a client uses.
 enum class Service { echo, text, proxy, file, file_aio, file_threads, udp, udp_proxy };
 using enum Service;
 
-/// What becomes of the client that meets the fault.
+/// What happens to the client of the failing call.
 enum class Then {
-    ends,     // its session, while the fault is there; datagrams get no answer
-    goes_on,  // as if nothing were
-    waits,    // until the fault is gone, and is served then
+    ends,     // its session ends; datagrams get no answer
+    goes_on,  // it is served normally
+    waits,    // it waits until the fault ends, and is then served
     untried,
 };
 using enum Then;
@@ -53,9 +53,9 @@ struct Row {
     Service service;
     Then once;
     Then for_ever;
-    const char* said;  // in front of "failed", in the log; empty when it is nothing to speak of
-    const char* why;   // can the call fail so
-    int pass = 0;      // calls before the one that fails
+    const char* said;  // the text before "failed" in the log; empty if nothing is logged
+    const char* why;   // the reason for which the call fails
+    int pass = 0;      // number of calls before the failing one
 };
 
 std::ostream& operator<<(std::ostream& out, const Row& row)
@@ -64,7 +64,7 @@ std::ostream& operator<<(std::ostream& out, const Row& row)
                << static_cast<int>(row.service) << " after " << row.pass << " (" << row.why << ")";
 }
 
-// connect(2). The second peer of the upstream is tried when the first cannot be connected to.
+// connect(2). If connecting to the first peer of the upstream fails, the second is tried.
 const std::vector<Row> connecting = {
     {"connect", ECONNREFUSED, proxy, goes_on, ends, "connect() to", "nobody listens"},
     {"connect", ETIMEDOUT, proxy, goes_on, ends, "connect() to", "no answer"},
@@ -88,14 +88,13 @@ const std::vector<Row> connecting = {
     {"socket", EACCES, proxy, ends, ends, "socket()", "not permitted"},
     {"socket", EMFILE, udp_proxy, ends, ends, "socket()", "the process has its descriptors"},
 
-    // setsockopt(2): the client's; the upstream's, for whose peer there is another
+    // setsockopt(2): for the client; for the upstream, which has another peer
     {"setsockopt", ENOMEM, echo, ends, ends, "setsockopt(TCP_NODELAY)", "no memory"},
     {"setsockopt", ENOBUFS, proxy, ends, ends, "setsockopt(TCP_NODELAY)", "no memory"},
     {"setsockopt", ENOBUFS, proxy, goes_on, ends, "setsockopt(TCP_NODELAY)", "no memory", 1},
 };
 
-// accept(2): what is wrong with one connection ends it; what is wrong with the system keeps the
-// others waiting, too.
+// accept(2): an error of one connection ends it; an error of the system also makes the others wait.
 const std::vector<Row> accepting = {
     {"accept4", EMFILE, echo, goes_on, waits, "accept4()", "the process has its descriptors"},
     {"accept4", ENFILE, echo, goes_on, waits, "accept4()", "the system has its files"},
@@ -108,7 +107,7 @@ const std::vector<Row> accepting = {
     {"accept4", EHOSTUNREACH, echo, ends, ends, "accept4()", "an error of the network"},
     {"accept4", EINTR, echo, goes_on, untried, "accept4()", "a signal"},
 
-    // recvmsg(2), at the listener of datagrams
+    // recvmsg(2), for the listener of datagrams
     {"recvmsg", ENOMEM, udp, goes_on, waits, "recvmsg()", "no memory"},
     {"recvmsg", ENOBUFS, udp, goes_on, waits, "recvmsg()", "no memory for sockets"},
     {"recvmsg", EINTR, udp, goes_on, untried, "recvmsg()", "a signal"},
@@ -116,7 +115,7 @@ const std::vector<Row> accepting = {
 };
 
 const std::vector<Row> moving = {
-    // recv(2). Of a proxied session the client's, the upstream's and the echo's call.
+    // recv(2). In a proxied session: the calls for the client, the upstream and the echo.
     {"recv", ECONNRESET, echo, ends, ends, "recv()", "the client resets"},
     {"recv", ETIMEDOUT, echo, ends, ends, "recv()", "keepalive has found nobody"},
     {"recv", EHOSTUNREACH, echo, ends, ends, "recv()", "an error of the network"},
@@ -147,7 +146,7 @@ const std::vector<Row> moving = {
     {"send", ENOMEM, proxy, ends, ends, "send()", "no memory"},
     {"send", EINTR, proxy, goes_on, untried, "", "a signal"},
 
-    // sendmsg(2). Of a proxied datagram the proxy's, the echo's and the proxy's again.
+    // sendmsg(2). For a proxied datagram: the calls of the proxy, the echo and the proxy again.
     {"sendmsg", EPERM, udp, ends, ends, "sendmsg()", "a firewall"},
     {"sendmsg", ENETUNREACH, udp, ends, ends, "sendmsg()", "no route"},
     {"sendmsg", EHOSTUNREACH, udp, ends, ends, "sendmsg()", "no neighbour"},
@@ -193,7 +192,7 @@ const std::vector<Row> moving = {
     {"io_getevents", EFAULT, file_aio, goes_on, waits, "io_getevents()", "bad memory"},
 };
 
-// epoll_ctl(2): the client is watched when it has sent nothing yet, the upstream before connect().
+// epoll_ctl(2): a client is added if it has not sent data yet, the upstream before connect().
 const std::vector<Row> watching = {
     {"epoll_ctl", ENOMEM, echo, ends, ends, "epoll_ctl(", "no memory"},
     {"epoll_ctl", ENOSPC, echo, ends, ends, "epoll_ctl(", "max_user_watches are in use"},
@@ -220,7 +219,7 @@ bool is_datagram(Service service)
     return service == udp || service == udp_proxy;
 }
 
-/// Whether the event method makes the call at all.
+/// Returns whether the event method makes the call.
 bool concerns_method(const Row& row)
 {
     const std::string_view call = row.call;
@@ -228,7 +227,7 @@ bool concerns_method(const Row& row)
     if (call == "poll" || call == "select") {
         return call == method;
     }
-    // The kernel signals room only after it had none, and here it has.
+    // The kernel signals room only after the buffer was full, which it is not here.
     if (method == "rtsig" && row.err == EAGAIN && std::string_view(row.why) == "no room") {
         return false;
     }
@@ -237,7 +236,7 @@ bool concerns_method(const Row& row)
     return !of_epoll || method == "epoll";
 }
 
-/// A server of all services in which calls can be made to fail.
+/// A server with all services, in which calls can be made to fail.
 class Services {
 public:
     explicit Services(const std::optional<Fault>& at_start = {})
@@ -320,7 +319,7 @@ private:
     }
 };
 
-/// A client of one of the services, who has asked, or half asked.
+/// A client of one of the services, which has sent its request or a part of it.
 class Visitor {
 public:
     Visitor(const Services& services, Service service)
@@ -337,7 +336,7 @@ public:
         }
     }
 
-    /// Asks the other half, waits for the whole of the answer and for the end.
+    /// Sends the rest of the request. Returns whether the complete answer and the end arrive.
     [[nodiscard]] bool is_served() const
     {
         try {
@@ -356,7 +355,7 @@ public:
         }
     }
 
-    /// Waits for the end of the session, before which a part of the answer may come.
+    /// Waits for the end of the session; a part of the answer may arrive before.
     [[nodiscard]] bool is_ended() const
     {
         return !tcp_ || answer_.starts_with(tcp_->until_closed());
@@ -371,7 +370,7 @@ private:
     std::optional<UdpClient> udp_;
 };
 
-/// How many lines of the log tell of the fault.
+/// Returns the number of log lines about the fault.
 std::size_t count_told(Server& server, const Row& row)
 {
     const std::string err = fmt::format(" ({}: ", row.err);
@@ -383,7 +382,7 @@ std::size_t count_told(Server& server, const Row& row)
     return n;
 }
 
-/// Whether the server logs no more than a line of it in a second.
+/// Returns whether the server logs at most one line per second about it.
 bool is_limited(const Row& row)
 {
     static const std::set<std::string_view> calls{"accept4", "epoll_wait", "io_getevents",
@@ -391,7 +390,7 @@ bool is_limited(const Row& row)
     return calls.contains(row.call);
 }
 
-/// A client meets the fault; then the fault is gone, and another one is served.
+/// Checks a client during the fault, and another one after it.
 void meet(Services& services, const Row& row, bool for_ever)
 {
     const Then then = for_ever ? row.for_ever : row.once;
@@ -432,7 +431,7 @@ void meet(Services& services, const Row& row, bool for_ever)
     }
 }
 
-/// How many clients the server takes until it has no slots.
+/// Returns the number of clients that the server accepts until no slot is free.
 std::size_t room(Services& services)
 {
     services.server().allow("worker_connections are not enough");
@@ -447,7 +446,7 @@ std::size_t room(Services& services)
     }
 }
 
-/// Returns when the sessions of datagrams, which nobody ends, are over.
+/// Waits until the sessions of datagrams have ended, which happens by a timeout.
 void wait_for_room(Services& services, std::size_t wanted)
 {
     const std::size_t descriptors = services.server().descriptors();
@@ -477,7 +476,7 @@ void check_table(const std::vector<Row>& rows)
     BOOST_TEST(server.stop(SIGQUIT).exited_with(0));
 }
 
-/// Resident memory.
+/// Returns the resident memory.
 long memory_of(Server& server)
 {
     std::istringstream pages(read_file(server.proc("statm")));
@@ -487,7 +486,7 @@ long memory_of(Server& server)
     return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-/// Many clients meet a fault that does not end.
+/// Connects many clients during a fault that does not end.
 void crowd(Services& services, const Row& row)
 {
     constexpr int clients = 200;
@@ -496,8 +495,8 @@ void crowd(Services& services, const Row& row)
     }
 }
 
-/// Clients of all kinds that meet faults do not make the process larger. How large it is at first
-/// depends on what was there at once.
+/// Checks that clients of all kinds do not make the process larger during faults. The initial size
+/// depends on the number of simultaneous clients.
 void check_memory(const std::vector<Row>& rows)
 {
     Services services;
@@ -524,7 +523,7 @@ void check_memory(const std::vector<Row>& rows)
     }
 }
 
-/// A server that is started without something that it can do without; all services are there.
+/// Checks that a server starts without an optional call, and that all services work.
 void serves_without(const Fault& fault, const std::vector<Service>& served)
 {
     Services services(fault);
@@ -541,7 +540,7 @@ void serves_without(const Fault& fault, const std::vector<Service>& served)
     }
 }
 
-/// A call that the kernel does not have is not made again.
+/// Checks that a call that the kernel does not have is not repeated.
 void does_without(const Row& row)
 {
     Services services;
@@ -606,13 +605,13 @@ BOOST_AUTO_TEST_CASE(without_asynchronous_reads_files_are_read_as_ever,
     for (const int err : {EAGAIN, ENOMEM, ENOSYS}) {
         serves_without({.call = "io_setup", .err = err}, served);
     }
-    // The first is the one by which threads tell that they are done.
+    // The first eventfd is the one by which threads report their completed tasks.
     for (const int err : {EMFILE, ENFILE, ENODEV, ENOMEM}) {
         serves_without({.call = "eventfd", .err = err, .pass = 1}, served);
     }
 }
 
-// Each turn said so, at 40 megabytes of log a second.
+// Regression test: each turn logged the error, 40 megabytes per second.
 BOOST_AUTO_TEST_CASE(a_server_that_cannot_wait_does_not_spin_and_can_be_ended)
 {
     const std::string call = wait_call();

@@ -12,7 +12,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// The numbers of the connections whose beginning a log tells.
+/// Returns the numbers of the connections whose start is in a log.
 std::multiset<int> logged_connections(const std::filesystem::path& log)
 {
     std::multiset<int> numbers;
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(those_that_mean_nothing_do_no_harm)
         BOOST_TEST(client.echo("hello") == "hello", number);
         BOOST_TEST(Client(port).echo("hello") == "hello", number);
     }
-    // SIGIO means an overflow to rtsig, which looks at all descriptors.
+    // For rtsig SIGIO is an overflow, after which it checks all descriptors.
     const std::size_t meant = setup().method == "rtsig" ? 1 : 0;
     BOOST_TEST(count(server.log(), "received from") == before + 3U + 5U - meant);
 }
@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(a_signal_in_the_middle_of_a_reload_is_obeyed)
         const Port port;
         ServerConf conf{.stream = server_block(port, "return hello;")};
         Server server(conf);
-        // It takes a while to read this, so that the signal comes before the end of the reload.
+        // Reading this takes some time, so the signal arrives before the end of the reload.
         conf.main = std::string(8'000'000, '\n');
         server.write_conf(conf);
         server.signal(SIGHUP);

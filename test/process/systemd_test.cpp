@@ -19,7 +19,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// The end of NOTIFY_SOCKET that is systemd's.
+/// systemd's end of NOTIFY_SOCKET.
 class Notifications {
 public:
     explicit Notifications(const std::filesystem::path& path)
@@ -34,7 +34,7 @@ public:
         }
     }
 
-    /// The next message.
+    /// Returns the next message.
     [[nodiscard]] std::string next() const
     {
         constexpr int wait_ms = 30'000;
@@ -47,7 +47,7 @@ public:
         return {text.data(), static_cast<std::size_t>(n)};
     }
 
-    /// Reads all that is there.
+    /// Reads and discards all messages.
     void drain() const
     {
         char byte = 0;
@@ -58,7 +58,7 @@ private:
     Fd socket_;
 };
 
-/// A socket that listens, as systemd would hand it over: blocking, and not closed by exec.
+/// Returns a listening socket, as systemd would pass it: blocking and without close-on-exec.
 int listening_socket(std::uint16_t port)
 {
     const int s = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -72,8 +72,8 @@ int listening_socket(std::uint16_t port)
     return s;
 }
 
-/// Starts a server that gets two sockets, and a LISTEN_FDS that says `number`. The shell puts the
-/// sockets where systemd would, and says that they are for this process.
+/// Starts a server that gets two sockets, and a LISTEN_FDS of `number`. The shell moves the sockets
+/// to systemd's numbers and sets LISTEN_PID.
 std::vector<std::string> with_sockets(const TempDir& dir, int given, int other,
                                       std::string_view number)
 {
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(one_that_reads_no_more_holds_nothing_up_and_hears_in_the_en
         server.allow("failed, trying again (11: Resource temporarily unavailable)");
         server.allow("exited on signal 9");
 
-        // The kernel's queue has room for some ten of them.
+        // The kernel's queue holds about ten of them.
         std::string queue_length = read_file("/proc/sys/net/unix/max_dgram_qlen");
         for (int i = 0; i < std::stoi(queue_length); ++i) {
             server.reload(conf);

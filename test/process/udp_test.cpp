@@ -15,7 +15,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// A configuration with a server of datagrams.
+/// Returns a configuration with a UDP server.
 ServerConf serving(const Port& port, const std::string& content, const std::string& parameters = "",
                    int workers = 0)
 {
@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(after_a_reload_the_sessions_of_the_old_workers_are_over)
         BOOST_TEST(count_echoes(clients, "old") == clients.size());
 
         server.reload(serving(port, "return new;", parameters, 2));
-        // Nothing holds the old workers back.
+        // The old workers have nothing to wait for.
         wait_until("the old workers are gone",
                    [&] { return children_of(server.pid()).size() == 2; });
         for (const UdpClient& client : clients) {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* nginx = "/usr/sbin/nginx";
 
-/// A master with two workers: on one port they say who they are, on the other they echo.
+/// A master with two workers: one port returns the pid, the other echoes.
 struct UpgradedSite {
     Port port;
     Port echo;
@@ -26,7 +26,7 @@ struct UpgradedSite {
                     .log_level = "notice",
                     .workers = 2};
 
-    /// Whether all of some answers come from workers of this master.
+    /// Returns whether workers of this master send all of several answers.
     [[nodiscard]] bool served_by(pid_t master) const
     {
         const std::vector<pid_t> workers = workers_of(master);
@@ -40,8 +40,8 @@ struct UpgradedSite {
     }
 };
 
-/// Changes the binary and tells the old one's workers to go. Returns the new master when its
-/// workers serve alone.
+/// Changes the binary and tells the old binary's workers to quit. Returns the new master when only
+/// its workers serve.
 pid_t hand_over(const Daemon& daemon, const UpgradedSite& site)
 {
     const pid_t old = daemon.pid();
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(the_old_binary_may_be_gone_back_to_under_load)
     BOOST_TEST(Client(daemon.dir() / "socket").receive_all() == "hello");
 }
 
-// The workers of the old binary were told to go: it starts new ones by itself.
+// The workers of the old binary were told to quit, so it starts new ones.
 BOOST_AUTO_TEST_CASE(a_new_binary_that_dies_gives_the_service_back)
 {
     const UpgradedSite site;
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_new_binary_that_dies_gives_the_service_back)
         ::kill(orphan, SIGKILL);
         Daemon::collect(orphan);
     }
-    // One of its first workers may not have got so far as to see that it is to go, and counts.
+    // One of its first workers may not have received the message to quit yet, and counts.
     wait_until("the old binary serves again",
                [&] { return daemon.pid() == old && site.served_by(old); });
     wait_until("it has two workers", [&] { return workers_of(old).size() == 2; });
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(nginx_takes_over_and_gives_back_under_load, *precondition(n
     };
     BOOST_TEST(title_of(first).starts_with("ngxx: master process "));
     ServerConf nginx_conf = conf;
-    nginx_conf.method = "epoll";  // the only one that every nginx has here
+    nginx_conf.method = "epoll";  // the only method that every nginx build has
     const std::string with_module =
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" + nginx_conf.text();
     BOOST_TEST(hand_over_to(nginx, with_module).starts_with("nginx: master process "));

@@ -1,5 +1,5 @@
-// A poller that keeps every promise and adds connections as a whole, without being epoll: events
-// without a handler are reported, too.
+// A poller that keeps every promise and has add_conn, but is not epoll: it also reports events
+// without a handler.
 
 #include <csignal>
 #include <filesystem>
@@ -28,7 +28,7 @@ ServerConf on_whole(std::string stream, int workers = 0, std::string method = "w
     return conf;
 }
 
-/// That all of what a server does goes well, and that the first workers are the last.
+/// Checks that a server works completely, and that no worker is restarted.
 void serves(const std::string& events, int workers)
 {
     const Port echo;

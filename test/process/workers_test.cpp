@@ -1,4 +1,4 @@
-// What several workers do with the listeners that they share, as the kernel sees it.
+// The system calls of several workers for the listeners that they share.
 
 #include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ namespace ngx::test::process {
 
 namespace {
 
-/// Follows the system calls of the workers while it lives.
+/// Traces the system calls of the workers during its lifetime.
 class Trace {
 public:
     explicit Trace(const Server& server)
@@ -28,7 +28,7 @@ public:
                       &strace_);
     }
 
-    /// What they did up to now, call by call.
+    /// Returns their calls so far.
     std::vector<std::string> lines()
     {
         strace_.signal(SIGINT);
@@ -51,8 +51,8 @@ private:
     Child strace_;
 };
 
-/// Follows who watches the listener, and who waits. A listener is watched by level, a connection by
-/// edge, so that the calls for it can be told.
+/// Records which workers watch the listener and which wait. A listener is level-triggered and a
+/// connection edge-triggered, so the calls for the listener can be identified.
 class Watchers {
 public:
     void follow(const std::string& line)
@@ -73,7 +73,8 @@ public:
         }
     }
 
-    /// How often a worker began to watch the listener, and how many at most waited for it.
+    /// Return how often a worker started to watch the listener, and the most workers that waited
+    /// for it.
     [[nodiscard]] std::size_t armed() const { return armed_; }
     [[nodiscard]] std::size_t most() const { return most_; }
 
@@ -96,7 +97,7 @@ std::size_t count_lines(const std::vector<std::string>& lines, std::string_view 
         lines, [&](const std::string& line) { return line.find(text) != line.npos; }));
 }
 
-/// How often all of them together have gone to sleep.
+/// Returns the total number of their voluntary context switches.
 std::size_t waits_of(const std::vector<pid_t>& workers)
 {
     std::size_t waits = 0;
@@ -170,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_mutex_whose_holder_is_killed_goes_to_another_at_once)
                    .workers = 2});
     server.allow("exited on signal 9");
     for (int i = 0; i < 20; ++i) {
-        // Whoever waits for the mutex does so for an hour: the one that answers has it.
+        // A worker without the mutex waits for an hour, so the worker that answers has it.
         const pid_t holder = std::stoi(ask(port));
         ::kill(holder, SIGKILL);
         BOOST_TEST_REQUIRE(std::stoi(ask(port)) != holder);

@@ -6,9 +6,9 @@
 #include "stream/stream_variables.hpp"
 
 /// \file
-/// Two modules in a file, built twice with another SAY_VERSION: `say TEXT;` at the main level is
-/// said in the log with the version when the module's hooks are called, but for `say "throw
-/// HOOK";`, and `$say_version` in a stream is the version.
+/// Two modules in a file, which is built twice with different SAY_VERSION. `say TEXT;` at the main
+/// level: the module's hooks log the text with the version; with `say "throw HOOK";` that hook
+/// throws. In a stream, `$say_version` is the version.
 
 namespace ngx {
 

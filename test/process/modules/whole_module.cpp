@@ -3,8 +3,9 @@
 #include "event/event.hpp"
 
 /// \file
-/// "whole" is epoll that does not say so: what is accepted is added as a whole, with both events.
-/// "alone" is the same for one worker only, and "in_turn" for workers that have the accept mutex.
+/// "whole" is epoll without use_epoll_event: an accepted connection is added by add_conn, with both
+/// events. "alone" is the same for one worker only, and "in_turn" for workers with the accept
+/// mutex.
 
 namespace ngx {
 
