@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Every header compiles alone: headers_test.py ROOT BUILD COMPILER...
+"""Tests that every header compiles alone: headers_test.py ROOT BUILD COMPILER...
 
-One that is installed compiles with what is installed and `pkg-config --cflags ngxx-module`, so that
-it includes no other; the private ones in the source tree.
+An installed header is compiled against the installed tree with `pkg-config --cflags ngxx-module`,
+so that it cannot include a private one; private headers are compiled in the source tree.
 """
 
 import concurrent.futures
@@ -18,9 +18,9 @@ FOLDERS = ("core", "event", "os", "stream")
 
 
 def compile_alone(compiler: list[str], flags: list[str], header: str) -> str:
-    """What the compiler says of a source that has this header and nothing else."""
+    """Returns the compiler's messages for a source with only this header."""
     with tempfile.NamedTemporaryFile("w", suffix=".cpp") as source:
-        # Twice: a header without its guard shows, too.
+        # Included twice, to find headers without a guard.
         source.write(f'#include "{header}"\n#include "{header}"\n')
         source.flush()
         command = [*compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *flags,

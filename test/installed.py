@@ -1,4 +1,4 @@
-"""What `meson install` leaves, in a temporary root, and as a user's build finds it there."""
+"""Runs `meson install` into a temporary root, which a user's build then uses."""
 
 import os
 import pathlib
@@ -8,7 +8,7 @@ import tempfile
 
 
 class Installed:
-    """The build in a root of its own, which is removed by close()."""
+    """The installed build in a temporary root, which close() removes."""
 
     def __init__(self, build: str) -> None:
         self._directory = tempfile.TemporaryDirectory()
@@ -26,11 +26,11 @@ class Installed:
         self._directory.cleanup()
 
     def pkg_config(self, *words: str) -> list[str]:
-        """What pkg-config answers, in words."""
+        """Returns pkg-config's output as words."""
         return shlex.split(self._run("pkg-config", *words, env=self.env))
 
     def headers(self) -> list[str]:
-        """The installed headers, as an #include names them."""
+        """Returns the installed headers by their names in an #include."""
         top = next(self.root.rglob("auto_config.hpp")).parent
         return sorted(str(path.relative_to(top)) for path in top.rglob("*.hpp"))
 

@@ -1,4 +1,4 @@
-"""unittest.main() for meson: says what is skipped, and skips a suite of which nothing ran."""
+"""unittest.main() for meson: prints the skipped tests, and skips a suite whose tests all skip."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 import unittest
 from typing import Any
 
-SKIPPED = 77  # the exit status that meson takes for "skipped"
+SKIPPED = 77  # the exit status that meson interprets as "skipped"
 
 
 class Result(unittest.TextTestResult):
-    """Knows whether anything has run."""
+    """Records whether any test has run."""
 
     done = 0
 
@@ -24,7 +24,7 @@ class Result(unittest.TextTestResult):
 
 
 def report(skipped: list[tuple[Any, str]]) -> None:
-    """One line for each reason, for meson's log: tools/test shows these lines at its end."""
+    """Prints one line for each reason to meson's log; tools/test shows these lines at its end."""
     reasons: dict[str, list[str]] = {}
     for test, reason in skipped:
         reasons.setdefault(reason, []).append(test.id().removeprefix("__main__."))
@@ -33,7 +33,7 @@ def report(skipped: list[tuple[Any, str]]) -> None:
 
 
 def main(**options: Any) -> None:
-    """As unittest.main(), whose options it takes."""
+    """Runs unittest.main() with its options."""
     runner = unittest.TextTestRunner(resultclass=Result)
     program = unittest.main(module="__main__", testRunner=runner, exit=False, **options)
     result = program.result

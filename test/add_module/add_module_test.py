@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A module built in with -Dadd_module is in the table, takes its directive, and is called."""
+"""Tests that a module of -Dadd_module is in the table, has its directive, and is called."""
 
 import pathlib
 import subprocess

@@ -106,7 +106,7 @@ class Defaults(WithFolder):
         self.page = directives.Page(os.environ["INSPECT"], ROOT / "docs")
 
     def with_default(self, context: str) -> list[str]:
-        """Each directive that may stand there, with its default."""
+        """Returns each directive that is allowed in a context, with its default."""
         return [f"{entry.name} {entry.default};" for module in self.page.modules
                 for directive in module["directives"] if context in directive["contexts"]
                 for entry in [self.page.entries[directives.short(module["name"]),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What the documents say is so: the samples of the guide are built, loaded, run and tried, its
-promises are those of ngxx-event-contract, and links lead somewhere.
+"""Tests of the documents: builds, loads, runs and tests the guide's samples; compares its promises
+with those of ngxx-event-contract; and checks the links.
 
 docs_test.py ROOT BUILD NGXX CONTRACT|"" STREAM COMPILER...
-docs_test.py --promises CONTRACT      prints the last section of the guide, to be pasted
+docs_test.py --promises CONTRACT      prints the last section of the guide
 """
 
 import pathlib
@@ -33,7 +33,7 @@ def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
 
 
 def listed(contract: str) -> dict[str, list[str]]:
-    """The promises of each chapter, by --list: chapters stand at the left, promises below."""
+    """Returns the promises of each chapter from --list, which indents the promises."""
     chapters: dict[str, list[str]] = {}
     for line in run([contract, "--list"]).stdout.splitlines():
         if re.fullmatch(r"\w+", line):
@@ -55,7 +55,7 @@ def promises_section(contract: str) -> str:
 
 
 class Files:
-    """Where everything is. The command line of the test."""
+    """The paths from the command line of the test."""
 
     root: pathlib.Path
     build: str
@@ -74,7 +74,7 @@ def prose(text: str) -> str:
 
 
 def links(folder: pathlib.Path, documents: str = "**/*.md") -> list[tuple[pathlib.Path, str]]:
-    """The links to files, each with its document."""
+    """Returns the links to files, each with its document."""
     return [(document, link) for document in folder.glob(documents)
             for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(document.read_text()))
             if not re.match(r"\w+:", link)]
@@ -85,7 +85,7 @@ def blocks(language: str) -> list[str]:
 
 
 def module_of(sample: str) -> str:
-    """NAME of a sample that begins with // NAME_module.cpp: and has the module of that name."""
+    """Returns NAME for a sample that starts with // NAME_module.cpp: and has that module."""
     head = re.match(r"// (\w+)_module\.cpp: ", sample)
     if not head or f"\nconstinit Module {head[1]}_module = " not in sample:
         raise ValueError(f"a sample that is not of one module:\n{sample}")
@@ -93,7 +93,7 @@ def module_of(sample: str) -> str:
 
 
 class Samples(unittest.TestCase):
-    """Each sample, of one module, becomes a file by the guide's command."""
+    """Builds each sample of one module with the guide's command."""
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -1,6 +1,5 @@
 """Tests of the man pages and of tools/man, which writes them. PAGES in the environment is their
-folder in the build; the arguments are PAGE COMMAND..., one page after the other, with --
-between."""
+folder in the build. The arguments are PAGE COMMAND... for each page, separated by --."""
 
 from __future__ import annotations
 
@@ -83,7 +82,7 @@ commands: dict[str, list[str]] = {}
 
 
 def options_of(text: str) -> set[str]:
-    """Each option that the lines of a help text begin with."""
+    """Returns the options at the start of the lines of a help text."""
     found: set[str] = set()
     for line in re.findall(r"^ +(-.*)", text, re.MULTILINE):
         term = re.split(r"\s{2,}|\s:\s|\(=", line)[0]
@@ -92,7 +91,7 @@ def options_of(text: str) -> set[str]:
 
 
 def lint(page: str) -> list[str]:
-    """What mandoc says of a page. Whether other pages are installed is about this system."""
+    """Returns mandoc's messages for a page, except those about pages that are not installed."""
     result = subprocess.run(["mandoc", "-T", "lint"], input=page, text=True, capture_output=True,
                             check=False)
     return [line for line in result.stdout.splitlines()

@@ -1,11 +1,11 @@
 #!/bin/bash
-# On a Debian 12 of its own, with what tools/setup installs and nothing else: installs the server in
-# each prefix, then a module of each kind by the three commands of the README, and loads it.
+# Tests in a new Debian 12 with only the packages of tools/setup: installs the server in each
+# prefix, builds a module of each kind with the three commands of the README, and loads it.
 #
 # usage: bare_root_test.sh [KIND...]; the kinds are event, stream and core.
 #
-# Status 77, and one line that says why, where no such system can be made: that needs root,
-# debootstrap, and a mirror that answers (MIRROR, or Debian's).
+# Exits with status 77 and the reason if no such system can be created, which needs root,
+# debootstrap and a reachable mirror (MIRROR, or Debian's).
 set -eu
 
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -29,7 +29,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# step COMMAND...: says what it does, and what came of it only if it fails.
+# step COMMAND...: prints the command, and its output only if it fails.
 step() {
     local start=$SECONDS
     if ! "$@" >"$scratch/output" 2>&1 </dev/null; then
@@ -40,7 +40,7 @@ step() {
     echo "$((SECONDS - start)) s: $*"
 }
 
-# inside COMMAND...: in that system, with nothing of this one's environment.
+# inside COMMAND...: runs the command in that system with an empty environment.
 inside() {
     chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
@@ -55,7 +55,7 @@ make_root() {
     git -C "$source" ls-files -z | tar -C "$source" --null -T - -c | tar -C "$root/src" -x
 }
 
-# try_kind PREFIX KIND: the three commands, and the server for a moment.
+# try_kind PREFIX KIND: runs the three commands, and the server for a moment.
 try_kind() {
     local prefix=$1 kind=$2 name=my_$2 folder=/root/modules$1/$2
     step inside sh -ec "mkdir -p $folder && cd $folder &&
@@ -77,7 +77,7 @@ for kind in "${kinds[@]}"; do
 done
 step inside pkg-config --exists ngxx ngxx-module
 
-# The folders alone differ, so that what was built is good enough.
+# Only the folders differ, so the existing build can be used.
 step inside meson configure /src/build --prefix=/opt/ngxx -Dlibdir=lib64
 step inside ninja -C /src/build build.ninja
 step inside meson install --no-rebuild -C /src/build

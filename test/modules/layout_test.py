@@ -1,8 +1,8 @@
-"""Where the server is installed does not matter: its modules find it without a word from the user,
-on a system that has no more than tools/setup installs.
+"""Tests that modules find the server in every folder of installation without configuration, on a
+system with only the packages of tools/setup.
 
-usage: layout_test.py SOURCE_ROOT BUILD COMPILER...; BUILD is up to date, and is not built again: it
-is installed by configurations of its own options, but for the folders.
+usage: layout_test.py SOURCE_ROOT BUILD COMPILER...; BUILD is up to date and is not built again. It
+is installed by configurations with the same options, except the folders.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SOURCE, BUILD = (Path(sys.argv.pop(1)).resolve() for _ in range(2))
 COMPILER = [word for word in sys.argv[1:] if Path(word).name != "ccache"]
 del sys.argv[1:]
 
-# What the packages of tools/setup have of programs: no dpkg-architecture, no CMake.
+# The programs in the packages of tools/setup: without dpkg-architecture and CMake.
 PROGRAMS = ("sh", "env", "find", "python3", "meson", "ninja", "pkg-config", "as", "ld", "ar", "nm")
 
 
 def options_of_build() -> list[str]:
-    """As they were given, but for what this test decides."""
+    """Returns the build's options, except those that this test sets."""
     file = configparser.ConfigParser(delimiters=["="], interpolation=None)
     file.read(BUILD / "meson-private" / "cmd_line.txt")
     own = ("prefix", "libdir", "bindir", "includedir", "datadir", "sysconfdir", "tests")
@@ -65,7 +65,7 @@ class BareSystem(unittest.TestCase):
         return result.stdout
 
     def configure(self, *options: str) -> dict:
-        """Returns what is to be installed, of which all that is built is taken from BUILD."""
+        """Returns the files to install. Built files come from BUILD."""
         own = self.root / "build"
         shutil.rmtree(own, ignore_errors=True)
         self.run_it("meson", "setup", own, SOURCE, *options_of_build(), "-Dtests=disabled",
@@ -82,12 +82,12 @@ class BareSystem(unittest.TestCase):
         self.run_it("meson", "install", "--no-rebuild", "-C", self.root / "build")
 
     def default_paths(self) -> list[str]:
-        """What the server writes to where the configuration does not say."""
+        """Returns the default paths to which the server writes."""
         text = (self.root / "build/auto/auto_build.hpp").read_text()
         return re.findall(r'default_(?:pid|lock)_path = "(.*)"', text)
 
     def begin_module(self, prefix: Path) -> Path:
-        """The first of the three commands."""
+        """Runs the first of the three commands."""
         self.env["PATH"] = f"{prefix}/bin:{self.bin}"
         self.run_it("ngxx-new-module", "core", "my_core", "my_core")
         return self.root / "my_core"
@@ -140,7 +140,7 @@ class BareSystem(unittest.TestCase):
         folder = self.begin_module(prefix)
         self.run_it("meson", "setup", "build", where=folder)
 
-        # Without it, a module that moved to another machine finds that machine's.
+        # Without it, a module that is moved to another machine finds the server there.
         shutil.rmtree(prefix / "lib/pkgconfig")
         (other / "ngxx-module.pc").write_text(text)
         said = self.run_it("meson", "setup", "build2", where=folder)

@@ -1,4 +1,4 @@
-"""tools/new-module: what it writes, and what it refuses without leaving anything behind."""
+"""Tests of tools/new-module: the files that it writes, and its errors, which leave no files."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Refuses(NewModule):
 
 
 class Taken(unittest.TestCase):
-    """The program is installed without the sources, so it has a list."""
+    """The program is installed without the sources, so it has a list of names."""
 
     def test_the_list_has_every_module_method_and_directive(self) -> None:
         known = set((ROOT / "tools/new-module.d/taken").read_text().splitlines())

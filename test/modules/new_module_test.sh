@@ -1,9 +1,9 @@
 #!/bin/bash
-# As somebody who has just installed ngxx and has nothing else: for each kind of module a new one,
-# built, tried, loaded, used, and stopped.
+# Does what a user does after installing ngxx: creates, builds, tests, loads and uses a module of
+# each kind, and stops the server.
 #
-# usage: new_module_test.sh BUILD [OPTION...]; BUILD is up to date, and the options are those of
-# meson by which a module is built as the server was. CXX is the compiler of both.
+# usage: new_module_test.sh BUILD [OPTION...]; BUILD is up to date. The options are meson's, by
+# which a module is built as the server was. CXX is the compiler of both.
 set -eu
 
 build=$1
@@ -18,7 +18,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# step COMMAND...: says what it does, and what came of it only if it fails.
+# step COMMAND...: prints the command, and its output only if it fails.
 step() {
     local start=$SECONDS
     if ! timeout 100 "$@" >"$scratch/output" 2>&1 </dev/null; then
@@ -29,7 +29,7 @@ step() {
     echo "$((SECONDS - start)) s: $*"
 }
 
-# Installs into a root of its own, of which pkg-config is told nothing.
+# Installs into a temporary root that pkg-config does not know.
 install_server() {
     local root=$scratch/root pc prefix
     step meson install --no-rebuild -C "$build" --destdir "$root"
@@ -45,7 +45,7 @@ free_port() {
     python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# until_true COMMAND...: tries it for some seconds.
+# until_true COMMAND...: repeats the command for some seconds until it succeeds.
 until_true() {
     local n
     for ((n = 0; n < 1000; n++)); do
@@ -58,7 +58,7 @@ until_true() {
     return 1
 }
 
-# ask PORT TEXT: a client's line and the server's, in $answer.
+# ask PORT TEXT: sends a line and stores the server's line in $answer.
 ask() {
     exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
     printf '%s\n' "$2" >&3 && IFS= read -r -t 20 answer <&3
@@ -69,7 +69,7 @@ has_beaten() {
     grep -q "$1: [0-9]* turns" server.log
 }
 
-# use KIND NAME: as the README of the module says, but for the port.
+# use KIND NAME: uses the module as its README describes, with another port.
 use() {
     local kind=$1 name=$2 port
     port=$(free_port)
@@ -93,7 +93,7 @@ use() {
     fi
 }
 
-# try_kind KIND: the commands of a module's README, in an empty folder.
+# try_kind KIND: runs the commands of a module's README in an empty folder.
 try_kind() {
     local kind=$1 name=my_${1}_2
     mkdir "$scratch/$kind"

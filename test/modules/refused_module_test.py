@@ -1,4 +1,4 @@
-"""A module that was built otherwise than the server is refused, and what differs is said.
+"""Tests that a module that was built differently from the server is refused with the differences.
 
 usage: refused_module_test.py SOURCE_ROOT AUTO_DIR NGXX; CXX and CXXFLAGS are the server's.
 """
@@ -27,9 +27,9 @@ CONF = "load_module hello_module.so; pid pid; error_log stderr notice; events {}
 
 
 def changed(text: str, old: str, new: str) -> str:
-    """It must be there once, or the test would try nothing."""
+    """Replaces a text that must occur exactly once; otherwise the test would test nothing."""
     if text.count(old) != 1:
-        raise AssertionError(f"{old!r} is there {text.count(old)} times")
+        raise AssertionError(f"{old!r} occurs {text.count(old)} times")
     return text.replace(old, new)
 
 
@@ -41,7 +41,7 @@ class RefusedModule(unittest.TestCase):
         (self.folder / "nginx.conf").write_text(CONF)
 
     def build(self, *sources: Path, cxx: list[str] = CXX, flags: list[str] = FLAGS) -> None:
-        """Headers that a test has changed are found before the true ones."""
+        """Builds a module; headers that a test has changed are found before the original ones."""
         command = [*cxx, *flags, "-O0", "-fPIC", "-shared"]
         command += ["-DNGX_MODULES=NGX_MODULE(hello_module)"]
         command += [f"-I{path}" for path in (self.folder / "changed", ROOT, AUTO)]
@@ -58,7 +58,7 @@ class RefusedModule(unittest.TestCase):
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     def refuse_because(self, why: str) -> None:
-        """The table alone is enough: nothing of the file may run."""
+        """Checks that -t refuses the file for this reason."""
         result = self.load()
         self.assertEqual(result.returncode, 1, result.stderr)
         line = rf'\[emerg\].* module "{self.folder}/hello_module\.so" {why} in \S+nginx\.conf:1\n'

@@ -1,5 +1,5 @@
-"""Tests of tools/bench-proxy: what it refuses, and a short measurement of system calls and memory.
-NGXX names the server to measure."""
+"""Tests of tools/bench-proxy: its checks of the command line, and a short measurement of system
+calls and memory. NGXX is the server to measure."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Measuring(unittest.TestCase):
         return run_bench("--binary", binary, "--use", "epoll", "--without-nginx", *arguments)
 
     def test_a_request_is_read_and_written_twice(self) -> None:
-        """On a busy machine each may need two waits, in the run that is subtracted, too."""
+        """On a busy machine a request or an answer may need its own wait, also in the short run."""
         arguments = ("--only", "syscalls", "--requests", "3000", "--max-syscalls", "6.1")
         result = self.measure(*arguments)
         self.assertEqual(result.returncode, 0, result.stderr)

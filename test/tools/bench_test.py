@@ -1,5 +1,5 @@
-"""Tests of tools/bench: what it reads out of strace and callgrind, what it refuses, how it ends
-what it started, and a short count of system calls. NGXX names the server to count."""
+"""Tests of tools/bench: how it parses the output of strace and callgrind, its checks of the command
+line, how it stops its processes, and a short count of system calls. NGXX is the server to count."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class Servers(unittest.TestCase):
 
 
 class Ending(unittest.TestCase):
-    """How a server is ended, with a program in its place."""
+    """How a server is stopped, with another program instead of a server."""
 
     def start(self, script: str) -> bench.Running:
         folder = tempfile.TemporaryDirectory()
@@ -243,7 +243,7 @@ class Ending(unittest.TestCase):
 
 @built.need("stream")
 class Real(unittest.TestCase):
-    """With the server that was built."""
+    """With the server of the build."""
 
     def setUp(self) -> None:
         self.binary = os.environ["NGXX"]

@@ -1,6 +1,5 @@
-"""Tests of bash's completion of the commands, tools/completion/ngxx, sourced by a bash that has
-nothing else. NGXX, INSPECT and CONTRACT in the environment are programs; the last one may be
-empty."""
+"""Tests of the bash completion, tools/completion/ngxx, in a bash without other completions. NGXX,
+INSPECT and CONTRACT in the environment are the programs; the last one may be empty."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What bash does for a command line whose last word is to be completed.
+# Does what bash does to complete the last word of a command line.
 SCRIPT = """
 source "$1"
 shift
@@ -36,7 +35,7 @@ class Completion(unittest.TestCase):
         self.dir = Path(folder.name)
 
     def complete(self, *words: str) -> list[str]:
-        """What the last word may become."""
+        """Returns the completions of the last word."""
         command = ["bash", "--noprofile", "--norc", "-c", SCRIPT, "bash",
                    str(ROOT / "tools/completion/ngxx"), *words]
         result = subprocess.run(command, capture_output=True, text=True, cwd=self.dir, check=True)

@@ -1,5 +1,5 @@
-"""Tests of conf/: the default configuration answers with HTTP that is well formed, and the server
-takes the examples as they stand. NGXX in the environment is the server."""
+"""Tests of conf/: the default configuration sends valid HTTP, and the server accepts the examples
+unchanged. NGXX in the environment is the server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DefaultConfiguration(unittest.TestCase):
 
 class Examples(unittest.TestCase):
     def with_free_ports(self, text: str) -> str:
-        """The configuration on ports that nobody else has: other tests run at the same time."""
+        """Replaces the ports by free ones, because other tests run at the same time."""
         ports: dict[str, str] = {}
         for port in set(re.findall(r"^ *listen .*?\b(80\d\d)\b", text, re.MULTILINE)):
             with socket.socket() as probe:

@@ -1,5 +1,5 @@
-"""Tests of tools/gdb/ngxx.py: a server runs under gdb up to a turn in which there is something to
-see. NGXX in the environment is the server."""
+"""Tests of tools/gdb/ngxx.py: a server runs under gdb until a turn with timers and posted events.
+NGXX in the environment is the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ stream {{
     server {{ listen unix:{dir}/echo; echo; echo_timeout 100s; }}
 }}
 """
-# Stops in the turn in which all clients have a timer and one of them has sent something.
+# Stops in the turn in which all clients have a timer and one of them has sent data.
 SCRIPT = f"""
 set pagination off
 set confirm off
@@ -81,7 +81,7 @@ class UnderGdb(unittest.TestCase):
         self.dir = Path(directory.name)
 
     def show(self, method: str) -> dict[str, str]:
-        """What each command of SHOW has written."""
+        """Returns the output of each command of SHOW."""
         conf = self.dir / "nginx.conf"
         conf.write_text(CONF.format(dir=self.dir, events=f"use {method};"), encoding="utf-8")
         script = self.dir / "script"
@@ -95,7 +95,7 @@ class UnderGdb(unittest.TestCase):
         ) as process:
             try:
                 clients = [self.connect(process, output) for _ in range(CLIENTS)]
-                clients[-1].sendall(b"x")  # it is accepted last
+                clients[-1].sendall(b"x")  # accepted last
                 process.wait(PATIENCE)
             finally:
                 process.kill()

@@ -6,8 +6,8 @@
 #include "event/event_timer.hpp"
 
 /// \file
-/// A module to be loaded that lets no turn wait for more than 20 ms, and has a timer with a handler
-/// of its own.
+/// A loadable module that limits the wait of each turn to 20 ms, and has a timer with its own
+/// handler.
 
 namespace ngx {
 

@@ -1,5 +1,5 @@
-"""Tests of ngxx-inspect on the default configuration, the examples, and some of its own. INSPECT in
-the environment is the program, NGXX the server."""
+"""Tests of ngxx-inspect with the default configuration, the examples, and its own configurations.
+INSPECT in the environment is the program, NGXX the server."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ TYPES = {
 
 
 def violations(value: Any, schema: dict[str, Any], place: str = "") -> list[str]:
-    """What of a value a JSON schema does not allow; nothing may be there that it does not name."""
+    """Returns the violations of a JSON schema. Keys that it does not have are violations."""
     wanted = schema.get("type")
     if wanted is not None:
         names = wanted if isinstance(wanted, list) else [wanted]
-        # bool is an int to Python, not to JSON.
+        # bool is an int in Python, not in JSON.
         if not any(type(value) is TYPES[name] for name in names):
             return [f"{place}: {value!r} is not of {names}"]
     if "enum" in schema and value not in schema["enum"]:
@@ -223,7 +223,7 @@ class Listening(WithFiles):
 
 
 class Crossplane(WithFiles):
-    """The shape is that of the example in crossplane's own documentation."""
+    """The form is that of the example in crossplane's documentation."""
 
     def test_files_and_blocks(self) -> None:
         self.write("conf.d/a.conf", "server { listen 127.0.0.1:8080; return a; }\n")
@@ -310,7 +310,7 @@ class CommandLine(WithFiles):
             self.assertIn(f"  {view}", result.stdout)
 
     def test_it_says_from_where_a_relative_file_was_taken(self) -> None:
-        name = "tools/run"  # relative, and here wherever this is: no configuration
+        name = "tools/run"  # a relative path to a file that is not a configuration
         result = subprocess.run(
             [os.environ["INSPECT"], "events", "-c", name, "-p", self.dir],
             cwd=ROOT, capture_output=True, text=True, check=False)
@@ -319,7 +319,7 @@ class CommandLine(WithFiles):
         self.assertIn(f"for the file in the current directory use -c {ROOT / name}\n",
                       result.stderr)
 
-        # What is not a matter of the folder needs no such word.
+        # An error that does not depend on the folder has no such explanation.
         self.write("bad.conf", "bad;")
         result = inspect("events", "-c", "bad.conf", "-p", self.dir)
         self.assertNotIn("relative", result.stderr)

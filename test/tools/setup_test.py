@@ -1,4 +1,4 @@
-"""Tests of tools/setup: what it installs, and that no service starts or is enabled by that."""
+"""Tests of tools/setup: what it installs, and that this starts and enables no service."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Stand in for the system. Installing runs what the packages' scripts would run, where they would
-# look for it; but behind tools/setup's own commands there are only ours.
+# Replacements of system commands. The installation runs the commands of the packages' scripts,
+# found as the scripts would find them; tools/setup's own commands then find only the test's.
 DPKG_QUERY = """#!/bin/sh
 for name in $INSTALLED; do echo "$name installed"; done
 """
@@ -57,7 +57,7 @@ class Setup(unittest.TestCase):
             path.chmod(0o755)
 
     def install(self, *script: str, kind: str = "test", installed: str = "") -> list[str]:
-        """What the system was told: apt-get first, then what the packages' scripts led to."""
+        """Returns the calls of system commands: apt-get, then those of the packages' scripts."""
         self.log.write_text("", encoding="utf-8")
         lines = self.root / "script"
         lines.write_text("".join(line + "\n" for line in script), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Tests of tools/side-by-side, on a miniature of nginx and one of this tree."""
+"""Tests of tools/side-by-side, with miniatures of nginx and of this tree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ sys.path.insert(0, str(TOOL.parent))
 
 import nginx_text  # noqa: E402
 
-LONG = 200  # lines of a function that no window holds
+LONG = 200  # lines of a function that is longer than a window
 
 NGINX = {
     "src/core/nginx.h": '#define NGINX_VERSION      "9.8.7"\n',
@@ -92,7 +92,7 @@ OURS = {
 
 
 class Trees(unittest.TestCase):
-    """Both miniatures in a folder."""
+    """Writes both miniatures to a folder."""
 
     folder: Path
 
@@ -124,7 +124,7 @@ class Trees(unittest.TestCase):
         path.write_text(text.replace(old, new), encoding="utf-8")
 
     def findings(self) -> list[str]:
-        """What --check finds wrong; its exit status has to agree."""
+        """Returns the findings of --check, and checks its exit status."""
         result = self.run_tool("--check")
         found = re.findall(r"^\S+\.(?:cpp|hpp|tsv)\b.*:.*", result.stdout, re.MULTILINE)
         self.assertEqual(result.returncode, 1 if found else 0, result.stdout + result.stderr)
@@ -145,7 +145,7 @@ def run_tool(
 
 
 class Definitions(Trees):
-    """What nginx's files define."""
+    """The definitions in nginx's files."""
 
     def names(self, path: str) -> list[tuple[str, int, int]]:
         tree = nginx_text.NginxTree(self.nginx)
@@ -275,7 +275,7 @@ esac
 
 
 class FromApt(Trees):
-    """Debian's source package; an apt-get of ours stands in for the system's."""
+    """Debian's source package, with the test's own apt-get."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -341,7 +341,7 @@ class Page(Trees):
         self.text = make_page(self.folder).read_text(encoding="utf-8")
 
     def row(self, name: str) -> str:
-        """The row that has a function of nginx's, without colours."""
+        """Returns the row of a function of nginx, without colours."""
         rows = re.findall(r"<article.*?</article>", self.text, re.DOTALL)
         (row,) = [row for row in rows if f'id="{name}"' in row]
         return re.sub(r"</?i[^>]*>", "", row)
@@ -412,7 +412,7 @@ KEYS = {"Enter": "\ue007", "Down": "\ue015", "Up": "\ue013", "Escape": "\ue00c"}
 
 
 class WebDriver:
-    """Chromium without a window."""
+    """Chromium without a window (headless)."""
 
     def __init__(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -428,7 +428,7 @@ class WebDriver:
         try:
             self.wait_for_driver()
             arguments = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage"]
-            # Neither root nor a container has what the sandbox needs; the page is ours.
+            # The sandbox does not work for root or in a container; the page is the test's own.
             arguments += ["--no-sandbox", "--window-size=1400,900"]
             options = {"goog:chromeOptions": {"args": arguments}}
             answer = self.call("POST", "/session", {"capabilities": {"alwaysMatch": options}})
@@ -464,7 +464,7 @@ class WebDriver:
             self.process.wait(20)
 
     def open(self, url: str) -> None:
-        # Another fragment alone would not load the page anew.
+        # Only another fragment would not load the page again.
         self.call("POST", f"{self.session}/url", {"url": "about:blank"})
         self.call("POST", f"{self.session}/url", {"url": url})
 
@@ -473,7 +473,7 @@ class WebDriver:
         return self.call("POST", f"{self.session}/execute/sync", data)
 
     def type(self, *keys: str) -> None:
-        """Keys go to whatever has the focus."""
+        """Sends keys to the element that has the focus."""
         actions = []
         for key in (k for word in keys for k in ([KEYS[word]] if word in KEYS else word)):
             actions += [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
@@ -517,7 +517,7 @@ class Browser(Trees):
         self.browser.open(self.page)
 
     def eventually(self, script: str, *arguments: Any) -> Any:
-        """The first value of a script that is not false."""
+        """Waits for a value of a script that is not false, and returns it."""
         deadline = time.monotonic() + 60
         while not (value := self.browser.script(script, *arguments)):
             if time.monotonic() > deadline:
@@ -526,7 +526,7 @@ class Browser(Trees):
         return value
 
     def in_view(self, identity: str) -> None:
-        """The heading stands below the bar, and near it."""
+        """Returns whether the heading is right below the bar."""
         self.eventually(
             "const t = document.getElementById(arguments[0]).getBoundingClientRect().top;"
             "return t > 40 && t < innerHeight / 2;",
@@ -564,7 +564,7 @@ class Browser(Trees):
     def test_the_shorter_text_stays_in_view_beside_the_longer(self) -> None:
         self.browser.open(f"{self.page}#ngx_clock_start")
         self.in_view("ngx_clock_start")
-        # More than once: on a busy machine the jump to the fragment may come after it.
+        # Repeated, because on a busy machine the jump to the fragment may come after it.
         place = "document.getElementById('ngx_clock_start').getBoundingClientRect()"
         scroll = f"if ({place}.top >= -1000) scrollBy(0, 1500);"
         self.eventually(f"{scroll} return {place}.top < -1000")

@@ -1,4 +1,4 @@
-"""Tests of test/skips.py: what a suite says of tests that it skips, and its exit status."""
+"""Tests of test/skips.py: a suite's output for skipped tests, and its exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Tests of tools/spread: arithmetic, what it refuses, and a short run. NGXX names the server."""
+"""Tests of tools/spread: its calculations, its checks of the command line, and a short run. NGXX is
+the server."""
 
 from __future__ import annotations
 

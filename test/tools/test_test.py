@@ -1,4 +1,4 @@
-"""Tests of tools/test: its exit status, and what it says of tests that were skipped."""
+"""Tests of tools/test: its exit status, and its output for skipped tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Stands in for meson: writes a log, and ends as it is told.
+# Replaces meson: writes a log, and exits with the given status.
 MESON = """#!/bin/bash
 printf '%s\\n' "$*"
 [[ -z ${LOGGED-} ]] || printf "$LOGGED" >"$3/meson-logs/testlog.txt"
@@ -43,7 +43,7 @@ class Test(unittest.TestCase):
         path.chmod(0o755)
 
     def run_tests(self, **env: str) -> tuple[int, list[str]]:
-        """Returns the status, and what came after meson's arguments."""
+        """Returns the status, and the output after meson's arguments."""
         path = f"{self.root}/bin:{os.environ['PATH']}"
         result = subprocess.run([self.root / "tools/test", "--suite", "unit"], text=True,
                                 env={**os.environ, "PATH": path, **env}, capture_output=True,

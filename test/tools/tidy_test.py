@@ -1,4 +1,4 @@
-"""Tests of tools/tidy: for each check, what it refuses and what it lets pass."""
+"""Tests of tools/tidy: for each check, code that it reports and code that it accepts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def functions(text: str) -> list[tuple[str, str, int]]:
 
 
 class Scanner(unittest.TestCase):
-    """How the functions of a file are found."""
+    """How the script finds the functions of a file."""
 
     def test_definitions_and_declarations_with_their_scope(self) -> None:
         text = (
@@ -110,7 +110,7 @@ class Scanner(unittest.TestCase):
 
 
 class CheckTest(unittest.TestCase):
-    """A tree of its own for each test."""
+    """A temporary tree for each test."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()

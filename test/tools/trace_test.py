@@ -1,6 +1,6 @@
-"""Tests of ngxx-trace: what is accepted, echoed and timed out is traced with each poller, and the
-JSON is what Perfetto reads. TRACE in the environment is the program, NGXX the server, HOOK_MODULE a
-module to be loaded."""
+"""Tests of ngxx-trace: it traces an accept, an echo and a timeout with each poller, and its JSON is
+valid for Perfetto. TRACE in the environment is the program, NGXX the server, HOOK_MODULE a module
+to load."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Trace(unittest.TestCase):
             at = found.end()
 
     def events(self) -> list[dict[str, Any]]:
-        """The events of the JSON, which is whole, in order, and whose spans nest."""
+        """Returns the events of the JSON, and checks that they are complete, sorted and nested."""
         events = json.loads(self.json.read_text(encoding="utf-8"), parse_float=Decimal)
         last: dict[int, Decimal] = {}
         ends: dict[int, list[Decimal]] = {}

@@ -2,8 +2,8 @@
 #include "core/cycle.hpp"
 #include "core/module.hpp"
 
-/// The smallest module that can be seen: `hello TEXT;` at the main level is said in the log when
-/// the configuration has been read.
+/// The smallest module with a visible effect: `hello TEXT;` at the main level is logged after the
+/// configuration was read.
 namespace ngx {
 
 extern Module hello_module;
