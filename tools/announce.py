@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Says when the server serves that tools/run is about to become.
+"""Reports when the server serves that tools/run starts by exec.
 
 usage: announce.py PID [CONF]
 
-Prints what NOTIFY_SOCKET has to be in the environment of the server, whose first process is PID,
-and goes on in the background: when the server reports that it serves, one line about that goes to
-descriptor 3, and until it has ended somebody is there to be notified. With CONF, which is the
-default configuration, its ports must be free, or status 1 says which is not; and the line has
-what to try.
+PID is the server's first process. Prints the value of NOTIFY_SOCKET for the server's environment,
+and continues in the background: receives the server's notifications until the server exits, and
+writes one line to descriptor 3 when the server reports that it serves. CONF is the default
+configuration; with it the line also suggests commands to try, and the program first checks the
+ports: if one is in use, it prints which and exits with status 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import socket
 import sys
 from pathlib import Path
 
-# For the default configuration; each if its program is there.
+# Commands for the default configuration; those whose program is installed are printed.
 TRIES = (
     "curl http://127.0.0.1:8080/",
     "nc 127.0.0.1 8007              sends back what you type",
@@ -30,7 +30,7 @@ TRIES = (
 
 
 def is_free(port: int) -> bool:
-    """Whether the server could listen there."""
+    """Returns whether the server can listen on the port."""
     try:
         socket.create_server(("", port)).close()
     except OSError:
@@ -39,7 +39,7 @@ def is_free(port: int) -> bool:
 
 
 def check_ports(conf: Path) -> None:
-    """Ends the program where the server could only try for three seconds, and give up."""
+    """Exits if a port is in use; the server would try for three seconds and then give up."""
     ports = map(int, re.findall(r"^\s*listen (\d+);", conf.read_text(), re.MULTILINE))
     taken = [port for port in ports if not is_free(port)]
     if not taken:
@@ -52,7 +52,7 @@ def check_ports(conf: Path) -> None:
         for name in ("conf/nginx.conf", "build/nginx.conf", "tools/run")
     )
     sys.exit(
-        f"tools/run: in use already: port {' and '.join(map(str, taken))}. To take another:\n"
+        f"tools/run: port {' and '.join(map(str, taken))} is already in use. To use another:\n"
         f"    sed '{edit}' {ours} >{theirs}\n"
         f"    {run} -c {theirs}"
     )
@@ -64,17 +64,17 @@ def what_to_try() -> str:
 
 
 def watch(server: int, notified: socket.socket, text: str) -> None:
-    """Ends with the server, or with the one that has taken over."""
+    """Returns when the server has exited, or the one that has replaced it."""
     process = os.pidfd_open(server)
     while True:
-        # What was sent before the end is read before it.
+        # A notification that was sent before the exit is read first.
         if notified in select.select([notified, process], [], [])[0]:
-            said = notified.recv(4096).decode(errors="replace")
-            if text and "READY=1" in said.splitlines():
+            message = notified.recv(4096).decode(errors="replace")
+            if text and "READY=1" in message.splitlines():
                 os.write(3, text.encode())
                 os.close(3)
                 text = ""
-            if main := re.search(r"^MAINPID=(\d+)$", said, re.MULTILINE):
+            if main := re.search(r"^MAINPID=(\d+)$", message, re.MULTILINE):
                 os.close(process)
                 process = os.pidfd_open(int(main[1]))
         else:
@@ -87,12 +87,12 @@ def main(server: int, conf: Path | None) -> None:
         check_ports(conf)
         text += f"Try in another terminal:\n{what_to_try()}"
     notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    notified.bind("")  # a name in no directory, of the kernel's choice
+    notified.bind("")  # an abstract name that the kernel chooses
     print("@" + notified.getsockname()[1:].decode(), flush=True)
 
-    # Not a child of the server's, which would wonder who that is when it ends.
+    # The child of a child, so that it is not a child of the server, which would report its exit.
     if os.fork() == 0:
-        for name in ("SIGINT", "SIGQUIT", "SIGHUP"):  # of the terminal, for the server
+        for name in ("SIGINT", "SIGQUIT", "SIGHUP"):  # signals from the terminal are for the server
             signal.signal(signal.Signals[name], signal.SIG_IGN)
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
@@ -100,7 +100,7 @@ def main(server: int, conf: Path | None) -> None:
         try:
             watch(server, notified, text)
         except ProcessLookupError:
-            pass  # it has ended before it could be watched
+            pass  # the server has already exited
         os._exit(0)
 
 

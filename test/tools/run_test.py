@@ -193,7 +193,7 @@ class Told(Run):
             self.assertEqual((result.returncode, result.stdout), (1, ""))
             first, edit, run = result.stderr.splitlines()
             self.assertEqual(
-                first, f"tools/run: in use already: port {port}. To take another:"
+                first, f"tools/run: port {port} is already in use. To use another:"
             )
 
             # As they stand.
