@@ -21,6 +21,7 @@
 #include "test/support/forked.hpp"
 #include "test/support/limit.hpp"
 #include "test/support/log.hpp"
+#include "test/support/poller.hpp"
 
 namespace ngx::test {
 
@@ -346,11 +347,9 @@ BOOST_AUTO_TEST_CASE(connections_that_are_aborted_for_ever_end_the_turn_and_do_n
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_listener_that_can_never_be_watched_does_not_fill_the_log)
+BOOST_AUTO_TEST_CASE(a_listener_that_can_never_be_watched_does_not_fill_the_log,
+                     *boost::unit_test::precondition(poller_is_built("epoll")))
 {
-    if (!has_poller("epoll")) {
-        return;
-    }
     const Accepting cycle("test_listen unix:a; events { use epoll; }");
     Connection& c = *cycle.listening().connection;
     const int fd = std::exchange(c.fd, invalid_socket);
