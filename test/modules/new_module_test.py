@@ -61,7 +61,7 @@ class Writes(NewModule):
 
 class Refuses(NewModule):
     def test_an_unknown_kind(self) -> None:
-        self.refuse("http", "x", "x", why='no kind "http": event, stream, core')
+        self.refuse("http", "x", "x", why='unknown kind "http"; the kinds are event, stream, core')
 
     def test_what_is_no_name_of_c(self) -> None:
         for name in ("", "1x", "a-b", "a b", "_a", "a_", "a__b", "a/b", "é"):
@@ -69,7 +69,7 @@ class Refuses(NewModule):
 
     def test_what_ngxx_has_already(self) -> None:
         self.refuse("event", "poll", "x", why='"poll" is taken')
-        self.refuse("core", "stream_echo", "x", why='a "stream_echo_module" already')
+        self.refuse("core", "stream_echo", "x", why='ngxx already has "stream_echo_module"')
         self.refuse("stream", "echo", "x", why='"echo" is taken')
         self.refuse("stream", "proxy", "x", why='a "proxy_timeout" already')
 
