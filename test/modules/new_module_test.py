@@ -71,7 +71,7 @@ class Refuses(NewModule):
         self.refuse("event", "poll", "x", why='"poll" is taken')
         self.refuse("core", "stream_echo", "x", why='ngxx already has "stream_echo_module"')
         self.refuse("stream", "echo", "x", why='"echo" is taken')
-        self.refuse("stream", "proxy", "x", why='a "proxy_timeout" already')
+        self.refuse("stream", "proxy", "x", why='ngxx already has "proxy_timeout"')
 
     def test_a_place_that_is_not_free(self) -> None:
         (self.folder / "file").touch()
