@@ -230,7 +230,8 @@ Rc clone_listeners(Cycle& cycle)
     return Rc::ok;
 }
 
-/// Returns the reason why the chosen event method cannot serve this configuration; empty if it can.
+/// Returns the reason why the chosen event method cannot serve this configuration, and where the
+/// method was chosen; empty if it can.
 std::string unfit_method(const Cycle& cycle)
 {
     const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
@@ -239,15 +240,17 @@ std::string unfit_method(const Cycle& cycle)
     if (!*ccf.master || *ccf.worker_processes <= 1) {
         return {};
     }
+    const std::string place =
+        ecf.use_file.empty() ? "" : fmt::format(" in {}:{}", ecf.use_file, ecf.use_line);
     if (method.single_worker) {
         return fmt::format("event method \"{}\" works with one worker only, and "
-                           "\"worker_processes\" is {}",
-                           method.name, *ccf.worker_processes);
+                           "\"worker_processes\" is {}{}",
+                           method.name, *ccf.worker_processes, place);
     }
     if (method.needs_accept_mutex && !*ecf.accept_mutex) {
         return fmt::format("event method \"{}\" needs \"accept_mutex\" with {} workers, and it "
-                           "is off",
-                           method.name, *ccf.worker_processes);
+                           "is off{}",
+                           method.name, *ccf.worker_processes, place);
     }
     return {};
 }
@@ -716,6 +719,8 @@ const char* event_use(Conf& cf, const Command&, void* conf)
         }
         ecf.use = module->ctx_index;
         ecf.name = event_ctx(*module).name;
+        ecf.use_file = cf.pool->pstrdup(cf.conf_file->name);
+        ecf.use_line = cf.conf_file->line;
 
         if (const std::string why = refused_method(*cf.cycle, ecf); !why.empty()) {
             conf_log_error(log_emerg, cf, 0, "{}", why);

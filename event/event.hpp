@@ -39,7 +39,7 @@ struct Event {
     unsigned active : 1 = 0;           // registered with the poller
     unsigned disabled : 1 = 0;         // registered with the poller, but disabled
     unsigned ready : 1 = 0;            // a call would not block, as far as is known
-    unsigned oneshot : 1 = 0;          // the poller removes it after one report
+    unsigned oneshot : 1 = 0;          // set by the poller: it removes it after one report
     unsigned complete : 1 = 0;         // an asynchronous operation is done
     unsigned eof : 1 = 0;              // a read has returned 0
     unsigned error : 1 = 0;            // a call has failed
@@ -132,7 +132,10 @@ inline constexpr unsigned post_events = 2;
 ///
 /// nginx: ngx_event_actions_t
 struct EventActions {
-    /// Adds `ev` to the poller and sets `active`. A failure is logged.
+    /// Adds `ev` to the poller and sets `active`. A failure is logged. A poller that cannot watch
+    /// this descriptor as an edge, which clear_event asks for, sets `oneshot` as well: it reports
+    /// the event once, as one that was added with oneshot_event, and handle_read_event() or
+    /// handle_write_event() adds it again.
     Rc (*add)(Event& ev, EventType event, unsigned flags) noexcept;
     /// Removes it and clears `active`. With close_event a poller may leave the removal to close().
     Rc (*del)(Event& ev, EventType event, unsigned flags) noexcept;
@@ -189,6 +192,8 @@ struct EventConf {
 
     std::optional<std::int64_t> connections{};
     std::optional<std::size_t> use{};  // the ctx_index of the event module
+    std::string_view use_file{};       // where the file says so; empty for the default
+    std::size_t use_line = 0;
     std::optional<bool> multi_accept{};
     std::optional<bool> accept_mutex{};
     std::optional<Msec> accept_mutex_delay{};

@@ -299,10 +299,12 @@ Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
         return Rc::error;
     }
     ev.active = 1;
+    ev.oneshot = 0;
     if ((flags & clear_event) != 0 && (watch_of(c.fd).async || watch_changes(c, ev.log))) {
         add_hint(c.fd);
         return Rc::ok;
     }
+    ev.oneshot = (flags & clear_event) != 0;  // no signals: poll() reports a state
     watch_level(c.fd, event);
     return Rc::ok;
 }
@@ -346,6 +348,16 @@ Rc rtsig_del_connection(Connection& c, unsigned flags) noexcept
     return rtsig_del_event(*c.write, write_event, flags);
 }
 
+/// Posts the event. One that is watched for a single report is removed before its handler runs.
+void report(Event& ev, int fd, EventType event) noexcept
+{
+    if (ev.oneshot) {
+        ev.active = 0;
+        unwatch_level(fd, event);
+    }
+    post_ready_event(ev);
+}
+
 /// Posts the active events of a descriptor that are ready. Returns whether there were any.
 bool dispatch(const pollfd& entry, Log* log) noexcept
 {
@@ -366,10 +378,10 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
     const bool writable = (revents & POLLOUT) != 0 && c->write->active;
     if (readable) {
         c->read->available = -1;
-        post_ready_event(*c->read);
+        report(*c->read, entry.fd, read_event);
     }
     if (writable) {
-        post_ready_event(*c->write);
+        report(*c->write, entry.fd, write_event);
     }
     return readable || writable;
 }

@@ -134,6 +134,30 @@ void a_count_that_is_not_read_is_reported_again(Bench& b)
     close_connection(*c);
 }
 
+/// Added as connections are: as an edge where there are edges.
+void an_eventfd_that_is_left_unread_lets_the_loop_wait(Bench& b)
+{
+    Link& link = b.open({::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), test::Fd()});
+    link.on_read = [](Link& l) { (void)handle_read_event(l.read(), 0); };
+    b.same("handle_read_event", handle_read_event(link.read(), 0), Rc::ok);
+    b.same("active after handle_read_event", static_cast<bool>(link.read().active), true);
+    waits(b, "while nothing is counted");
+    for (int n = 1; n <= 3; n++) {
+        std::uint64_t count = 1;
+        (void)!::write(link.fd(), &count, sizeof(count));
+        b.reported("a count", link.reads, n);
+        waits(b, "while the count is left unread");
+        b.same("reports of one count", link.reads, n);
+
+        (void)!::read(link.fd(), &count, sizeof(count));
+        link.read().ready = 0;
+        b.same("handle_read_event when the count is read", handle_read_event(link.read(), 0),
+               Rc::ok);
+        waits(b, "when the count is read");
+    }
+    b.close(link);
+}
+
 /// Blocks a signal, so that it can be read from a descriptor. The destructor ignores the signal for
 /// a moment, which discards one that was not read.
 class Blocked {
@@ -214,6 +238,13 @@ constexpr Promise table[] = {
         .explanation = "An eventfd that was added without clear_event is a level, whatever the "
                        "poller reports otherwise.",
         .keep = a_count_that_is_not_read_is_reported_again,
+    },
+    {
+        .name = "an_eventfd_that_is_left_unread_lets_the_loop_wait",
+        .explanation = "An eventfd that was added by handle_read_event() is reported once, though "
+                       "it is not read, and again after a write when it was read: as an edge, or "
+                       "as a one-shot event where there are no edges of it.",
+        .keep = an_eventfd_that_is_left_unread_lets_the_loop_wait,
     },
     {
         .name = "a_signal_is_read_from_its_descriptor",

@@ -220,6 +220,19 @@ BOOST_AUTO_TEST_CASE(one_shot_promises_are_kept_where_one_shot_is_declared)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_poller_without_edges_of_an_eventfd_keeps_all_promises_of_channels_and_edges)
+{
+    for (const FaultyPollers& pollers : all_faulty) {
+        for (const std::string chapter : {"channel", "edge", "lifecycle", "server", "walk"}) {
+            const test::RunResult result =
+                test::run({program, "--load-module", pollers.file, "--use",
+                           "eventfds_for_one_report", "--chapter", chapter, "--quiet"},
+                          {}, std::chrono::seconds(120));
+            BOOST_TEST(result.status.exited_with(0), pollers.base << result.out << result.err);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(each_promise_has_a_name_of_its_own_and_a_sentence)
 {
     std::set<std::string_view> names;

@@ -1,9 +1,9 @@
 /// \file
 /// Event modules with intended faults: each is one of the server's pollers with one fault, and has
 /// the fault's name. They form a file of modules to be loaded, as a third party's are, which is
-/// built for each poller: FAULTY_BASE is the poller's module, FAULTY_BASE_NAME its name. One more
-/// module, "oneshot", has no fault: it supports one-shot events, which no poller of the server
-/// does.
+/// built for each poller: FAULTY_BASE is the poller's module, FAULTY_BASE_NAME its name. Two more
+/// modules have no fault: "oneshot" supports one-shot events, which no poller of the server does,
+/// and "eventfds_for_one_report" has no edges of an eventfd.
 
 #include "test/event/contract/faulty_poller.hpp"
 
@@ -21,6 +21,8 @@
 #include <unistd.h>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
@@ -455,6 +457,32 @@ Rc add_oneshot(Event& ev, EventType event, unsigned flags) noexcept
     }
     ev.oneshot = 1;
     return real.add(ev, event, clear_event);
+}
+
+bool is_eventfd(const Event& ev) noexcept
+{
+    std::array<char, 64> path{};
+    std::array<char, 64> target{};
+    *fmt::format_to_n(path.data(), path.size() - 1, "/proc/self/fd/{}", connection_of(ev).fd).out =
+        0;
+    return ::readlink(path.data(), target.data(), target.size() - 1) > 0 &&
+           std::string_view(target.data()) == "anon_inode:[eventfd]";
+}
+
+/// Like a poller whose kernel has no edges of an eventfd.
+Rc add_eventfds_for_one_report(Event& ev, EventType event, unsigned flags) noexcept
+{
+    if (flags != clear_event || !is_eventfd(ev)) {
+        return real.add(ev, event, flags);
+    }
+    ev.oneshot = 1;
+    return real.add(ev, event, level_event);
+}
+
+/// The same poller, but it does not declare this.
+Rc add_eventfds_as_levels(Event& ev, EventType event, unsigned flags) noexcept
+{
+    return real.add(ev, event, is_eventfd(ev) ? flags & ~clear_event : flags);
 }
 
 Rc del_unless_reported(Event& ev, EventType event, unsigned flags) noexcept
@@ -1139,6 +1167,12 @@ constexpr Fault table[] = {
         .breaks = "each_count_of_an_eventfd_ends_a_wait",
     },
     {
+        .name = "an_eventfd_has_no_edges",
+        .install = [] { set_add(add_eventfds_as_levels); },
+        .breaks = "an_eventfd_that_is_left_unread_lets_the_loop_wait",
+        .upon = upon_edges,
+    },
+    {
         .name = "a_signalfd_is_reported_once",
         .install = install_report_each_event_once,
         .breaks = "a_signal_is_read_from_its_descriptor",
@@ -1197,11 +1231,31 @@ void install_oneshot()
     event_flags |= use_oneshot_event;
 }
 
-constexpr std::size_t modules_n = std::size(table) + 1;
+void install_eventfds_for_one_report()
+{
+    real = event_actions;
+    event_actions.add = add_eventfds_for_one_report;
+    event_actions.del = del_unless_reported;
+    event_actions.process_events = forget_oneshot;
+}
+
+/// A module without a fault.
+struct Right {
+    std::string_view name;
+    void (*install)();
+};
+
+constexpr Right right_table[] = {
+    {"oneshot", install_oneshot},
+    {"eventfds_for_one_report", install_eventfds_for_one_report},
+};
+
+constexpr std::size_t faults_n = std::size(table);
+constexpr std::size_t modules_n = faults_n + std::size(right_table);
 
 constexpr std::string_view use_name(std::size_t n) noexcept
 {
-    return n < std::size(table) ? table[n].name : "oneshot";
+    return n < faults_n ? table[n].name : right_table[n - faults_n].name;
 }
 
 /// The actions' init below the one that installs the fault again.
@@ -1222,10 +1276,10 @@ Rc init_again(Cycle& cycle, Msec timer)
 template <std::size_t N>
 void install()
 {
-    if constexpr (N < std::size(table)) {
+    if constexpr (N < faults_n) {
         table[N].install();
     } else {
-        install_oneshot();
+        right_table[N - faults_n].install();
     }
     init_below = event_actions.init;
     event_actions.init = init_again<N>;
