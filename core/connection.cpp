@@ -564,14 +564,25 @@ void detach_listening(Listening& ls) noexcept
     ls.connection = nullptr;
 }
 
+/// Makes the table of connections by descriptor large enough for a descriptor, which happens for
+/// the highest ones only. Returns false, after a log line, if there is no memory.
+bool grow_files(Cycle& cycle, int s, Log* log) noexcept
+try {
+    cycle.files_storage.resize(static_cast<std::size_t>(s) + 1);
+    cycle.files = cycle.files_storage.data();
+    cycle.files_n = cycle.files_storage.size();
+    return true;
+} catch (const std::bad_alloc&) {
+    log_error(log_alert, log, 0, "the new socket has number {}, but only {} files are available", s,
+              cycle.files_n);
+    return false;
+}
+
 Connection* get_connection(int s, Log* log) noexcept
 {
     Cycle& cycle = *ngx_cycle;
 
-    if (cycle.files && static_cast<std::size_t>(s) >= cycle.files_n) {
-        log_error(log_alert, log, 0,
-                  "the new socket has number {}, but only {} files are available", s,
-                  cycle.files_n);
+    if (cycle.files && static_cast<std::size_t>(s) >= cycle.files_n && !grow_files(cycle, s, log)) {
         return nullptr;
     }
 
@@ -615,7 +626,7 @@ void free_connection(Connection& c) noexcept
         cycle.free_connections = &c;
         cycle.free_connection_n++;
     }
-    if (cycle.files && cycle.files[c.fd] == &c) {
+    if (static_cast<std::size_t>(c.fd) < cycle.files_n && cycle.files[c.fd] == &c) {
         cycle.files[c.fd] = nullptr;
     }
 }

@@ -55,7 +55,7 @@ struct Cycle {
     Log new_log{};
     bool log_use_stderr = false;
 
-    Connection** files = nullptr;  // by descriptor, for pollers with use_fd_event
+    Connection** files = nullptr;  // by descriptor, for pollers with use_fd_event; see files_n
     Connection* free_connections = nullptr;
     std::size_t free_connection_n = 0;
 
@@ -73,12 +73,12 @@ struct Cycle {
     std::list<ShmZone> shared_memory{};
 
     std::size_t connection_n = 0;
-    std::size_t files_n = 0;
+    std::size_t files_n = 0;  // more than the descriptor of any connection
 
     std::unique_ptr<Connection[]> connections{};
     std::unique_ptr<Event[]> read_events{};
     std::unique_ptr<Event[]> write_events{};
-    std::unique_ptr<Connection* []> files_storage {};
+    std::vector<Connection*> files_storage{};
 
     Cycle* old_cycle = nullptr;
 

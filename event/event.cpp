@@ -455,22 +455,21 @@ Rc init_timer_alarm(Cycle& cycle)
 
 /// Allocates the table of connections by descriptor, for pollers that get only descriptors from the
 /// kernel. A reload without a master copies the entries of the old cycle.
-Rc init_files(Cycle& cycle)
+///
+/// Differs from nginx: the table has room for the descriptors that are to be expected, and
+/// get_connection() makes it larger for a higher one. nginx clears an entry for each descriptor
+/// that RLIMIT_NOFILE allows, 8 GB if that is 2^30. The cost is a copy of the table when it grows.
+void init_files(Cycle& cycle)
 {
-    rlimit rlmt{};
-    if (::getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
-        log_error(log_alert, cycle.log, errno, "getrlimit(RLIMIT_NOFILE) failed");
-        return Rc::error;
-    }
+    constexpr std::size_t other_files = 1024;  // descriptors that are not connections
 
-    cycle.files_n = rlmt.rlim_cur;
-    cycle.files_storage = std::make_unique<Connection*[]>(cycle.files_n);
-    cycle.files = cycle.files_storage.get();
-    if (cycle.old_cycle && cycle.old_cycle->files) {
-        std::copy_n(cycle.old_cycle->files, std::min(cycle.files_n, cycle.old_cycle->files_n),
-                    cycle.files);
+    if (cycle.old_cycle) {
+        cycle.files_storage = cycle.old_cycle->files_storage;
     }
-    return Rc::ok;
+    cycle.files_storage.resize(
+        std::max(cycle.files_storage.size(), cycle.connection_n + other_files));
+    cycle.files = cycle.files_storage.data();
+    cycle.files_n = cycle.files_storage.size();
 }
 
 /// After a reload without a master, moves the reusable connections of the old cycle to the new one,
@@ -558,8 +557,8 @@ Rc event_process_init(Cycle& cycle)
     if (init_timer_alarm(cycle) != Rc::ok) {
         return Rc::error;
     }
-    if ((event_flags & use_fd_event) != 0 && init_files(cycle) != Rc::ok) {
-        return Rc::error;
+    if ((event_flags & use_fd_event) != 0) {
+        init_files(cycle);
     }
     if (!cycle.connections) {
         init_connections(cycle);

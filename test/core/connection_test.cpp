@@ -1,12 +1,15 @@
 #include "core/connection.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +27,8 @@
 #include "test/core/fixture.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
+#include "test/support/forked.hpp"
+#include "test/support/sanitizer.hpp"
 
 namespace ngx::test {
 
@@ -832,26 +837,48 @@ BOOST_FIXTURE_TEST_CASE(without_a_free_slot_there_is_an_alert_and_no_connection,
     BOOST_TEST(is_open(fd.get()));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_poller_with_a_table_of_descriptors_has_its_limit, SmallWorker)
+BOOST_FIXTURE_TEST_CASE(a_table_of_descriptors_grows_with_them, SmallWorker)
 {
-    std::array<Connection*, 64> table{};
-    const int limit = 64;
+    std::vector<Connection*>& table = (*this)->files_storage;
+    table.resize(64);
     (*this)->files = table.data();
     (*this)->files_n = table.size();
 
-    BOOST_TEST(get_connection(limit, (*this)->log) == nullptr);
-    BOOST_TEST(messages(log(), "alert") ==
-               "[alert] the new socket has number 64, but only 64 files are available\n");
+    std::vector<Connection*> all;
+    for (const int from : {30, 64, 100, 900}) {
+        const int fd = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, from);
+        BOOST_TEST_REQUIRE(fd >= from);
+        all.push_back(get_connection(fd, (*this)->log));
+        BOOST_TEST_REQUIRE(all.back());
+        BOOST_TEST((*this)->files_n > static_cast<std::size_t>(fd));
+        for (const Connection* c : all) {
+            BOOST_TEST((*this)->files[c->fd] == c);
+        }
+    }
+    BOOST_TEST(std::ranges::count(table, nullptr) ==
+               static_cast<std::ptrdiff_t>(table.size() - all.size()));
+    for (Connection* c : all) {
+        const int fd = c->fd;
+        close_connection(*c);
+        BOOST_TEST((*this)->files[fd] == nullptr);
+    }
+}
 
-    const int fd = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 30);
-    BOOST_TEST_REQUIRE(fd < limit);
-    Connection* const c = get_connection(fd, (*this)->log);
-    BOOST_TEST_REQUIRE(c);
-    const auto at = static_cast<std::size_t>(fd);
-    BOOST_TEST(table[at] == c);
-    close_connection(*c);
-    BOOST_TEST(table[at] == nullptr);
-    (*this)->files = nullptr;
+BOOST_FIXTURE_TEST_CASE(
+    a_descriptor_for_which_the_table_has_no_memory_is_an_alert_and_no_connection, SmallWorker,
+    *boost::unit_test::precondition(has_no_sanitizer))
+{
+    (*this)->files_storage.resize(64);
+    (*this)->files = (*this)->files_storage.data();
+    (*this)->files_n = 64;
+    const Forked child = in_child([&](int fd) {
+        const rlimit limit{.rlim_cur = 4UL << 30, .rlim_max = RLIM_INFINITY};
+        ::setrlimit(RLIMIT_AS, &limit);
+        say(fd, get_connection(INT_MAX, (*this)->log) ? "a connection" : "none");
+    });
+    BOOST_TEST(child.text == "none");
+    BOOST_TEST(messages(log(), "alert") == "[alert] the new socket has number 2147483647, but only "
+                                           "64 files are available\n");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_closed_connection_has_no_descriptor_timer_or_posted_event, SmallWorker)

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 #include "core/cycle.hpp"
@@ -325,15 +327,32 @@ BOOST_AUTO_TEST_CASE(a_poller_that_wakes_up_by_itself_needs_no_alarm)
 
 BOOST_AUTO_TEST_CASE(a_poller_that_needs_connections_by_descriptor_gets_a_table_of_them)
 {
-    const FileLimit limit(200);
     const ListenCycle cycle("test_listen unix:a; events { use fake; }",
                             {.flags = use_level_event | use_fd_event});
-    BOOST_TEST(cycle->files_n == 200);
-    for (int fd = 0; fd < 200; fd++) {
+    for (int fd = 0; fd < static_cast<int>(cycle->files_n); fd++) {
         const Connection* const c =
             fd == cycle.listening().fd ? cycle.listening().connection : nullptr;
         BOOST_TEST(cycle->files[fd] == c);
     }
+}
+
+BOOST_AUTO_TEST_CASE(that_table_does_not_grow_with_the_limit_of_descriptors_but_with_those_in_use)
+{
+    rlimit most{};
+    BOOST_TEST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &most) == 0);
+    const FileLimit limit(most.rlim_max);
+    const ListenCycle cycle("test_listen unix:a; events { use fake; worker_connections 8; }",
+                            {.flags = use_level_event | use_fd_event});
+    BOOST_TEST(cycle->files_n == 8 + 1024);
+
+    const int fd = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 2000);
+    BOOST_TEST_REQUIRE(fd >= 2000);
+    Connection* const c = get_connection(fd, cycle->log);
+    BOOST_TEST_REQUIRE(c);
+    BOOST_TEST(cycle->files[fd] == c);
+    BOOST_TEST(cycle->files[cycle.listening().fd] == cycle.listening().connection);
+    close_connection(*c);
+    BOOST_TEST(cycle->files[fd] == nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(other_pollers_do_without_that_table)

@@ -15,6 +15,7 @@
 #include "test/support/fake_calls.hpp"
 #include "test/support/forked.hpp"
 #include "test/support/process.hpp"
+#include "test/support/sanitizer.hpp"
 
 namespace ngx::test {
 
@@ -63,18 +64,6 @@ struct Machine {
 std::int64_t physical_memory()
 {
     return ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
-}
-
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool has_sanitizer = true;
-#else
-constexpr bool has_sanitizer = false;
-#endif
-
-/// The precondition of tests that limit the address space, which the address sanitizer needs.
-boost::test_tools::assertion_result has_no_sanitizer(boost::unit_test::test_unit_id)
-{
-    return !has_sanitizer;
 }
 
 }  // namespace
