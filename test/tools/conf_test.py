@@ -1,5 +1,6 @@
-"""Tests of conf/: the default configuration sends valid HTTP, and the server accepts the examples
-unchanged. NGXX in the environment is the server."""
+"""Tests of conf/: the default configuration sends valid HTTP, and the server accepts it, and the
+examples, unchanged. NGXX in the environment is the server, DEFAULT_CONF the default configuration
+of its build."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import built  # noqa: E402
 import skips  # noqa: E402
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = built.CONF
 
 
 class DefaultAnswer(unittest.TestCase):
@@ -43,7 +45,7 @@ class DefaultConfiguration(unittest.TestCase):
         self.assertNotRegex(text, r"(?m)^\s*pid\s")
 
 
-class Examples(unittest.TestCase):
+class Taken(unittest.TestCase):
     def with_free_ports(self, text: str) -> str:
         """Replaces the ports by free ones, because other tests run at the same time."""
         ports: dict[str, str] = {}
@@ -53,26 +55,28 @@ class Examples(unittest.TestCase):
                 ports[port] = str(probe.getsockname()[1])
         return re.sub(r"(?<=[ :])80\d\d(?=[ ;])", lambda port: ports[port[0]], text)
 
-    def test_the_server_takes_each(self) -> None:
-        for path in sorted((CONF / "examples").glob("*.conf")):
-            with self.subTest(path.name), tempfile.TemporaryDirectory() as prefix:
-                (Path(prefix) / "logs").mkdir()
-                conf = Path(prefix) / "nginx.conf"
-                conf.write_text(
-                    self.with_free_ports(path.read_text(encoding="utf-8")), encoding="utf-8"
-                )
-                result = subprocess.run(
-                    [os.environ["NGXX"], "-t", "-p", f"{prefix}/", "-e", "stderr", "-c", conf],
-                    cwd=prefix,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if "invalid event type" in result.stderr:
-                    self.skipTest("a build without this event module")
-                self.assertEqual(result.returncode, 0, result.stderr)
-                for level in ("warn", "error", "crit", "alert", "emerg"):
-                    self.assertNotIn(f"[{level}]", result.stderr)
+    def check(self, path: Path, *arguments: str) -> None:
+        with tempfile.TemporaryDirectory() as prefix:
+            (Path(prefix) / "logs").mkdir()
+            conf = Path(prefix) / "nginx.conf"
+            conf.write_text(
+                self.with_free_ports(path.read_text(encoding="utf-8")), encoding="utf-8"
+            )
+            command = [os.environ["NGXX"], "-t", "-p", f"{prefix}/", "-e", "stderr", "-c", conf]
+            result = subprocess.run(
+                [*command, *arguments], cwd=prefix, capture_output=True, text=True, check=False
+            )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for level in ("warn", "error", "crit", "alert", "emerg"):
+            self.assertNotIn(f"[{level}]", result.stderr)
+
+    def test_the_server_takes_the_default_configuration(self) -> None:
+        self.check(Path(os.environ["DEFAULT_CONF"]), "-g", "pid nginx.pid;")
+
+    def test_the_server_takes_each_example_that_it_has_the_modules_for(self) -> None:
+        for path in built.examples():
+            with self.subTest(path.name):
+                self.check(path)
 
 
 if __name__ == "__main__":

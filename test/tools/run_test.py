@@ -23,13 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 # Stands in for the server: says what it was given.
 SERVER = """#!/usr/bin/env python3
 import json, sys
+if sys.argv[1:] == ["-V"]:
+    sys.exit("configure arguments: --with-stream")
 print(json.dumps(sys.argv[1:]))
 """
 
 
 # Stands in for one that serves: says so, as it would say it to systemd, and waits for its end.
 SERVING = """#!/usr/bin/env python3
-import os, signal, socket
+import os, signal, socket, sys
+if sys.argv[1:] == ["-V"]:
+    sys.exit("configure arguments: --with-stream")
 def notify(text):
     name = os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1)
     socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(text.encode(), name)
@@ -102,6 +106,12 @@ class Arguments(Run):
         )
         self.assertEqual((rest, printed), ([], ""))
         self.assertTrue((self.root / "build" / "run" / "logs").is_dir())
+
+    def test_a_build_without_stream_serves_its_own_default_configuration(self) -> None:
+        self.script("build/ngxx", SERVER.replace("--with-stream", "--with-debug"))
+        (self.root / "build" / "conf").mkdir()
+        (self.root / "build" / "conf" / "nginx.conf").touch()
+        self.assertEqual(self.run_with()[0]["-c"], f"{self.root}/build/conf/nginx.conf")
 
     def test_the_users_directives_are_added(self) -> None:
         options, _, _ = self.run_with("-g", "user nobody;")
