@@ -182,7 +182,7 @@ int list(const Options& options)
             }
             fmt::print("  {}\n      {}\n", promise.name, promise.explanation);
             if (promise.needs != 0) {
-                fmt::print("      Of modules that declare {}.\n", capability_names(promise.needs));
+                fmt::print("      Needs {}.\n", capability_names(promise.needs));
             }
         }
     }

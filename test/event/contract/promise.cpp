@@ -27,6 +27,7 @@ constexpr std::array capability_texts = {
     CapabilityName{capability::add_conn, "add_conn and del_conn"},
     CapabilityName{capability::notify, "notify"},
     CapabilityName{capability::workers, "several workers (no single_worker)"},
+    CapabilityName{capability::stream, "the stream block (which a build may leave out)"},
 };
 
 /// Whether this program has the stream block, which a build may leave out.
@@ -55,7 +56,8 @@ unsigned declared_now(const Cycle& cycle) noexcept
            when(event_actions.enable && event_actions.disable, capability::enable) |
            when(event_actions.add_conn && event_actions.del_conn, capability::add_conn) |
            when(event_actions.notify != nullptr, capability::notify) |
-           when(!event_method(cycle).single_worker, capability::workers);
+           when(!event_method(cycle).single_worker, capability::workers) |
+           when(has_stream(), capability::stream);
 }
 
 }  // namespace
@@ -111,12 +113,7 @@ Verdict run(const Promise& promise, const Subject& subject)
     Verdict verdict;
     try {
         if (promise.serve) {
-            if (!has_stream()) {
-                verdict.not_declared("the stream block, which this build leaves out");
-                return verdict;
-            }
-            const unsigned missing = promise.needs != 0 ? promise.needs & ~declared(subject) : 0;
-            if (missing != 0) {
+            if (const unsigned missing = promise.needs & ~declared(subject); missing != 0) {
                 verdict.not_declared(capability_names(missing));
             } else {
                 promise.serve(subject, verdict);

@@ -27,8 +27,8 @@ struct Subject {
     std::uint32_t seed = 1;
 };
 
-/// What an event module can declare, by event_flags, event_actions and its EventModule. A promise
-/// that needs more than the module declares is not tried.
+/// What an event module can declare, by event_flags, event_actions and its EventModule, and what a
+/// build can leave out. A promise that needs more than that is not tried.
 namespace capability {
 inline constexpr unsigned clear = 0x01;
 inline constexpr unsigned level = 0x02;
@@ -39,6 +39,7 @@ inline constexpr unsigned enable = 0x20;
 inline constexpr unsigned add_conn = 0x40;
 inline constexpr unsigned notify = 0x80;
 inline constexpr unsigned workers = 0x100;
+inline constexpr unsigned stream = 0x200;
 }  // namespace capability
 
 struct Promise {
