@@ -195,12 +195,12 @@ void show_version_info(const Options& options)
             "  -V            : show the version, how it was built, and its modules\n"
             "  -t            : test the configuration and exit\n"
             "  -T            : as -t, and write the configuration to standard output\n"
-            "  -q            : with -t, say nothing but errors\n"
+            "  -q            : with -t, print only errors\n"
             "  -s signal     : signal a running server: stop, quit, reopen, reload\n"
-            "  -p prefix     : directory that relative paths start from (default: {1})\n"
+            "  -p prefix     : directory where relative paths start (default: {1})\n"
             "  -e filename   : error log until the configuration names one (default: {2})\n"
             "  -c filename   : configuration file (default: {3})\n"
-            "  -g directives : directives to obey before those of the file\n"
+            "  -g directives : directives that precede those of the file\n"
             "\n",
             server_name, default_prefix,
             *default_error_log_path ? default_error_log_path : "stderr", default_conf_path));
@@ -208,8 +208,8 @@ void show_version_info(const Options& options)
 
     if (options.show_configure) {
         write_stderr(fmt::format("built by {}\nmodule API version: {}\nconfigure arguments:{}\n"
-                                 "modules:",
-                                 compiler, module_api_version, configure_arguments));
+                                 "event methods: {}\nmodules:",
+                                 compiler, module_api_version, configure_arguments, event_methods));
         for (const std::string_view* name = module_names; !name->empty(); name++) {
             write_stderr(fmt::format(" {}", *name));
         }

@@ -1,4 +1,4 @@
-"""What the build under test has in it. NGXX in the environment is its server."""
+"""The modules of the build under test. NGXX in the environment is its server."""
 
 from __future__ import annotations
 
@@ -11,35 +11,34 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-POLLERS = ("epoll", "select", "poll")
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 @cache
 def version() -> str:
-    """What the server says of itself; its last line names its modules."""
+    """Returns the server's output for -V."""
     command = [os.environ["NGXX"], "-V"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
 
 def has(name: str) -> bool:
-    """Whether a poller, or stream, was built."""
+    """Returns whether the build has a module: a poller, or stream."""
     return f"ngx_{name}_module" in version()
 
 
 def pollers() -> list[str]:
-    """In nginx's order: the first is the default."""
-    return [name for name in POLLERS if has(name)]
+    """Returns the event methods in nginx's order, the default first."""
+    return re.search(r"^event methods: (.*)$", version(), re.MULTILINE)[1].split()
 
 
 def need(*names: str) -> Callable[[Any], Any]:
-    """Decorates a test, or a class of them, that a build without one of these skips."""
+    """Decorates a test or a class of tests that needs these modules."""
     missing = [name for name in names if not has(name)]
     return unittest.skipIf(missing, f"this build has no {' and no '.join(missing)}")
 
 
 def examples() -> list[Path]:
-    """The examples that this build has the modules for."""
+    """Returns the examples whose modules this build has."""
     found = []
     for path in sorted((CONF / "examples").glob("*.conf")):
         text = path.read_text(encoding="utf-8")

@@ -106,6 +106,9 @@ BOOST_AUTO_TEST_CASE(V_lists_the_modules_in_the_order_of_the_table)
               " ngx_stream_echo_module ngx_stream_discard_module ngx_stream_send_file_module";
     BOOST_TEST(count(result.err, wanted) == 1U, result.err);
     BOOST_TEST(count(result.err, "\nconfigure arguments: --prefix=") == 1U, result.err);
+    const std::string methods =
+        fmt::format("\nevent methods: {}\n", fmt::join(setup().methods, " "));
+    BOOST_TEST(count(result.err, methods) == 1U, result.err);
     const std::string api = fmt::format("\nmodule API version: {}\n", module_api_version);
     BOOST_TEST(count(result.err, api) == 1U, result.err);
 }

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -19,19 +20,14 @@ namespace ngx::test::process {
 
 namespace {
 
-/// Returns the event methods in the table that -V prints.
+/// Returns the event methods that -V prints.
 std::vector<std::string> methods_of(const std::string& binary)
 {
-    std::vector<std::string> methods;
-    std::istringstream words(run({binary, "-V"}).err);
-    for (std::string word; words >> word;) {
-        for (const char* method : {"epoll", "poll", "select", "rtsig"}) {
-            if (word == std::string("ngx_") + method + "_module") {
-                methods.emplace_back(method);
-            }
-        }
-    }
-    return methods;
+    const std::string version = run({binary, "-V"}).err;
+    constexpr std::string_view mark = "\nevent methods: ";
+    const std::size_t start = version.find(mark) + mark.size();
+    std::istringstream words(version.substr(start, version.find('\n', start) - start));
+    return {std::istream_iterator<std::string>(words), {}};
 }
 
 /// Raises the limit to the descriptors of both ends of ten thousand connections.

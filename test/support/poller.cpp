@@ -1,5 +1,9 @@
 #include "test/support/poller.hpp"
 
+#include <iterator>
+#include <sstream>
+
+#include "auto_build.hpp"
 #include "core/module.hpp"
 #include "event/event.hpp"
 #include "os/unix/files.hpp"
@@ -9,8 +13,9 @@ namespace ngx::test {
 
 std::vector<std::string> built_pollers()
 {
-    std::vector<std::string> built{"epoll", "select", "poll"};
-    std::erase_if(built, [](const std::string& name) { return !has_poller(name); });
+    std::istringstream words{std::string(event_methods)};
+    std::vector<std::string> built(std::istream_iterator<std::string>(words), {});
+    std::erase(built, "rtsig");
     return built;
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// The pollers of this build, which may leave out all but one of them, and preconditions of cases
-/// that need one. The report of Boost.Test has the reason why a case is skipped.
+/// The pollers of this build, which may have only one of them, and preconditions of cases that need
+/// one. The report of Boost.Test has the reason why a case is skipped.
 
 #include <string>
 #include <string_view>
@@ -14,17 +14,17 @@ namespace ngx::test {
 
 using boost::test_tools::assertion_result;
 
-/// Those of epoll, select and poll that were built, in nginx's order: the first is the default.
-/// rtsig is tried by the suites of the contract, of stream and of the process.
+/// Returns the pollers of the build in nginx's order, the default first. Without rtsig, which the
+/// suites of the contract, of stream and of the process test.
 std::vector<std::string> built_pollers();
 
-/// The same without one of them.
+/// Returns the same without one of them.
 std::vector<std::string> built_pollers_but(std::string_view name);
 
-/// Whether the build has this poller.
+/// Returns whether the build has this poller.
 bool has_poller(std::string_view name);
 
-/// A precondition: a poller was built.
+/// The precondition of cases that need a poller.
 inline auto poller_is_built(std::string_view name)
 {
     return [name](auto) {
@@ -34,10 +34,10 @@ inline auto poller_is_built(std::string_view name)
     };
 }
 
-/// Whether a worker on epoll reads files asynchronously; in some containers the kernel refuses it.
+/// Returns whether a worker with epoll can read files asynchronously, which some containers refuse.
 bool has_file_aio();
 
-/// A precondition: the same.
+/// The precondition of cases that need asynchronous reads.
 inline assertion_result file_aio_is_there(unsigned long)
 {
     assertion_result result(has_file_aio());

@@ -152,7 +152,7 @@ class Events(WithFiles):
         answer = self.view("modules", "-c", conf, "-g", "worker_processes 2;")
         self.assertEqual(answer["view"], "modules")
 
-    @built.need(*built.POLLERS)
+    @built.need("epoll", "select", "poll")
     def test_the_method_and_why_not_the_others(self) -> None:
         method = self.events(self.write("a.conf", "events { use poll; }"))["method"]
         self.assertEqual((method["name"], method["set"], method["column"]), ("poll", True, 10))

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import built  # noqa: E402
 import skips  # noqa: E402
 
 TIMEOUT_MS = 400
 PATIENCE = 60.0
-VERSION = subprocess.run([os.environ["NGXX"], "-V"], capture_output=True, text=True, check=True)
-METHODS = [name for name in ("epoll", "poll", "select") if f"ngx_{name}_module" in VERSION.stderr]
+METHODS = [name for name in built.pollers() if name != "rtsig"]
 CONF = """{main}
 user root;
 pid {dir}/pid;
