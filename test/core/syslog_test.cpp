@@ -116,7 +116,7 @@ std::string header(const std::string& value)
     return header(syslog.peer());
 }
 
-std::string refusal(const std::string& value)
+std::string syslog_refusal(const std::string& value)
 {
     Syslog syslog(value);
     return syslog.ok ? "not refused" : syslog.reader.said();
@@ -207,9 +207,9 @@ BOOST_AUTO_TEST_CASE(a_bad_parameter_is_refused_with_its_place)
         {"server=1.2.3.4 ,x", "host not found in syslog server \"1.2.3.4 \""},
     };
     for (const auto& [value, complaint] : table) {
-        BOOST_TEST(refusal(value) == "[emerg] " + complaint + " in nginx.conf:1\n");
+        BOOST_TEST(syslog_refusal(value) == "[emerg] " + complaint + " in nginx.conf:1\n");
     }
-    BOOST_TEST(refusal("server=1.2.3.4,tag=" + std::string(32, 'a')) == "not refused");
+    BOOST_TEST(syslog_refusal("server=1.2.3.4,tag=" + std::string(32, 'a')) == "not refused");
 }
 
 BOOST_AUTO_TEST_CASE(a_line_is_one_datagram_without_its_line_feed)

@@ -73,7 +73,7 @@ struct Pools : TestCycle {
     }
 };
 
-std::string refusal(std::string_view conf)
+std::string conf_refusal(std::string_view conf)
 {
     const TestCycle cycle(conf, Start::conf);
     return cycle.ok() ? "it was accepted" : messages(cycle.log(), "emerg");
@@ -316,23 +316,24 @@ BOOST_AUTO_TEST_CASE(a_pool_has_a_number_of_threads_and_may_have_one_of_tasks)
              {"threads=1 queue=3", "invalid parameter \"queue=3\" in "},
              {"", "invalid number of arguments in \"thread_pool\" directive in "}}) {
         const std::string conf = fmt::format("events {{}} thread_pool a {};", parameters);
-        BOOST_TEST(contains(refusal(conf), message), conf << refusal(conf));
+        BOOST_TEST(contains(conf_refusal(conf), message), conf << conf_refusal(conf));
     }
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_is_defined_once)
 {
     const std::string conf = "events {} thread_pool a threads=1; thread_pool a threads=1;";
-    BOOST_TEST(contains(refusal(conf), "duplicate thread pool \"a\" in "));
+    BOOST_TEST(contains(conf_refusal(conf), "duplicate thread pool \"a\" in "));
 }
 
 BOOST_AUTO_TEST_CASE(an_event_method_that_threads_cannot_wake_is_refused)
 {
     for (const std::string& method : built_pollers_but("epoll")) {
         const std::string conf = "thread_pool a threads=1; events { use " + method + "; }";
-        BOOST_TEST(contains(refusal(conf), "[emerg] the event method \"" + method +
-                                               "\" cannot be used with thread pools, as \"a\" in "),
-                   refusal(conf));
+        BOOST_TEST(
+            contains(conf_refusal(conf), "[emerg] the event method \"" + method +
+                                             "\" cannot be used with thread pools, as \"a\" in "),
+            conf_refusal(conf));
     }
 }
 

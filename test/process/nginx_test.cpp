@@ -64,7 +64,13 @@ public:
     }
 
     void tell_master(int number) { child_->signal(number); }
-    void tell_worker(int number) { ::kill(worker(), number); }
+    /// Sends the signal when the worker waits: nginx would lose a signal that comes right before the
+    /// wait, and act on it only when something else ends the wait.
+    void tell_worker(int number)
+    {
+        wait_until("the worker waits", [&] { return is_asleep(worker()); });
+        ::kill(worker(), number);
+    }
 
     /// Waits until the log has the text once more than at the last call.
     void wait(const std::string& text) { wait_for_text(log_, text, patience(), ++seen_[text]); }
