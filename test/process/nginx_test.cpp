@@ -64,8 +64,9 @@ public:
     }
 
     void tell_master(int number) { child_->signal(number); }
-    /// Sends the signal when the worker waits: nginx would lose a signal that comes right before the
-    /// wait, and act on it only when something else ends the wait.
+
+    /// Sends the signal when the worker waits. nginx would not see a signal that comes right before
+    /// the wait until something else ends the wait.
     void tell_worker(int number)
     {
         wait_until("the worker waits", [&] { return is_asleep(worker()); });
