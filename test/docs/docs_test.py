@@ -4,6 +4,7 @@ with those of ngxx-event-contract; and checks the links.
 
 docs_test.py ROOT BUILD NGXX CONTRACT|"" STREAM COMPILER...
 docs_test.py --promises CONTRACT      prints the last section of the guide
+docs_test.py --links FOLDER           prints the dead links of its documents; status 1 if any
 """
 
 import pathlib
@@ -349,6 +350,10 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--promises"]:
         print(promises_section(sys.argv[2]), end="")
         sys.exit(0)
+    if sys.argv[1:2] == ["--links"]:
+        dead = [f"{document}: {link}" for document, link in links(pathlib.Path(sys.argv[2]))
+                if not (document.parent / link).exists()]
+        sys.exit("\n".join(dead) or 0)
     source, Files.build, Files.ngxx, Files.contract, stream, *Files.compiler = sys.argv[1:]
     Files.root, Files.stream = pathlib.Path(source), stream == "true"
     skips.main(argv=sys.argv[:1])
