@@ -564,19 +564,28 @@ void detach_listening(Listening& ls) noexcept
     ls.connection = nullptr;
 }
 
-/// Makes the table of connections by descriptor large enough for a descriptor, which happens for
-/// the highest ones only. Returns false, after a log line, if there is no memory.
+void resize_files(Cycle& cycle, std::size_t n)
+{
+    cycle.files_storage.resize(n);
+    cycle.files = cycle.files_storage.data();
+    cycle.files_n = n;
+}
+
+namespace {
+
+/// Makes the table of connections by descriptor large enough for a descriptor. Returns false, after
+/// a log line, if there is no memory.
 bool grow_files(Cycle& cycle, int s, Log* log) noexcept
 try {
-    cycle.files_storage.resize(static_cast<std::size_t>(s) + 1);
-    cycle.files = cycle.files_storage.data();
-    cycle.files_n = cycle.files_storage.size();
+    resize_files(cycle, static_cast<std::size_t>(s) + 1);
     return true;
 } catch (const std::bad_alloc&) {
     log_error(log_alert, log, 0, "the new socket has number {}, but only {} files are available", s,
               cycle.files_n);
     return false;
 }
+
+}  // namespace
 
 Connection* get_connection(int s, Log* log) noexcept
 {

@@ -209,6 +209,10 @@ void close_listening_sockets(Cycle& cycle);
 /// Removes a listener from the poller and releases its connection slot. The socket stays open.
 void detach_listening(Listening& ls) noexcept;
 
+/// Gives the cycle's table of connections by descriptor n entries. If it throws std::bad_alloc, the
+/// table has not changed.
+void resize_files(Cycle& cycle, std::size_t n);
+
 /// Acquires a slot for the descriptor; its events are reset and their instance is inverted. Returns
 /// null after logging if no slot is free. Closes reusable connections first if few slots are free.
 ///

@@ -466,10 +466,7 @@ void init_files(Cycle& cycle)
     if (cycle.old_cycle) {
         cycle.files_storage = cycle.old_cycle->files_storage;
     }
-    cycle.files_storage.resize(
-        std::max(cycle.files_storage.size(), cycle.connection_n + other_files));
-    cycle.files = cycle.files_storage.data();
-    cycle.files_n = cycle.files_storage.size();
+    resize_files(cycle, std::max(cycle.files_storage.size(), cycle.connection_n + other_files));
 }
 
 /// After a reload without a master, moves the reusable connections of the old cycle to the new one,

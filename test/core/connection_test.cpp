@@ -839,10 +839,7 @@ BOOST_FIXTURE_TEST_CASE(without_a_free_slot_there_is_an_alert_and_no_connection,
 
 BOOST_FIXTURE_TEST_CASE(a_table_of_descriptors_grows_with_them, SmallWorker)
 {
-    std::vector<Connection*>& table = (*this)->files_storage;
-    table.resize(64);
-    (*this)->files = table.data();
-    (*this)->files_n = table.size();
+    resize_files(**this, 64);
 
     std::vector<Connection*> all;
     for (const int from : {30, 64, 100, 900}) {
@@ -855,6 +852,7 @@ BOOST_FIXTURE_TEST_CASE(a_table_of_descriptors_grows_with_them, SmallWorker)
             BOOST_TEST((*this)->files[c->fd] == c);
         }
     }
+    const std::vector<Connection*>& table = (*this)->files_storage;
     BOOST_TEST(std::ranges::count(table, nullptr) ==
                static_cast<std::ptrdiff_t>(table.size() - all.size()));
     for (Connection* c : all) {
@@ -868,9 +866,7 @@ BOOST_FIXTURE_TEST_CASE(
     a_descriptor_for_which_the_table_has_no_memory_is_an_alert_and_no_connection, SmallWorker,
     *boost::unit_test::precondition(has_no_sanitizer))
 {
-    (*this)->files_storage.resize(64);
-    (*this)->files = (*this)->files_storage.data();
-    (*this)->files_n = 64;
+    resize_files(**this, 64);
     const Forked child = in_child([&](int fd) {
         const rlimit limit{.rlim_cur = 4UL << 30, .rlim_max = RLIM_INFINITY};
         ::setrlimit(RLIMIT_AS, &limit);
