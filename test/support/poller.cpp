@@ -1,20 +1,28 @@
 #include "test/support/poller.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <sstream>
 
 #include "auto_build.hpp"
-#include "core/module.hpp"
-#include "event/event.hpp"
 #include "os/unix/files.hpp"
 #include "test/support/cycle.hpp"
 
 namespace ngx::test {
 
-std::vector<std::string> built_pollers()
+namespace {
+
+std::vector<std::string> built_methods()
 {
     std::istringstream words{std::string(event_methods)};
-    std::vector<std::string> built(std::istream_iterator<std::string>(words), {});
+    return {std::istream_iterator<std::string>(words), {}};
+}
+
+}  // namespace
+
+std::vector<std::string> built_pollers()
+{
+    std::vector<std::string> built = built_methods();
     std::erase(built, "rtsig");
     return built;
 }
@@ -28,13 +36,8 @@ std::vector<std::string> built_pollers_but(std::string_view name)
 
 bool has_poller(std::string_view name)
 {
-    for (const Module* const* module = modules; *module; module++) {
-        if ((*module)->type == ModuleType::event &&
-            static_cast<const EventModule*>((*module)->ctx)->name == name) {
-            return true;
-        }
-    }
-    return false;
+    const std::vector<std::string> built = built_methods();
+    return std::ranges::find(built, name) != built.end();
 }
 
 bool has_file_aio()

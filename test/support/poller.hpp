@@ -18,7 +18,7 @@ using boost::test_tools::assertion_result;
 /// suites of the contract, of stream and of the process test.
 std::vector<std::string> built_pollers();
 
-/// Returns the same without one of them.
+/// Returns the pollers of built_pollers() except one.
 std::vector<std::string> built_pollers_but(std::string_view name);
 
 /// Returns whether the build has this poller.
