@@ -93,8 +93,8 @@ Rc control(int op, int fd, std::uint32_t events, void* data, Log* log) noexcept
     return Rc::ok;
 }
 
-/// The same for an event. A listener that cannot be added or removed under the accept mutex is
-/// tried again in each turn.
+/// Calls epoll_ctl() for an event and logs a failure. A listener that cannot be added or removed
+/// under the accept mutex is tried again in each turn.
 Rc control(int op, const Event& ev, const Connection& c, std::uint32_t events) noexcept
 {
     if (call_ctl(op, c.fd, events, tag(c, ev.instance)) != -1) {

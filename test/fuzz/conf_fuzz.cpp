@@ -200,7 +200,7 @@ int __wrap_glob64(const char* pattern, int flags, int (*on_error)(const char*, i
     return state.reading ? GLOB_NOMATCH : __real_glob64(pattern, flags, on_error, to);
 }
 
-/// Knows only the host localhost.
+/// Replaces getaddrinfo(). While a configuration is read, the only host is localhost.
 int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                        addrinfo** found)
 {
@@ -215,7 +215,7 @@ int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hi
     return __real_getaddrinfo("127.0.0.1", service, &numeric, found);
 }
 
-/// Knows only the user nobody.
+/// Replaces getpwnam(). While a configuration is read, the only user is nobody.
 passwd* __wrap_getpwnam(const char* name)
 {
     static passwd nobody{.pw_name = nullptr,
@@ -231,7 +231,7 @@ passwd* __wrap_getpwnam(const char* name)
     return std::string_view(name) == "nobody" ? &nobody : nullptr;
 }
 
-/// Knows only the group nogroup.
+/// Replaces getgrnam(). While a configuration is read, the only group is nogroup.
 group* __wrap_getgrnam(const char* name)
 {
     static group nogroup{

@@ -134,7 +134,7 @@ void a_count_that_is_not_read_is_reported_again(Bench& b)
     close_connection(*c);
 }
 
-/// Added as connections are: as an edge where there are edges.
+/// The eventfd is added as connections are: as an edge if the poller has edges.
 void an_eventfd_that_is_left_unread_lets_the_loop_wait(Bench& b)
 {
     Link& link = b.open({::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), test::Fd()});

@@ -469,7 +469,7 @@ bool is_eventfd(const Event& ev) noexcept
            std::string_view(target.data()) == "anon_inode:[eventfd]";
 }
 
-/// Like a poller whose kernel has no edges of an eventfd.
+/// Adds an eventfd as a poller does that has no edges of it, and declares that.
 Rc add_eventfds_for_one_report(Event& ev, EventType event, unsigned flags) noexcept
 {
     if (flags != clear_event || !is_eventfd(ev)) {
@@ -479,7 +479,7 @@ Rc add_eventfds_for_one_report(Event& ev, EventType event, unsigned flags) noexc
     return real.add(ev, event, level_event);
 }
 
-/// The same poller, but it does not declare this.
+/// The fault: such a poller does not set `oneshot`, and reports the eventfd as a level.
 Rc add_eventfds_as_levels(Event& ev, EventType event, unsigned flags) noexcept
 {
     return real.add(ev, event, is_eventfd(ev) ? flags & ~clear_event : flags);
