@@ -157,7 +157,7 @@ if __name__ == "__main__":
     Files.root = Path(sys.argv[1])
     sys.path.insert(0, str(Files.root / "tools"))
     sys.dont_write_bytecode = True
-    from source_text import Source
+    from side_by_side.source_text import Source
     if len(sys.argv) == 2:
         unittest.main(argv=sys.argv[:1], defaultTest="Texts")
     _, _, Files.name, Files.program, Files.solved = sys.argv

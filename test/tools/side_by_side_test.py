@@ -28,7 +28,7 @@ TOOL = ROOT / "tools" / "side-by-side"
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOOL.parent))
 
-import nginx_text  # noqa: E402
+from side_by_side import nginx_text  # noqa: E402
 
 LONG = 200  # lines of a function that is longer than a window
 

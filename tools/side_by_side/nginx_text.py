@@ -1,6 +1,6 @@
 """Finds the definitions in nginx's sources and their counterparts in this tree.
 
-tools/side-by-side imports this. It compares nginx's names and never stores its text.
+It compares nginx's names and never stores its text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from source_text import LIBRARY_FOLDERS, Function, Source, spaces
+from .source_text import LIBRARY_FOLDERS, Function, Source, spaces
 
 NAMES = "docs/nginx-functions.tsv"
 ABSENT = "docs/nginx-absent.tsv"

@@ -1,7 +1,4 @@
-"""Writes the page of tools/side-by-side: nginx on the left, ngxx on the right, in one HTML file.
-
-tools/side-by-side imports this.
-"""
+"""Writes the page of tools/side-by-side: nginx on the left, ngxx on the right, in one HTML file."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from pathlib import Path
 from pygments.lexers.c_cpp import CLexer, CppLexer
 from pygments.token import Comment, Keyword, Literal, Name, _TokenType
 
-from nginx_text import (
+from .nginx_text import (
     Comparison,
     Definition,
     Item,
@@ -26,9 +23,9 @@ from nginx_text import (
     named_by_nginx,
     stem,
 )
-from source_text import Source
+from .source_text import Source
 
-TOOLS = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent
 
 # Pygments' token: the class in the page. Names and operators get none, which halves the page.
 CLASSES = {
@@ -307,14 +304,14 @@ class Page:
         values = {
             "title": escape(f"nginx {self.tree.version} and ngxx, side by side"),
             "version": escape(self.tree.version),
-            "style": (TOOLS / "side_by_side.css").read_text(encoding="utf-8"),
-            "script": (TOOLS / "side_by_side.js").read_text(encoding="utf-8"),
+            "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
+            "script": (FOLDER / "page.js").read_text(encoding="utf-8"),
             "index": json.dumps(self.index, separators=(",", ":")).replace("</", "<\\/"),
             "files": self.navigation(),
             "units": units,
             "lists": lists,
         }
-        frame = (TOOLS / "side_by_side.html").read_text(encoding="utf-8")
+        frame = (FOLDER / "page.html").read_text(encoding="utf-8")
         return re.sub(r"\{\{(\w+)\}\}", lambda m: values[m[1]], frame)
 
     # ---- rows ----

@@ -1,0 +1,1 @@
+"""The parts of tools/side-by-side; tools/tidy also uses source_text."""
