@@ -3,7 +3,6 @@ line, how it stops its processes, and a short count of system calls. NGXX is the
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -11,9 +10,7 @@ import sys
 import tempfile
 import time
 import unittest
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,19 +19,12 @@ import skips  # noqa: E402
 
 BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench"
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(BENCH.parent))
 
-def load_bench() -> ModuleType:
-    sys.dont_write_bytecode = True
-    loader = SourceFileLoader("bench", str(BENCH))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
-    sys.modules["bench"] = module
-    loader.exec_module(module)
-    return module
+from measure import CannotMeasure, bench, counts, servers  # noqa: E402
 
-
-bench = load_bench()
-
-SERVER = bench.Server("ngxx 1", "/bin/ngxx", "epoll")
+SERVER = servers.Server("ngxx 1", "/bin/ngxx", "epoll")
 
 
 def run_bench(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -119,18 +109,18 @@ class Parsing(unittest.TestCase):
 
     def test_the_calls_of_strace_are_read_with_and_without_errors(self) -> None:
         self.assertEqual(
-            bench.parse_strace(self.TABLE), {"accept4": 101, "epoll_wait": 100, "writev": 100}
+            counts.parse_strace(self.TABLE), {"accept4": 101, "epoll_wait": 100, "writev": 100}
         )
 
     def test_no_table_has_no_calls(self) -> None:
-        self.assertEqual(bench.parse_strace("strace: PTRACE_TRACEME: not permitted\n"), {})
+        self.assertEqual(counts.parse_strace("strace: PTRACE_TRACEME: not permitted\n"), {})
 
     def test_the_totals_of_callgrind_are_read(self) -> None:
-        self.assertEqual(bench.parse_callgrind("events: Ir\nsummary: 5\n\ntotals: 1234\n"), 1234)
-        self.assertEqual(bench.parse_callgrind(""), 0)
+        self.assertEqual(counts.parse_callgrind("events: Ir\nsummary: 5\n\ntotals: 1234\n"), 1234)
+        self.assertEqual(counts.parse_callgrind(""), 0)
 
-    def test_the_spread_is_that_of_the_ratios(self) -> None:
-        text = bench.spread([0.9, 1.0, 1.1, 1.2, 2.0])
+    def test_ratios_are_summarised_by_their_quartiles(self) -> None:
+        text = counts.quartiles([0.9, 1.0, 1.1, 1.2, 2.0])
         self.assertEqual(text, "1.10  (half of them 0.95 to 1.60, all 0.90 to 2.00)")
 
 
@@ -151,7 +141,7 @@ class Counting(unittest.TestCase):
         row.counts["return", "syscalls"] = {"writev": 1, "close": syscalls - 1}
         row.counts["return", "instructions"] = {"instructions": instructions}
         row.counts["echo", "syscalls"] = {"recvfrom": 1000}
-        theirs = bench.Row(bench.Server("nginx 1", "/bin/nginx", "epoll"))
+        theirs = bench.Row(servers.Server("nginx 1", "/bin/nginx", "epoll"))
         theirs.counts["return", "syscalls"] = {"writev": 1000}
         return bench.over_limits([row, theirs], bench.parse_arguments(list(arguments)))
 
@@ -178,7 +168,7 @@ class Counting(unittest.TestCase):
 
 class Servers(unittest.TestCase):
     def test_nginx_loads_its_module_and_has_no_echo(self) -> None:
-        conf = bench.Server("nginx 1", "/bin/nginx", "epoll", "/m.so").conf(80)
+        conf = servers.Server("nginx 1", "/bin/nginx", "epoll", "/m.so").conf(80)
         self.assertTrue(conf.startswith("load_module /m.so;\n"))
         self.assertNotIn("echo", conf)
 
@@ -192,13 +182,13 @@ class Servers(unittest.TestCase):
 class Ending(unittest.TestCase):
     """How a server is stopped, with another program instead of a server."""
 
-    def start(self, script: str) -> bench.Running:
+    def start(self, script: str) -> servers.Running:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = Path(folder.name)
         command = [sys.executable, "-c", script]
         process = subprocess.Popen(command, cwd=path, start_new_session=True)
-        run = bench.Running(path, 0, process)
+        run = servers.Running(path, 0, process)
         self.addCleanup(run.stop)
         deadline = time.monotonic() + 10
         while not (path / "server.pid").exists():
@@ -227,7 +217,7 @@ class Ending(unittest.TestCase):
             + self.READY
             + "time.sleep(60)\n"
         )
-        with mock.patch.object(bench, "STOP_SECONDS", 0.1):
+        with mock.patch.object(servers, "STOP_SECONDS", 0.1):
             run.stop()
         self.assertEqual(run.process.returncode, -signal.SIGKILL)
 
@@ -236,8 +226,8 @@ class Ending(unittest.TestCase):
             self.PROLOGUE + "open('output', 'w').write('no such directive')\n" + self.READY
         )
         run.process.wait(10)
-        run.port = bench.two_free_ports()
-        with self.assertRaisesRegex(bench.CannotMeasure, "has exited\nno such directive"):
+        run.port = servers.two_free_ports()
+        with self.assertRaisesRegex(CannotMeasure, "has exited\nno such directive"):
             run.wait_until_it_answers()
 
 

@@ -3,16 +3,13 @@ the server."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import re
 import subprocess
 import sys
 import unittest
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import built  # noqa: E402
@@ -20,17 +17,10 @@ import skips  # noqa: E402
 
 SPREAD = Path(__file__).resolve().parents[2] / "tools" / "spread"
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(SPREAD.parent))
 
-def load_spread() -> ModuleType:
-    sys.dont_write_bytecode = True
-    loader = SourceFileLoader("spread", str(SPREAD))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("spread", loader))
-    sys.modules["spread"] = module
-    loader.exec_module(module)
-    return module
-
-
-spread = load_spread()
+from measure import spread  # noqa: E402
 
 
 def run_spread(*arguments: str) -> subprocess.CompletedProcess[str]:
