@@ -391,11 +391,11 @@ Rc run_command(Conf& cf, const Module& module, const Command& cmd, Token last)
         return Rc::error;
     }
 
-    if (conf_observer) {
+    if (conf_observer && conf_observer->begin) {
         conf_observer->begin(cf, module, cmd, conf_observer->data);
     }
     const char* rv = cmd.set(cf, cmd, find_conf(cf, module, cmd));
-    if (conf_observer) {
+    if (conf_observer && conf_observer->end) {
         conf_observer->end(cf, conf_observer->data);
     }
     if (rv == conf_ok) {
@@ -544,7 +544,7 @@ Rc parse_file(Conf& cf, std::string_view filename)
 {
     ConfFile file{.name = filename, .buffer = std::string(conf_buffer, '\0')};
     file.dump = conf_add_dump(*cf.cycle, filename);
-    if (conf_observer) {
+    if (conf_observer && conf_observer->file) {
         conf_observer->file(filename, conf_observer->data);
     }
     file.fd = ::open(filename.data(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -673,8 +673,13 @@ OpenFile* conf_open_file(Cycle& cycle, std::string_view name)
     return &cycle.open_files.emplace_back(OpenFile{.name = std::string(full)});
 }
 
-void conf_log_error_core(unsigned level, Conf& cf, Err err, fmt::string_view format,
-                         fmt::format_args args) noexcept
+ConfPlace conf_place(const Conf& cf) noexcept
+{
+    return cf.conf_file ? ConfPlace{cf.conf_file->name, cf.conf_file->line} : ConfPlace{};
+}
+
+void conf_log_error_core(unsigned level, Log* log, const ConfPlace& place, Err err,
+                         fmt::string_view format, fmt::format_args args) noexcept
 {
     std::array<char, max_conf_errstr> errstr;
     char* const last = errstr.data() + errstr.size();
@@ -685,12 +690,15 @@ void conf_log_error_core(unsigned level, Conf& cf, Err err, fmt::string_view for
     }
     const std::string_view text(errstr.data(), static_cast<std::size_t>(p - errstr.data()));
 
-    if (!cf.conf_file) {
-        log_error(level, cf.log, 0, "{}", text);
-    } else if (is_param(*cf.conf_file)) {
-        log_error(level, cf.log, 0, "{} in command line", text);
+    if (place.line == 0) {
+        log_error(level, log, 0, "{}", text);
+    } else if (place.file.empty()) {
+        log_error(level, log, 0, "{} in command line", text);
     } else {
-        log_error(level, cf.log, 0, "{} in {}:{}", text, cf.conf_file->name, cf.conf_file->line);
+        log_error(level, log, 0, "{} in {}:{}", text, place.file, place.line);
+    }
+    if (level == log_emerg && conf_observer && conf_observer->error) {
+        conf_observer->error(place, text, conf_observer->data);
     }
 }
 

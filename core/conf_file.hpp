@@ -133,16 +133,25 @@ struct Conf {
     std::size_t column = 0;  // in bytes, from 1
 };
 
-/// Functions that are called before each file is read, and before and after each directive's
-/// function. Used by tools.
-struct ConfObserver {
-    void (*file)(std::string_view name, void* data);
-    void (*begin)(const Conf& cf, const Module& module, const Command& cmd, void* data);
-    void (*end)(const Conf& cf, void* data);
-    void* data;
+/// A line of a configuration, from 1. `file` is empty for the -g option. A line of 0 means that an
+/// error has no place.
+struct ConfPlace {
+    std::string_view file{};
+    std::size_t line = 0;
 };
 
-/// Null if there is no observer.
+/// Functions that are called before each file is read, before and after each directive's function,
+/// and for each error: what conf_log_error() logs at the level emerg. `text` is the message without
+/// its place, and valid during the call. Each function may be null. Used by tools.
+struct ConfObserver {
+    void (*file)(std::string_view name, void* data) = nullptr;
+    void (*begin)(const Conf& cf, const Module& module, const Command& cmd, void* data) = nullptr;
+    void (*end)(const Conf& cf, void* data) = nullptr;
+    void (*error)(const ConfPlace& place, std::string_view text, void* data) = nullptr;
+    void* data = nullptr;
+};
+
+/// Null if there is no observer. The observer belongs to the code that sets it.
 extern const ConfObserver* conf_observer;
 
 extern Module conf_module;
@@ -181,18 +190,32 @@ std::string_view conf_full_name(Cycle& cycle, std::string_view name, bool conf_p
 /// nginx: ngx_conf_open_file()
 OpenFile* conf_open_file(Cycle& cycle, std::string_view name);
 
-/// nginx: ngx_conf_log_error()
-void conf_log_error_core(unsigned level, Conf& cf, Err err, fmt::string_view format,
-                         fmt::format_args args) noexcept;
+/// Returns the place at which the parser is.
+ConfPlace conf_place(const Conf& cf) noexcept;
 
-/// Logs a message with the place in the configuration appended.
+/// nginx: ngx_conf_log_error()
+void conf_log_error_core(unsigned level, Log* log, const ConfPlace& place, Err err,
+                         fmt::string_view format, fmt::format_args args) noexcept;
+
+/// Logs a message about a place that the parser has left, or about the whole configuration if
+/// `place` is empty. The place is appended to the message.
+///
+/// nginx: ngx_conf_log_error()
+template <typename... Args>
+void conf_log_error(unsigned level, Log* log, const ConfPlace& place, Err err,
+                    fmt::format_string<Args...> format, const Args&... args) noexcept
+{
+    conf_log_error_core(level, log, place, err, format, fmt::make_format_args(args...));
+}
+
+/// Logs a message with the parser's place appended.
 ///
 /// nginx: ngx_conf_log_error()
 template <typename... Args>
 void conf_log_error(unsigned level, Conf& cf, Err err, fmt::format_string<Args...> format,
                     const Args&... args) noexcept
 {
-    conf_log_error_core(level, cf, err, format, fmt::make_format_args(args...));
+    conf_log_error_core(level, cf.log, conf_place(cf), err, format, fmt::make_format_args(args...));
 }
 
 /// Returns the configuration of a core module. `T::module` names its module.

@@ -64,7 +64,7 @@ Rc set_hostname(Cycle& cycle)
 {
     std::array<char, HOST_NAME_MAX + 1> hostname{};
     if (::gethostname(hostname.data(), hostname.size() - 1) == -1) {
-        log_error(log_emerg, cycle.log, errno, "gethostname() failed");
+        conf_log_error(log_emerg, cycle.log, {}, errno, "gethostname() failed");
         return Rc::error;
     }
     cycle.hostname = hostname.data();

@@ -302,7 +302,7 @@ Rc init_user(Cycle& cycle, CoreConf& ccf)
     errno = 0;
     const passwd* pwd = ::getpwnam(default_user);
     if (!pwd) {
-        log_error(log_emerg, cycle.log, errno, "getpwnam(\"{}\") failed", default_user);
+        conf_log_error(log_emerg, cycle.log, {}, errno, "getpwnam(\"{}\") failed", default_user);
         return Rc::error;
     }
     ccf.username = default_user;
@@ -311,7 +311,7 @@ Rc init_user(Cycle& cycle, CoreConf& ccf)
     errno = 0;
     const group* grp = ::getgrnam(default_group);
     if (!grp) {
-        log_error(log_emerg, cycle.log, errno, "getgrnam(\"{}\") failed", default_group);
+        conf_log_error(log_emerg, cycle.log, {}, errno, "getgrnam(\"{}\") failed", default_group);
         return Rc::error;
     }
     ccf.group = grp->gr_gid;

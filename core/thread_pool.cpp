@@ -299,8 +299,8 @@ const char* thread_pool_init_conf(Cycle& cycle, void* conf)
 {
     for (ThreadPool& tp : static_cast<ThreadPoolConf*>(conf)->pools) {
         if (tp.threads == 0 && tp.name != thread_pool_default) {
-            log_error(log_emerg, cycle.log, 0, "unknown thread pool \"{}\" in {}:{}", tp.name,
-                      tp.file, tp.line);
+            conf_log_error(log_emerg, cycle.log, {tp.file, tp.line}, 0,
+                           "unknown thread pool \"{}\"", tp.name);
             return conf_error;
         }
         if (tp.threads == 0) {
@@ -309,10 +309,9 @@ const char* thread_pool_init_conf(Cycle& cycle, void* conf)
         }
         const EventModule& method = event_method(cycle);
         if (!method.actions.notify) {
-            log_error(log_emerg, cycle.log, 0,
-                      "the event method \"{}\" cannot be used with thread pools, as \"{}\" in "
-                      "{}:{}",
-                      method.name, tp.name, tp.file, tp.line);
+            conf_log_error(log_emerg, cycle.log, {tp.file, tp.line}, 0,
+                           "the event method \"{}\" cannot be used with thread pools, as \"{}\"",
+                           method.name, tp.name);
             return conf_error;
         }
     }

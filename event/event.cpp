@@ -230,8 +230,7 @@ Rc clone_listeners(Cycle& cycle)
     return Rc::ok;
 }
 
-/// Returns the reason why the chosen event method cannot serve this configuration, and where the
-/// method was chosen; empty if it can.
+/// Returns the reason why the chosen event method cannot serve this configuration; empty if it can.
 std::string unfit_method(const Cycle& cycle)
 {
     const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
@@ -240,17 +239,15 @@ std::string unfit_method(const Cycle& cycle)
     if (!*ccf.master || *ccf.worker_processes <= 1) {
         return {};
     }
-    const std::string place =
-        ecf.use_file.empty() ? "" : fmt::format(" in {}:{}", ecf.use_file, ecf.use_line);
     if (method.single_worker) {
         return fmt::format("event method \"{}\" works with one worker only, and "
-                           "\"worker_processes\" is {}{}",
-                           method.name, *ccf.worker_processes, place);
+                           "\"worker_processes\" is {}",
+                           method.name, *ccf.worker_processes);
     }
     if (method.needs_accept_mutex && !*ecf.accept_mutex) {
         return fmt::format("event method \"{}\" needs \"accept_mutex\" with {} workers, and it "
-                           "is off{}",
-                           method.name, *ccf.worker_processes, place);
+                           "is off",
+                           method.name, *ccf.worker_processes);
     }
     return {};
 }
@@ -264,13 +261,14 @@ const char* event_init_conf(Cycle& cycle, void* conf)
     const std::size_t listeners = cycle.listening.size();
 
     if (!conf) {
-        log_error(log_emerg, cycle.log, 0, "no \"events\" section in configuration");
+        conf_log_error(log_emerg, cycle.log, {}, 0, "no \"events\" section in configuration");
     } else if (cycle.connection_n < listeners + 1) {
-        log_error(log_emerg, cycle.log, 0,
-                  "{} worker_connections are not enough for {} listening sockets",
-                  cycle.connection_n, listeners);
+        conf_log_error(log_emerg, cycle.log, {}, 0,
+                       "{} worker_connections are not enough for {} listening sockets",
+                       cycle.connection_n, listeners);
     } else if (const std::string why = unfit_method(cycle); !why.empty()) {
-        log_error(log_emerg, cycle.log, 0, "{}", why);
+        const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
+        conf_log_error(log_emerg, cycle.log, {ecf.use_file, ecf.use_line}, 0, "{}", why);
     } else {
         return clone_listeners(cycle) == Rc::ok ? conf_ok : conf_error;
     }
@@ -852,7 +850,7 @@ const char* event_core_init_conf(Cycle& cycle, void* conf)
 
     const Module* module = default_event_module(cycle);
     if (!module) {
-        log_error(log_emerg, cycle.log, 0, "no events module found");
+        conf_log_error(log_emerg, cycle.log, {}, 0, "no events module found");
         return conf_error;
     }
 
@@ -863,7 +861,7 @@ const char* event_core_init_conf(Cycle& cycle, void* conf)
         ecf.use = module->ctx_index;
         ecf.name = event_ctx(*module).name;
         if (const std::string why = refused_method(cycle, ecf); !why.empty()) {
-            log_error(log_emerg, cycle.log, 0, "{}", why);
+            conf_log_error(log_emerg, cycle.log, {}, 0, "{}", why);
             return conf_error;
         }
     }

@@ -286,8 +286,8 @@ const char* stream_core_server(Conf& cf, const Command&, void*)
     cf = pcf;
 
     if (!cscf.listen && rv == conf_ok) {
-        log_error(log_emerg, cf.log, 0, "no \"listen\" is defined for server in {}:{}",
-                  cscf.file_name, cscf.line);
+        conf_log_error(log_emerg, cf.log, {cscf.file_name, cscf.line}, 0,
+                       "no \"listen\" is defined for server");
         return conf_error;
     }
     return rv;

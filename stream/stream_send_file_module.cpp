@@ -46,11 +46,7 @@ struct StreamSendFileSrvConf {
 
 /// The places of `aio on` in the configuration, to be checked when the event method is known.
 struct StreamSendFileMainConf {
-    struct Place {
-        std::string_view file{};
-        std::size_t line = 0;
-    };
-    std::vector<Place> aio_on{};
+    std::vector<ConfPlace> aio_on{};
 };
 
 /// A file that is being sent to a client. While `output.aio` is set, a thread or the kernel uses
@@ -309,9 +305,8 @@ const char* stream_send_file_init_conf(Cycle& cycle, void* main_conf)
     if (method.file_aio || places.empty()) {
         return conf_ok;
     }
-    log_error(log_emerg, cycle.log, 0,
-              "\"aio on\" is unsupported by the event method \"{}\" in {}:{}", method.name,
-              places.front().file, places.front().line);
+    conf_log_error(log_emerg, cycle.log, places.front(), 0,
+                   "\"aio on\" is unsupported by the event method \"{}\"", method.name);
     return conf_error;
 }
 

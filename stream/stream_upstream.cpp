@@ -29,8 +29,8 @@ bool may_coexist(Conf& cf, const StreamUpstreamSrvConf& uscf, const Url& u, unsi
         return false;
     }
     if (create && !uscf.no_port) {
-        log_error(log_emerg, cf.log, 0, "upstream \"{}\" may not have port {} in {}:{}", u.host,
-                  uscf.port, uscf.file_name, uscf.line);
+        conf_log_error(log_emerg, cf.log, {uscf.file_name, uscf.line}, 0,
+                       "upstream \"{}\" may not have port {}", u.host, uscf.port);
         return false;
     }
     return true;

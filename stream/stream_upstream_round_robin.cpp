@@ -49,8 +49,8 @@ Rc init_explicit(Conf& cf, StreamUpstreamSrvConf& us)
 {
     StreamUpstreamRrPeers* const peers = create_rr_peers(cf, us, false);
     if (peers->peer.empty()) {
-        log_error(log_emerg, cf.log, 0, "no servers in upstream \"{}\" in {}:{}", us.host,
-                  us.file_name, us.line);
+        conf_log_error(log_emerg, cf.log, {us.file_name, us.line}, 0,
+                       "no servers in upstream \"{}\"", us.host);
         return Rc::error;
     }
     StreamUpstreamRrPeers* const backup = create_rr_peers(cf, us, true);
@@ -66,14 +66,14 @@ Rc init_explicit(Conf& cf, StreamUpstreamSrvConf& us)
 Rc init_implicit(Conf& cf, StreamUpstreamSrvConf& us)
 {
     if (us.port == 0) {
-        log_error(log_emerg, cf.log, 0, "no port in upstream \"{}\" in {}:{}", us.host,
-                  us.file_name, us.line);
+        conf_log_error(log_emerg, cf.log, {us.file_name, us.line}, 0, "no port in upstream \"{}\"",
+                       us.host);
         return Rc::error;
     }
     Url u{.host = us.host, .port = us.port};
     if (inet_resolve_host(*cf.pool, u) != Rc::ok) {
-        log_error(log_emerg, cf.log, 0, "{} in upstream \"{}\" in {}:{}", u.err, us.host,
-                  us.file_name, us.line);
+        conf_log_error(log_emerg, cf.log, {us.file_name, us.line}, 0, "{} in upstream \"{}\"",
+                       u.err, us.host);
         return Rc::error;
     }
     us.servers.push_back({.name = us.host, .addrs = std::move(u.addrs)});

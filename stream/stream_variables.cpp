@@ -271,7 +271,7 @@ Rc stream_variables_init_vars(Conf& cf)
     for (StreamVariableUse& use : cmcf.used_variables) {
         use.variable = stream_find_variable(cmcf, use.name);
         if (!use.variable) {
-            log_error(log_emerg, cf.log, 0, "unknown \"{}\" variable", use.name);
+            conf_log_error(log_emerg, cf.log, {}, 0, "unknown \"{}\" variable", use.name);
             return Rc::error;
         }
     }

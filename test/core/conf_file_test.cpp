@@ -904,6 +904,65 @@ BOOST_FIXTURE_TEST_CASE(an_error_has_its_errno_before_its_place_and_is_cut_to_10
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(observer)
+
+/// Records the errors that the observer receives: "FILE:LINE: TEXT", with the file's name only.
+struct Observed : Directives {
+    Observed() { conf_observer = &functions; }
+    Observed(const Observed&) = delete;
+    Observed& operator=(const Observed&) = delete;
+    ~Observed() { conf_observer = nullptr; }
+
+    static void add(const ConfPlace& place, std::string_view what, void* data)
+    {
+        const std::string_view name = place.file.substr(place.file.rfind('/') + 1);
+        *static_cast<std::string*>(data) += fmt::format("{}:{}: {}\n", name, place.line, what);
+    }
+
+    std::string errors{};
+    const ConfObserver functions = {.error = add, .data = &errors};
+};
+
+BOOST_FIXTURE_TEST_CASE(an_error_has_the_parsers_place_and_its_text_has_none, Observed)
+{
+    file("part.conf", "words a;\n\nunknown;");
+    parse("\ninclude part.conf;");
+    BOOST_TEST(errors == "part.conf:3: unknown directive \"unknown\"\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_has_the_place_as_it_is_where_the_log_escapes_it, Observed)
+{
+    file("a\tb", "answer \"a: in c:1\";");
+    parse("include \"a\tb\";");
+    BOOST_TEST(errors == "a\tb:1: \"answer\" directive a: in c:1\n");
+    BOOST_TEST(said().find("a\\x09b:1") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_of_the_g_option_has_a_line_and_no_file, Observed)
+{
+    parse_param("words a;\nunknown;");
+    BOOST_TEST(errors == ":2: unknown directive \"unknown\"\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_about_an_earlier_place_has_that_place, Observed)
+{
+    conf_log_error(log_emerg, cf.log, {"earlier", 7}, ENOENT, "{} is missing", "x");
+    conf_log_error(log_emerg, cf.log, {}, 0, "no {} section", "events");
+    BOOST_TEST(errors == "earlier:7: x is missing (2: No such file or directory)\n"
+                         ":0: no events section\n");
+    BOOST_TEST(said() == "[emerg] x is missing (2: No such file or directory) in earlier:7\n"
+                         "[emerg] no events section\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_warning_is_no_error, Observed)
+{
+    conf_log_error(log_warn, cf, 0, "odd");
+    BOOST_TEST(errors == "");
+    BOOST_TEST(said() == "[warn] odd\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace ngx::test

@@ -296,6 +296,38 @@ class Crossplane(WithFiles):
         words = [item["directive"] for item in answer["config"][0]["parsed"]]
         self.assertEqual(words, ["worker_processes", "include"])
 
+    def failed(self, *arguments: str | Path) -> tuple[list[Any], list[Any]]:
+        """Returns the errors of a refused configuration, and those of its files."""
+        result = inspect("--json", "-p", self.dir, *arguments)
+        self.assertEqual(result.returncode, 1)
+        answer = json.loads(result.stdout)
+        return answer["errors"], [file["errors"] for file in answer["config"]]
+
+    def test_an_error_that_is_found_after_the_file_was_read_has_its_place(self) -> None:
+        conf = self.write("nginx.conf", "events {}\nstream {\n\nserver {\nreturn a;\n}\n}")
+        error = f'no "listen" is defined for server in {conf}:4'
+        self.assertEqual(self.failed("-c", conf), (
+            [{"file": str(conf), "error": error, "line": 4}], [[{"error": error, "line": 4}]]))
+
+    def test_an_error_in_a_file_with_a_control_character_belongs_to_the_file(self) -> None:
+        bad = self.write("a\tb", "nonsense;")
+        conf = self.write("nginx.conf", 'events {}\ninclude "a\tb";')
+        error = f'unknown directive "nonsense" in {bad}:1'
+        self.assertEqual(self.failed("-c", conf), (
+            [{"file": str(bad), "error": error, "line": 1}],
+            [[], [{"error": error, "line": 1}]]))
+
+    def test_an_error_of_the_option_g_has_a_line_and_no_file(self) -> None:
+        conf = self.write("nginx.conf", "events {}")
+        self.assertEqual(self.failed("-c", conf, "-g", "nonsense;"), (
+            [{"file": "", "error": 'unknown directive "nonsense" in command line', "line": 1}],
+            []))
+
+    def test_an_error_of_the_whole_configuration_has_no_place(self) -> None:
+        conf = self.write("nginx.conf", "worker_processes 1;")
+        self.assertEqual(self.failed("-c", conf), (
+            [{"file": "", "error": 'no "events" section in configuration', "line": None}], [[]]))
+
 
 class CommandLine(WithFiles):
     def refused(self, *arguments: str) -> str:

@@ -1,7 +1,6 @@
 #include "tools/inspect/reading.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 #include <stdexcept>
 
@@ -57,6 +56,8 @@ Reading::Reading(const Source& source)
                 auto& reading = *static_cast<Reading*>(data);
                 reading.current_ = reading.current_->parent;
             },
+        .error = [](const ConfPlace& place, std::string_view text,
+                    void* data) { static_cast<Reading*>(data)->error(place, text); },
         .data = this,
     };
     conf_observer = &observer;
@@ -65,8 +66,8 @@ Reading::Reading(const Source& source)
 
     if (cycle_) {
         ngx_cycle = cycle_;
-    } else {
-        find_error();
+    } else if (error_.empty()) {
+        error_ = "the configuration cannot be used; the log has the reason";
     }
 }
 
@@ -90,23 +91,14 @@ void Reading::begin(const Conf& cf, const Module& module, const Command& command
     current_ = &directive;
 }
 
-/// Sets error_ and error_place_ from the log, whose line is "TIME [emerg] PID#TID: TEXT" and in
-/// most cases ends in " in FILE:LINE".
-void Reading::find_error()
+void Reading::error(const ConfPlace& place, std::string_view text)
 {
-    std::size_t start = log_text_.rfind("[emerg] ");
-    start = start == std::string::npos ? 0 : log_text_.find(": ", start) + 2;
-    error_ = log_text_.substr(start, log_text_.find('\n', start) - start);
-
-    const std::size_t colon = error_.rfind(':');
-    const std::size_t in = error_.rfind(" in ");
-    std::size_t line = 0;
-    if (in == std::string::npos || colon == std::string::npos || colon < in ||
-        std::from_chars(&error_[colon] + 1, error_.data() + error_.size(), line).ptr !=
-            error_.data() + error_.size()) {
-        return;
+    error_place_ = {std::string(place.file), place.line, 0};
+    error_ = text;
+    if (place.line != 0) {
+        error_ += place.file.empty() ? " in command line"
+                                     : fmt::format(" in {}:{}", place.file, place.line);
     }
-    error_place_ = {error_.substr(in + 4, colon - in - 4), line, 0};
 }
 
 const Directive* Reading::find(const Command& command) const

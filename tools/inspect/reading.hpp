@@ -93,7 +93,7 @@ private:
     }
 
     void begin(const Conf& cf, const Module& module, const Command& command);
-    void find_error();
+    void error(const ConfPlace& place, std::string_view text);
 
     Directive root_{};
     Directive* current_ = &root_;

@@ -277,12 +277,7 @@ void add_trace_module(const Conf& cf, const Module&, const Command&, void*)
     }
 }
 
-constexpr ConfObserver observer = {
-    .file = [](std::string_view, void*) {},
-    .begin = add_trace_module,
-    .end = [](const Conf&, void*) {},
-    .data = nullptr,
-};
+constexpr ConfObserver observer = {.begin = add_trace_module};
 
 /// Opens a pipe; a byte written to the result makes the system send SIGTERM to this process. A
 /// worker cannot signal its master itself if it runs as another user.
