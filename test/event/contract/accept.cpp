@@ -26,7 +26,7 @@ void a_waiting_connection_is_reported_to_its_listener(Bench& b)
     Link& listening = open_listener(b);
     b.watch(listening.read(), level_event);
     b.settle();
-    b.same("reports before a connection came", listening.reads, 0);
+    b.same("reports before a connection", listening.reads, 0);
 
     const test::Fd client(connect_to(listening.fd()));
     b.reported("a connection that waits", listening.reads);
@@ -43,12 +43,12 @@ void a_listener_is_reported_until_nothing_waits(Bench& b)
         test::Fd(connect_to(listening.fd())),
         test::Fd(connect_to(listening.fd())),
     };
-    b.reported("connections, each accepted alone", listening.reads, 3);
+    b.reported("connections, one accepted for each report", listening.reads, 3);
     b.settle();
     b.same("reports", listening.reads, 3);
 }
 
-void a_listener_may_stop_and_go_on(Bench& b)
+void a_listener_can_be_disabled_and_added_again(Bench& b)
 {
     Link& listening = open_listener(b);
     listening.on_read = accept_one;
@@ -59,12 +59,12 @@ void a_listener_may_stop_and_go_on(Bench& b)
     b.same("reports after del", listening.reads, 0);
 
     b.watch(listening.read(), level_event);
-    b.reported("a connection that came meanwhile", listening.reads);
+    b.reported("a connection that arrived meanwhile", listening.reads);
     b.settle();
     b.same("reports of one connection", listening.reads, 1);
 }
 
-void a_listener_that_is_not_closed_may_leave(Bench& b)
+void a_deleted_listener_does_not_end_the_wait(Bench& b)
 {
     Link& listening = open_listener(b);
     const test::Fd client(connect_to(listening.fd()));
@@ -73,7 +73,7 @@ void a_listener_that_is_not_closed_may_leave(Bench& b)
     constexpr Msec timeout = 20;
     const Wait wait = b.turn(timeout);
     b.expect(wait.took.count() >= static_cast<std::int64_t>(timeout),
-             "a connection that waits for somebody else does not end the wait");
+             "a connection at a deleted listener does not end the wait");
     b.same("reports", listening.reads, 0);
 }
 
@@ -101,25 +101,26 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_listener_is_reported_until_nothing_waits",
-        .explanation = "Added without clear_event, a listener is reported as long as a connection "
-                       "waits, so that a handler may accept one at a time.",
+        .explanation = "A listener that was added without clear_event is reported as long as a "
+                       "connection waits, so that a handler may accept one at a time.",
         .keep = a_listener_is_reported_until_nothing_waits,
     },
     {
-        .name = "a_listener_may_stop_and_go_on",
-        .explanation = "del with disable_event stops a listener; a later add reports what waits.",
-        .keep = a_listener_may_stop_and_go_on,
+        .name = "a_listener_can_be_disabled_and_added_again",
+        .explanation = "del with disable_event stops the reports of a listener; a later add "
+                       "reports the connections that wait.",
+        .keep = a_listener_can_be_disabled_and_added_again,
     },
     {
-        .name = "a_listener_that_is_not_closed_may_leave",
-        .explanation = "After del without close_event what waits at an open listener does not wake "
-                       "the loop.",
-        .keep = a_listener_that_is_not_closed_may_leave,
+        .name = "a_deleted_listener_does_not_end_the_wait",
+        .explanation = "After del without close_event, connections that wait at an open listener "
+                       "do not end the wait.",
+        .keep = a_deleted_listener_does_not_end_the_wait,
     },
     {
         .name = "a_listener_with_exclusive_event_is_reported",
-        .explanation = "exclusive_event changes nothing for a process that is alone, and the "
-                       "handler may move itself to the end of the line.",
+        .explanation = "exclusive_event changes nothing in a single process; the handler may "
+                       "delete and add the listener, which puts it last in the kernel's queue.",
         .keep = a_listener_with_exclusive_event_is_reported,
         .needs = capability::epoll,
     },

@@ -241,15 +241,15 @@ void a_handler_may_open_connections(Bench& b)
     turn_until(b, flags, link.reads);
     for (Link* fresh : opened) {
         b.reported("data at a connection that a handler has opened", fresh->reads);
-        b.same("reports of it", fresh->reads, 1);
+        b.same("reports to the connection that a handler has opened", fresh->reads, 1);
     }
 }
 
 constexpr Promise table[] = {
     {
         .name = "a_connection_closed_by_a_read_handler_is_not_read",
-        .explanation = "A read event that is ready is not handed out after another handler of the "
-                       "turn has closed its connection.",
+        .explanation = "If a handler closes another connection whose read event is ready in the "
+                       "same turn, that event's handler does not run.",
         .keep = a_connection_closed_by_a_read_handler_is_not_read<direct>,
     },
     {
@@ -259,8 +259,8 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_connection_closed_by_a_write_handler_is_not_written",
-        .explanation = "A write event that is ready is not handed out after another handler of the "
-                       "turn has closed its connection.",
+        .explanation = "If a handler closes another connection whose write event is ready in the "
+                       "same turn, that event's handler does not run.",
         .keep = a_connection_closed_by_a_write_handler_is_not_written<direct>,
     },
     {
@@ -270,8 +270,8 @@ constexpr Promise table[] = {
     },
     {
         .name = "reading_and_writing_connections_may_close_each_other",
-        .explanation = "Of a reading and a writing connection that close each other only one "
-                       "handler runs.",
+        .explanation = "If a reading and a writing connection are ready and each closes the other, "
+                       "only one handler runs.",
         .keep = reading_and_writing_connections_may_close_each_other<direct>,
     },
     {
@@ -281,8 +281,9 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_stale_read_event_does_not_reach_the_next_connection",
-        .explanation = "A handler closes another connection, whose read event is ready, and a new "
-                       "one takes its slot and its descriptor's number: the new one is not told.",
+        .explanation = "A handler closes a connection whose read event is ready, and opens one "
+                       "with the same slot and descriptor number: the old event is not reported to "
+                       "the new connection.",
         .keep = a_stale_read_event_does_not_reach_the_next_connection<direct>,
     },
     {
@@ -292,8 +293,9 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_stale_write_event_does_not_reach_the_next_connection",
-        .explanation = "A handler closes another connection, whose write event is ready, and a new "
-                       "one takes its slot and its descriptor's number: the new one is not told.",
+        .explanation = "A handler closes a connection whose write event is ready, and opens one "
+                       "with the same slot and descriptor number: the old event is not reported to "
+                       "the new connection.",
         .keep = a_stale_write_event_does_not_reach_the_next_connection<direct>,
     },
     {
@@ -303,8 +305,8 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_handler_may_close_its_own_connection",
-        .explanation = "After a handler has closed its connection, the other event of the same "
-                       "report is not handed out.",
+        .explanation = "After a handler has closed its own connection, the other event of the same "
+                       "report is not handled.",
         .keep = a_handler_may_close_its_own_connection<direct>,
     },
     {
@@ -325,8 +327,8 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_handler_may_close_all_others",
-        .explanation = "Of thirty connections that are ready, the first that is called may close "
-                       "all, itself included.",
+        .explanation = "If thirty connections are ready, the first handler may close all of them, "
+                       "its own included.",
         .keep = a_handler_may_close_all_others<direct>,
     },
     {
@@ -347,8 +349,8 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_handler_may_open_connections",
-        .explanation = "Connections that a handler opens and watches are reported, each once, "
-                       "however many they are.",
+        .explanation = "Any number of connections that a handler opens and adds are reported, each "
+                       "once.",
         .keep = a_handler_may_open_connections<direct>,
     },
     {

@@ -173,7 +173,7 @@ Link& Bench::open_in_place_of(const Connection& slot, int number)
     ends.own = move_to(ends.own, number);
     Link& link = open(std::move(ends));
     if (link.connection != &slot) {
-        throw std::runtime_error("the slot that became free last is not taken first");
+        throw std::runtime_error("the slot that was freed last is not reused first");
     }
     return link;
 }

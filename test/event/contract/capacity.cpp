@@ -60,7 +60,8 @@ void a_thousand_connections_are_each_reported_once(Bench& b)
     constexpr std::size_t wanted = 1000;
     const std::vector<Link*> links = open_many(b, wanted);
     if (links.size() < wanted) {
-        b.note(fmt::format("tried with {}, there are no more descriptors", links.size()));
+        b.note(fmt::format("tried with {} connections: no more descriptors are available",
+                           links.size()));
     }
     all_are_ready(b, links);
     each_was_reported_once(b, links);
@@ -81,7 +82,7 @@ void one_of_a_thousand_connections_is_found(Bench& b)
     b.same("reports", reports(links), 3);
 }
 
-void the_middle_of_a_thousand_connections_may_go(Bench& b)
+void a_third_of_a_thousand_connections_can_be_closed(Bench& b)
 {
     std::vector<Link*> links = open_many(b, 1000);
     all_are_ready(b, links);
@@ -108,25 +109,25 @@ void more_events_than_a_batch_holds_come_over_several_turns(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "a_thousand_connections_are_each_reported_once",
-        .explanation = "A thousand connections that become ready together are each reported, and "
-                       "none twice.",
+        .explanation = "A thousand connections that become ready together are each reported "
+                       "exactly once.",
         .keep = a_thousand_connections_are_each_reported_once,
     },
     {
         .name = "one_of_a_thousand_connections_is_found",
-        .explanation = "Of a thousand connections just the one that is ready is reported.",
+        .explanation = "If one of a thousand connections is ready, only this one is reported.",
         .keep = one_of_a_thousand_connections_is_found,
     },
     {
-        .name = "the_middle_of_a_thousand_connections_may_go",
-        .explanation = "When a third of a thousand ready connections is closed, the others are "
-                       "each reported once.",
-        .keep = the_middle_of_a_thousand_connections_may_go,
+        .name = "a_third_of_a_thousand_connections_can_be_closed",
+        .explanation = "If a third of a thousand ready connections is closed, the others are each "
+                       "reported once.",
+        .keep = a_third_of_a_thousand_connections_can_be_closed,
     },
     {
         .name = "more_events_than_a_batch_holds_come_over_several_turns",
-        .explanation = "With epoll_events 8, a hundred ready connections come eight in a turn, "
-                       "each once.",
+        .explanation = "With epoll_events 8, a hundred ready connections are reported eight in "
+                       "each turn, each once.",
         .keep = more_events_than_a_batch_holds_come_over_several_turns,
         .needs = capability::epoll,
         .events_conf = "epoll_events 8;",

@@ -79,7 +79,7 @@ void waits(Bench& b, std::string_view while_what)
              std::string("the loop waits ").append(while_what));
 }
 
-void a_channel_is_heard_and_its_room_is_nothing(Bench& b)
+void a_channel_reports_messages_and_never_room(Bench& b)
 {
     Ends ends = socket_pair();
     Connection* const c = watch_channel(b, ends.own, channel_handler);
@@ -218,43 +218,43 @@ void a_thread_wakes_the_loop(Bench& b)
 
 constexpr Promise table[] = {
     {
-        .name = "a_channel_is_heard_and_its_room_is_nothing",
-        .explanation = "A channel, added by add_channel_event(), is reported when a message comes, "
-                       "and never for its room to write, which has no handler.",
-        .keep = a_channel_is_heard_and_its_room_is_nothing,
+        .name = "a_channel_reports_messages_and_never_room",
+        .explanation = "A channel that add_channel_event() has added is reported when a message "
+                       "arrives. Its write event, which has no handler, is never reported.",
+        .keep = a_channel_reports_messages_and_never_room,
     },
     {
         .name = "the_end_of_a_channel_is_reported",
-        .explanation = "When the master is gone its channel is reported, and may be closed.",
+        .explanation = "When the master has exited, its channel is reported and can be closed.",
         .keep = the_end_of_a_channel_is_reported,
     },
     {
         .name = "each_count_of_an_eventfd_ends_a_wait",
-        .explanation = "An eventfd, as signal handlers write to, is reported after each write.",
+        .explanation = "An eventfd such as signal handlers use is reported after each write.",
         .keep = each_count_of_an_eventfd_ends_a_wait,
     },
     {
         .name = "a_count_that_is_not_read_is_reported_again",
-        .explanation = "An eventfd that was added without clear_event is a level, whatever the "
-                       "poller reports otherwise.",
+        .explanation = "An eventfd that was added without clear_event is level-triggered with "
+                       "every poller.",
         .keep = a_count_that_is_not_read_is_reported_again,
     },
     {
         .name = "an_eventfd_that_is_left_unread_lets_the_loop_wait",
-        .explanation = "An eventfd that was added by handle_read_event() is reported once, though "
-                       "it is not read, and again after a write when it was read: as an edge, or "
-                       "as a one-shot event where there are no edges of it.",
+        .explanation = "An eventfd that was added by handle_read_event() and is not read is "
+                       "reported once; after a read and a write it is reported again. A poller "
+                       "that cannot watch it as an edge reports it as a one-shot event.",
         .keep = an_eventfd_that_is_left_unread_lets_the_loop_wait,
     },
     {
         .name = "a_signal_is_read_from_its_descriptor",
-        .explanation = "A signalfd is reported for each signal that comes.",
+        .explanation = "A signalfd is reported for each signal.",
         .keep = a_signal_is_read_from_its_descriptor,
     },
     {
         .name = "a_thread_wakes_the_loop",
-        .explanation = "An EventWaker, an eventfd that was added as connections are, is reported "
-                       "each time that a thread wakes the loop.",
+        .explanation = "An EventWaker, whose eventfd is added as connections are, is reported each "
+                       "time that a thread wakes the loop.",
         .keep = a_thread_wakes_the_loop,
     },
 };

@@ -30,7 +30,7 @@ void add_conn_watches_both_directions(Bench& b)
     add(b, link);
     both_are_active(b, link, "after add_conn", true);
     b.reported("room", link.writes);
-    b.same("reports to the read event before data came", link.reads, 0);
+    b.same("reports to the read event before data", link.reads, 0);
     link.send("x");
     b.reported("data", link.reads);
 }
@@ -68,8 +68,8 @@ void del_conn_ends_the_reports_of_both_directions(Bench& b)
 
     add(b, link);
     both_are_active(b, link, "after the second add_conn", true);
-    b.reported("data that came meanwhile", link.reads);
-    b.reported("room that came meanwhile", link.writes);
+    b.reported("data that arrived meanwhile", link.reads);
+    b.reported("room that appeared meanwhile", link.writes);
 }
 
 void del_conn_with_close_event_leaves_the_rest_to_the_close(Bench& b)
@@ -138,28 +138,29 @@ constexpr Promise table[] = {
     },
     {
         .name = "add_conn_reports_changes",
-        .explanation = "What was added by add_conn is reported as edges are, each once.",
+        .explanation = "Events that add_conn has added are edge-triggered: each change is reported "
+                       "once.",
         .keep = add_conn_reports_changes,
         .needs = capability::add_conn,
     },
     {
         .name = "del_conn_ends_the_reports_of_both_directions",
-        .explanation = "After del_conn without close_event neither event is active or reported; "
-                       "add_conn brings them back.",
+        .explanation = "After del_conn without close_event neither event is active or reported; a "
+                       "later add_conn adds both again.",
         .keep = del_conn_ends_the_reports_of_both_directions,
         .needs = capability::add_conn,
     },
     {
         .name = "del_conn_with_close_event_leaves_the_rest_to_the_close",
-        .explanation = "After del_conn with close_event and the close, the number and the slot "
-                       "serve the next connection.",
+        .explanation = "After del_conn with close_event and the close, the next connection can use "
+                       "the descriptor number and the slot.",
         .keep = del_conn_with_close_event_leaves_the_rest_to_the_close,
         .needs = capability::add_conn,
     },
     {
         .name = "a_copy_is_not_reported_after_del_conn",
-        .explanation = "After del_conn without close_event a copy of the descriptor, open after "
-                       "the close, does not wake the loop.",
+        .explanation = "After del_conn without close_event, a duplicate of the descriptor that "
+                       "stays open does not end the wait.",
         .keep = a_copy_is_not_reported_after_del_conn,
         .needs = capability::add_conn,
     },

@@ -53,9 +53,9 @@ void room_is_reported_once_until_the_socket_was_full(Bench& b)
     b.same("reports of a full socket", link.writes, 1);
 
     link.drain();
-    b.reported("room that the peer has made", link.writes, 2);
+    b.reported("room after the peer has read", link.writes, 2);
     b.settle();
-    b.same("reports of room, twice made", link.writes, 2);
+    b.same("reports of room after the second time", link.writes, 2);
 }
 
 void handle_read_event_adds_an_edge_once(Bench& b)
@@ -125,19 +125,19 @@ void the_direction_that_stays_keeps_its_edge(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "an_arrival_is_reported_once",
-        .explanation = "Data that nobody reads is reported once.",
+        .explanation = "Data that is not read is reported once.",
         .keep = an_arrival_is_reported_once,
         .needs = capability::clear,
     },
     {
         .name = "new_data_is_reported_although_the_old_is_unread",
-        .explanation = "Each arrival is an edge of its own.",
+        .explanation = "Each arrival of data is reported, even if earlier data is unread.",
         .keep = new_data_is_reported_although_the_old_is_unread,
         .needs = capability::clear,
     },
     {
         .name = "what_a_partial_read_leaves_is_not_reported_again",
-        .explanation = "To read a part of the data makes no edge.",
+        .explanation = "After a read of a part of the data, the rest is not reported again.",
         .keep = what_a_partial_read_leaves_is_not_reported_again,
         .needs = capability::clear,
     },
@@ -149,22 +149,22 @@ constexpr Promise table[] = {
     },
     {
         .name = "handle_read_event_adds_an_edge_once",
-        .explanation = "handle_read_event adds an event that is neither active nor ready, and "
-                       "otherwise leaves it as it is.",
+        .explanation = "handle_read_event() adds an event that is neither active nor ready, and "
+                       "leaves any other as it is.",
         .keep = handle_read_event_adds_an_edge_once,
         .needs = capability::clear,
     },
     {
         .name = "handle_write_event_adds_an_edge_once",
-        .explanation = "handle_write_event adds an event that is neither active nor ready, and "
-                       "otherwise leaves it as it is.",
+        .explanation = "handle_write_event() adds an event that is neither active nor ready, and "
+                       "leaves any other as it is.",
         .keep = handle_write_event_adds_an_edge_once,
         .needs = capability::clear,
     },
     {
         .name = "the_direction_that_stays_keeps_its_edge",
-        .explanation = "After del of one direction with clear_event the other still reports edges: "
-                       "each one, and each once.",
+        .explanation = "After del of one direction with clear_event, each edge of the other is "
+                       "still reported once.",
         .keep = the_direction_that_stays_keeps_its_edge,
         .needs = capability::clear,
     },

@@ -37,7 +37,7 @@ void data_before_the_end_is_read_first(Bench& b)
     shut_down(link);
     b.reported("data and its end", link.reads);
     b.same("the data", received.text, "last words");
-    b.same("what recv returns then", received.end, 0);
+    b.same("what recv returns after the data", received.end, 0);
 }
 
 void an_end_that_comes_after_the_data_was_read_is_reported(Bench& b)
@@ -76,7 +76,7 @@ void the_end_of_data_is_pending_when_it_is_reported(Bench& b)
     b.same("pending_eof at the end", at_end, true);
 }
 
-void the_end_of_data_is_nothing_to_a_write_event(Bench& b)
+void the_end_of_data_is_not_reported_to_a_write_event(Bench& b)
 {
     Link& link = b.open();
     link.fill();
@@ -131,17 +131,17 @@ void a_hang_up_reaches_an_event_that_is_alone(Bench& b)
     b.watch(reads.read());
     reads.peer.close();
     b.reported("the hang-up, to the read event", reads.reads);
-    b.same("reports of it to the write event, which was not added", reads.writes, 0);
+    b.same("reports to the write event, which was not added", reads.writes, 0);
 
     Link& writes = b.open();
     writes.fill();
     b.watch(writes.write());
     writes.peer.close();
     b.reported("the hang-up, to the write event", writes.writes);
-    b.same("reports of it to the read event, which was not added", writes.reads, 0);
+    b.same("reports to the read event, which was not added", writes.reads, 0);
 }
 
-void the_other_end_of_a_pipe_may_go(Bench& b)
+void the_close_of_a_pipe_is_reported_to_its_other_end(Bench& b)
 {
     Link& reads = b.open(pipe_to_read());
     b.watch(reads.read());
@@ -176,7 +176,7 @@ void a_refused_connect_is_reported_to_the_write_event(Bench& b)
     b.same("the error", pending_error(link.fd()), ECONNREFUSED);
 }
 
-void urgent_data_is_nothing_to_any_event(Bench& b)
+void urgent_data_is_not_reported(Bench& b)
 {
     Link& link = b.open(tcp_pair());
     b.watch(link.read());
@@ -192,7 +192,7 @@ void urgent_data_is_nothing_to_any_event(Bench& b)
     b.same("reports to the read event", link.reads, 0);
 }
 
-void a_descriptor_closed_behind_its_back_does_not_spin(Bench& b)
+void a_descriptor_closed_without_del_does_not_spin(Bench& b)
 {
     b.alerts_are_expected();
     Link& neighbour = b.open();
@@ -214,7 +214,8 @@ void a_descriptor_closed_behind_its_back_does_not_spin(Bench& b)
     constexpr Msec timeout = 20;
     b.expect(b.turn(timeout).took.count() >= static_cast<std::int64_t>(timeout),
              "the loop waits again");
-    b.expect(!noticed || !b.alerts().empty(), "what was noticed is logged as an alert");
+    b.expect(!noticed || !b.alerts().empty(),
+             "the poller logs an alert for the descriptor that it has removed");
 
     // Restores the number, so that the connection closes its own descriptor.
     move_to(::dup(neighbour.fd()), number);
@@ -248,7 +249,7 @@ void data_and_an_end_that_come_together_are_both_seen(Bench& b)
         link.send("hello");
         ::shutdown(link.peer.get(), SHUT_WR);
         b.expect(b.until([&] { return link.read().eof != 0; }), "the end is seen");
-        b.same("the data before it", text, "hello");
+        b.same("the data before the end", text, "hello");
         b.close(link);
     }
 }
@@ -256,24 +257,26 @@ void data_and_an_end_that_come_together_are_both_seen(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "data_and_an_end_that_come_together_are_both_seen",
-        .explanation = "A reader that stops when its event is not ready any more sees the data and "
-                       "the end that one report has brought.",
+        .explanation = "If one report brings data and the end of data, a reader that stops when "
+                       "its event is not ready any more finds both.",
         .keep = data_and_an_end_that_come_together_are_both_seen,
     },
     {
         .name = "the_peers_end_of_data_is_reported_to_the_read_event",
-        .explanation = "When the peer shuts its side down, the read event is reported and recv "
+        .explanation = "When the peer shuts down its side, the read event is reported and recv "
                        "returns 0.",
         .keep = the_peers_end_of_data_is_reported_to_the_read_event,
     },
     {
         .name = "data_before_the_end_is_read_first",
-        .explanation = "Data and its end, reported together, are both read by one handler.",
+        .explanation = "If data and the end of data are reported together, one handler reads the "
+                       "data and then the end.",
         .keep = data_before_the_end_is_read_first,
     },
     {
         .name = "an_end_that_comes_after_the_data_was_read_is_reported",
-        .explanation = "The end of data is reported though the data before it was.",
+        .explanation = "An end of data that arrives after the data was reported and read is "
+                       "reported as well.",
         .keep = an_end_that_comes_after_the_data_was_read_is_reported,
     },
     {
@@ -284,18 +287,18 @@ constexpr Promise table[] = {
         .needs = capability::rdhup,
     },
     {
-        .name = "the_end_of_data_is_nothing_to_a_write_event",
-        .explanation = "A write event is not reported because the peer has shut its side down.",
-        .keep = the_end_of_data_is_nothing_to_a_write_event,
+        .name = "the_end_of_data_is_not_reported_to_a_write_event",
+        .explanation = "When the peer shuts down its side, a write event is not reported.",
+        .keep = the_end_of_data_is_not_reported_to_a_write_event,
     },
     {
         .name = "a_reset_reaches_a_read_event_that_is_alone",
-        .explanation = "A reset is reported where only the read event was added.",
+        .explanation = "A reset is reported if only the read event was added.",
         .keep = a_reset_reaches_a_read_event_that_is_alone,
     },
     {
         .name = "a_reset_reaches_a_write_event_that_is_alone",
-        .explanation = "A reset is reported where only the write event of a full socket was added.",
+        .explanation = "A reset is reported if only the write event of a full socket was added.",
         .keep = a_reset_reaches_a_write_event_that_is_alone,
     },
     {
@@ -306,19 +309,19 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_hang_up_reaches_an_event_that_is_alone",
-        .explanation = "When the peer is closed, either event is reported where it alone was "
-                       "added, and the other one is not.",
+        .explanation = "When the peer is closed, an event that was added alone is reported, and "
+                       "the other event of the connection is not.",
         .keep = a_hang_up_reaches_an_event_that_is_alone,
     },
     {
-        .name = "the_other_end_of_a_pipe_may_go",
-        .explanation = "The ends of a pipe are told when the other end is closed, the writing one "
-                       "too.",
-        .keep = the_other_end_of_a_pipe_may_go,
+        .name = "the_close_of_a_pipe_is_reported_to_its_other_end",
+        .explanation = "When one end of a pipe is closed, this is reported to the other end, the "
+                       "reading or the writing one.",
+        .keep = the_close_of_a_pipe_is_reported_to_its_other_end,
     },
     {
         .name = "a_connect_is_reported_to_the_write_event",
-        .explanation = "A connect that did not wait is reported to the write event when it is "
+        .explanation = "A nonblocking connect is reported to the write event when it is "
                        "established.",
         .keep = a_connect_is_reported_to_the_write_event,
     },
@@ -328,16 +331,16 @@ constexpr Promise table[] = {
         .keep = a_refused_connect_is_reported_to_the_write_event,
     },
     {
-        .name = "urgent_data_is_nothing_to_any_event",
-        .explanation = "Data out of band is not waited for, not after del with disable_event "
-                       "either.",
-        .keep = urgent_data_is_nothing_to_any_event,
+        .name = "urgent_data_is_not_reported",
+        .explanation = "Out-of-band data is not reported, and does not end the wait, not even "
+                       "after del with disable_event.",
+        .keep = urgent_data_is_not_reported,
     },
     {
-        .name = "a_descriptor_closed_behind_its_back_does_not_spin",
-        .explanation = "A descriptor that was closed without del makes the loop turn in vain a "
-                       "few times at most, with an alert if it was noticed, and harms no other.",
-        .keep = a_descriptor_closed_behind_its_back_does_not_spin,
+        .name = "a_descriptor_closed_without_del_does_not_spin",
+        .explanation = "A descriptor that was closed without del ends at most a few waits, with an "
+                       "alert if the poller notices it, and affects no other descriptor.",
+        .keep = a_descriptor_closed_without_del_does_not_spin,
     },
 };
 

@@ -857,12 +857,12 @@ constexpr Fault table[] = {
     {
         .name = "errors_are_told_to_both_events",
         .install = [] { set_process_events(tell_errors_to_both); },
-        .breaks = "an_error_is_told_to_added_events_only",
+        .breaks = "an_error_is_reported_to_added_events_only",
     },
     {
         .name = "errors_beside_room_go_to_the_writer",
         .install = [] { set_process_events(tell_errors_beside_room_to_the_writer); },
-        .breaks = "an_error_beside_room_is_told_to_the_reader",
+        .breaks = "an_error_with_room_is_reported_to_the_reader",
     },
     {
         .name = "a_level_poller_relies_on_the_close",
@@ -877,7 +877,7 @@ constexpr Fault table[] = {
     {
         .name = "resets_are_not_reported",
         .install = [] { set_process_events(drop_errors); },
-        .breaks = "a_reset_after_the_end_is_told_to_the_writer",
+        .breaks = "a_reset_after_the_end_is_reported_to_the_writer",
     },
     {
         .name = "old_ends_are_taken_for_known",
@@ -893,12 +893,12 @@ constexpr Fault table[] = {
     {
         .name = "hang_ups_are_not_reported",
         .install = [] { set_process_events(drop_errors); },
-        .breaks = "an_end_after_ones_own_is_reported",
+        .breaks = "an_end_after_a_shutdown_is_reported",
     },
     {
         .name = "del_leaves_the_hang_up",
         .install = [] { set_del(del_as_if_closed); },
-        .breaks = "a_hang_up_of_a_deleted_event_wakes_nobody",
+        .breaks = "a_hang_up_of_a_deleted_event_does_not_end_the_wait",
         .upon = upon_edges,
     },
     {
@@ -915,7 +915,7 @@ constexpr Fault table[] = {
     {
         .name = "readiness_lasts_a_turn",
         .install = [] { set_process_events(forget_what_was_ready); },
-        .breaks = "what_a_resting_connection_was_told_stays_true",
+        .breaks = "ready_stays_set_until_a_call_would_block",
     },
     {
         .name = "a_report_in_vain_costs_the_next",
@@ -924,7 +924,7 @@ constexpr Fault table[] = {
                 set_process_events(note_who_is_called_in_vain);
                 noted.clear();
             },
-        .breaks = "a_report_in_vain_is_not_the_last",
+        .breaks = "a_report_without_data_is_not_the_last",
         .upon = upon_edges,
     },
     {
@@ -960,7 +960,7 @@ constexpr Fault table[] = {
     {
         .name = "rdhup_is_believed_in_untried",
         .install = [] { set_process_events(believe_in_rdhup); },
-        .breaks = "an_end_that_epoll_cannot_tell_is_found",
+        .breaks = "an_end_without_epollrdhup_is_found",
     },
     {
         .name = "available_stays_at_nothing",
@@ -976,13 +976,13 @@ constexpr Fault table[] = {
                 event_actions.add = hide_what_is_there;
                 noted.clear();
             },
-        .breaks = "a_connection_that_came_with_data_hears_of_the_rest",
+        .breaks = "a_connection_accepted_with_data_reports_the_rest",
         .upon = upon_edges,
     },
     {
         .name = "without_time_nobody_is_asked",
         .install = [] { set_process_events(ask_nobody_without_time); },
-        .breaks = "a_timer_that_is_always_due_starves_nobody",
+        .breaks = "a_timer_that_is_always_due_does_not_delay_events",
     },
     {
         .name = "notify_does_not_end_the_wait",
@@ -1033,7 +1033,7 @@ constexpr Fault table[] = {
                 event_actions.process_events = add_what_is_due;
                 noted.clear();
             },
-        .breaks = "a_connection_that_lasted_no_turn_leaves_nothing",
+        .breaks = "a_connection_closed_before_a_turn_leaves_nothing",
     },
     {
         .name = "closed_listeners_are_called",
@@ -1066,7 +1066,7 @@ constexpr Fault table[] = {
                 real = event_actions;
                 event_actions.done = done_with_all_dels;
             },
-        .breaks = "done_in_a_forked_process_is_its_own_matter",
+        .breaks = "done_in_a_forked_process_keeps_the_parents_poller",
         .upon = upon_edges,
     },
     {
@@ -1120,7 +1120,7 @@ constexpr Fault table[] = {
                 set_process_events(watch_closed_numbers);
                 note_closed_numbers();
             },
-        .breaks = "a_number_that_is_open_again_but_not_added_wakes_nobody",
+        .breaks = "a_number_that_is_open_again_but_not_added_is_quiet",
     },
     {
         .name = "a_number_brings_its_past",
@@ -1129,7 +1129,7 @@ constexpr Fault table[] = {
                 set_add(add_as_before);
                 note_closed_numbers();
             },
-        .breaks = "a_number_that_is_added_again_has_nothing_of_the_past",
+        .breaks = "a_number_that_is_added_again_reports_nothing_old",
     },
     {
         .name = "each_seventeenth_del_is_lost",
@@ -1138,12 +1138,12 @@ constexpr Fault table[] = {
                 set_del(lose_a_del);
                 dels = 0;
             },
-        .breaks = "any_walk_goes_as_the_model_says",
+        .breaks = "a_random_walk_matches_the_model",
     },
     {
         .name = "channels_are_not_watched",
         .install = install_add_no_channel,
-        .breaks = "a_channel_is_heard_and_its_room_is_nothing",
+        .breaks = "a_channel_reports_messages_and_never_room",
     },
     {
         .name = "workers_do_not_hear_their_master",

@@ -54,7 +54,7 @@ void provoke(Bench& b, const Link& link)
     b.same("bytes sent", ::send(link.fd(), "x", 1, 0), 1);
 }
 
-void an_error_is_told_to_added_events_only(Bench& b)
+void an_error_is_reported_to_added_events_only(Bench& b)
 {
     Link& link = b.open(refused_datagrams());
     int error = 0;
@@ -67,7 +67,7 @@ void an_error_is_told_to_added_events_only(Bench& b)
     b.same("reports to the write event, which was not added", link.writes, 0);
 }
 
-void an_error_beside_room_is_told_to_the_reader(Bench& b)
+void an_error_with_room_is_reported_to_the_reader(Bench& b)
 {
     Link& link = b.open(refused_datagrams());
     int error = 0;
@@ -103,7 +103,7 @@ void an_end_that_was_read_does_not_spin(Bench& b)
     b.reported("room, after the peer has ended", link.writes);
 }
 
-void a_reset_after_the_end_is_told_to_the_writer(Bench& b)
+void a_reset_after_the_end_is_reported_to_the_writer(Bench& b)
 {
     Link& link = b.open(tcp_pair());
     int error = 0;
@@ -132,12 +132,12 @@ void an_end_that_came_before_the_add_is_reported(Bench& b)
     for (const auto& [link, end] :
          {std::pair{&ended, ssize_t{0}}, {&gone, ssize_t{0}}, {&failed, ssize_t{io_error}}}) {
         b.watch(link->read());
-        b.reported("an end that was there", link->reads);
+        b.reported("an end that occurred before the add", link->reads);
         b.same("what recv returns", link->receive().end, end);
     }
 }
 
-void an_end_after_ones_own_is_reported(Bench& b)
+void an_end_after_a_shutdown_is_reported(Bench& b)
 {
     Link& link = b.open(tcp_pair());
     std::string text;
@@ -147,19 +147,19 @@ void an_end_after_ones_own_is_reported(Bench& b)
     };
     expect_read(b, link.read());
     ::shutdown(link.fd(), SHUT_WR);
-    expect_rest(b, "one's own end does not end the wait");
-    b.same("reports of one's own end", link.reads, 0);
+    expect_rest(b, "a shutdown of the own side does not end the wait");
+    b.same("reports of a shutdown of the own side", link.reads, 0);
 
     link.send("still here");
     b.until([&] { return !text.empty(); });
-    b.same("data after one's own end", text, "still here");
+    b.same("data after the shutdown", text, "still here");
     link.peer.close();
     b.expect(b.until([&] { return link.read().eof; }), "the peer's end is read, too");
     b.same("reports to the write event, which was not added", link.writes, 0);
     expect_rest(b, "a connection that both have ended does not end the wait");
 }
 
-void a_hang_up_of_a_deleted_event_wakes_nobody(Bench& b)
+void a_hang_up_of_a_deleted_event_does_not_end_the_wait(Bench& b)
 {
     Link& link = b.open();
     b.watch(link.read());
@@ -172,7 +172,7 @@ void a_hang_up_of_a_deleted_event_wakes_nobody(Bench& b)
     link.peer.close();
     constexpr Msec timeout = 20;
     b.expect(b.turn(timeout).took.count() >= static_cast<std::int64_t>(timeout),
-             "a hang-up that nobody waits for does not end the wait");
+             "a hang-up of deleted events does not end the wait");
     b.same("reports to the read event", link.reads, 0);
     b.same("reports to the write event", link.writes, before);
     b.watch(link.read());
@@ -213,10 +213,10 @@ void a_connection_that_rests_does_not_spin(Bench& b)
     expect_read(b, link.read());
     const int before = link.reads;
     link.send("y");
-    b.reported("data, when it goes on", link.reads, before + 1);
+    b.reported("data after the pause", link.reads, before + 1);
 }
 
-void what_a_resting_connection_was_told_stays_true(Bench& b)
+void ready_stays_set_until_a_call_would_block(Bench& b)
 {
     Link& link = open_resting(b);
     b.settle();
@@ -228,10 +228,10 @@ void what_a_resting_connection_was_told_stays_true(Bench& b)
     b.same("ready of the read event after the end", static_cast<bool>(link.read().ready), true);
     const Received received = link.receive();
     b.same("the data", received.text, "x");
-    b.same("what recv returns then", received.end, 0);
+    b.same("what recv returns after the data", received.end, 0);
 }
 
-void a_report_in_vain_is_not_the_last(Bench& b)
+void a_report_without_data_is_not_the_last(Bench& b)
 {
     Link& link = b.open();
     Received received;
@@ -251,7 +251,7 @@ void a_report_in_vain_is_not_the_last(Bench& b)
     b.same("reports", link.reads, 1);
     b.same("what recv returns", received.end, io_again);
     link.send("y");
-    b.reported("data after a report in vain", link.reads, 2);
+    b.reported("data after a report without data", link.reads, 2);
     b.same("the data", received.text, "y");
 }
 
@@ -380,7 +380,7 @@ void an_end_behind_a_full_buffer_is_found(Bench& b)
     expect_end_behind_full_buffers<true>(b);
 }
 
-void an_end_that_epoll_cannot_tell_is_found(Bench& b)
+void an_end_without_epollrdhup_is_found(Bench& b)
 {
     const WithoutRdhup without;
     expect_end_behind_full_buffers<false>(b);
@@ -419,7 +419,7 @@ void a_read_to_the_last_byte_waits_for_more(Bench& b)
     }
 }
 
-void a_connection_that_came_with_data_hears_of_the_rest(Bench& b)
+void a_connection_accepted_with_data_reports_the_rest(Bench& b)
 {
     Link& link = b.open();
     link.send("head ");
@@ -427,7 +427,7 @@ void a_connection_that_came_with_data_hears_of_the_rest(Bench& b)
     link.read().ready = 1;
     link.read().available = 1;
     std::string text = link.receive().text;
-    b.same("what it came with", text, "head ");
+    b.same("data that arrived before accept", text, "head ");
 
     link.on_read = [&](Link& l) { text += l.receive().text; };
     link.send("and body");
@@ -436,7 +436,7 @@ void a_connection_that_came_with_data_hears_of_the_rest(Bench& b)
     b.same("the text", text, "head and body");
 }
 
-void a_timer_that_is_always_due_starves_nobody(Bench& b)
+void a_timer_that_is_always_due_does_not_delay_events(Bench& b)
 {
     Link& ticking = b.open();
     int expirations = 0;
@@ -489,7 +489,7 @@ void what_stays_ready_is_reported_after_each_add(Bench& b)
     for (int i = 0; i < 5; i++) {
         const int before = link.reads;
         b.watch(link.read());
-        b.reported("what nobody has read", link.reads, before + 1);
+        b.reported("unread data", link.reads, before + 1);
         b.unwatch(link.read(), disable_event);
     }
 }
@@ -507,9 +507,9 @@ void a_change_keeps_what_is_ready_but_not_yet_reported(Bench& b)
     shrinks.send("x");
     b.unwatch(shrinks.write(), Bench::natural_flags() | disable_event);
 
-    b.reported("data that was there before the write event was added", grows.reads);
+    b.reported("data that arrived before the write event was added", grows.reads);
     b.reported("room", grows.writes);
-    b.reported("data that was there before the write event was deleted", shrinks.reads);
+    b.reported("data that arrived before the write event was deleted", shrinks.reads);
 }
 
 void copies_of_a_descriptor_are_told_apart(Bench& b)
@@ -541,7 +541,7 @@ void a_copy_that_outlives_its_connection_does_not_spin(Bench& b)
     expect_rest(b, "data at the copy ends no more than one wait");
 }
 
-void a_connection_that_lasted_no_turn_leaves_nothing(Bench& b)
+void a_connection_closed_before_a_turn_leaves_nothing(Bench& b)
 {
     for (int i = 0; i < 20; i++) {
         Link& link = b.open();
@@ -609,7 +609,7 @@ void a_connect_under_way_is_not_reported(Bench& b)
     }
 
     expect_rest(b, "a connect under way does not end the wait");
-    b.same("it is still under way", is_connecting(link.fd()), true);
+    b.same("the connect is in progress", is_connecting(link.fd()), true);
     b.same("reports to the read event", link.reads, 0);
     b.same("reports to the write event", link.writes, 0);
     b.close(link);
@@ -633,7 +633,7 @@ void what_init_opens_is_closed_by_exec(Bench& b)
     }
 }
 
-void done_in_a_forked_process_is_its_own_matter(Bench& b)
+void done_in_a_forked_process_keeps_the_parents_poller(Bench& b)
 {
     Link& link = b.open();
     link.fill();
@@ -648,7 +648,7 @@ void done_in_a_forked_process_is_its_own_matter(Bench& b)
     }
     int status = -1;
     ::waitpid(child, &status, 0);
-    b.same("how the child has ended", status, 0);
+    b.same("status of the child", status, 0);
 
     link.send("x");
     link.drain();
@@ -658,183 +658,185 @@ void done_in_a_forked_process_is_its_own_matter(Bench& b)
 
 constexpr Promise table[] = {
     {
-        .name = "an_error_is_told_to_added_events_only",
-        .explanation = "An error without data runs the handlers of events that were added, and no "
-                       "other: a resolver, under poll, had none to write (nginx 1.3.12).",
-        .keep = an_error_is_told_to_added_events_only,
+        .name = "an_error_is_reported_to_added_events_only",
+        .explanation = "An error without data runs the handlers of added events only: under poll, "
+                       "a resolver had no write handler to run (nginx 1.3.12).",
+        .keep = an_error_is_reported_to_added_events_only,
     },
     {
-        .name = "an_error_beside_room_is_told_to_the_reader",
-        .explanation = "An error that comes with room is told to the read event, too: a writer "
-                       "with nothing to send does not find it (nginx 1.11.7).",
-        .keep = an_error_beside_room_is_told_to_the_reader,
+        .name = "an_error_with_room_is_reported_to_the_reader",
+        .explanation = "An error that is reported together with room reaches the read event, too: "
+                       "a writer with nothing to send would not notice it (nginx 1.11.7).",
+        .keep = an_error_with_room_is_reported_to_the_reader,
     },
     {
         .name = "an_end_that_was_read_does_not_spin",
-        .explanation = "handle_read_event with close_event ends the reports of an end of data at "
-                       "once, though the descriptor stays open to send (nginx 1.9.0, 1.17.2).",
+        .explanation = "handle_read_event() with close_event stops the reports of an end of data "
+                       "at once, although the descriptor stays open for sending (nginx 1.9.0, "
+                       "1.17.2).",
         .keep = an_end_that_was_read_does_not_spin,
     },
     {
-        .name = "a_reset_after_the_end_is_told_to_the_writer",
-        .explanation = "A peer that resets after its end of data was read is not waited for until "
-                       "the time to send is over (nginx 0.5.13).",
-        .keep = a_reset_after_the_end_is_told_to_the_writer,
+        .name = "a_reset_after_the_end_is_reported_to_the_writer",
+        .explanation = "If a peer resets the connection after its end of data was read, the writer "
+                       "is notified and does not wait for its send timeout (nginx 0.5.13).",
+        .keep = a_reset_after_the_end_is_reported_to_the_writer,
     },
     {
         .name = "an_end_that_came_before_the_add_is_reported",
-        .explanation = "An end, a hang-up and a reset that were there before the read event was "
-                       "added are reported (nginx 1.19.9, HAProxy).",
+        .explanation = "An end of data, a hang-up or a reset that occurred before the read event "
+                       "was added is reported (nginx 1.19.9, HAProxy).",
         .keep = an_end_that_came_before_the_add_is_reported,
     },
     {
-        .name = "an_end_after_ones_own_is_reported",
-        .explanation = "Who has shut down a connection and lingers is told of data and of the "
-                       "peer's end, which the kernel reports as a hang-up (nginx 1.11.0, Bun).",
-        .keep = an_end_after_ones_own_is_reported,
+        .name = "an_end_after_a_shutdown_is_reported",
+        .explanation = "A connection that was shut down and lingers still gets data and the peer's "
+                       "end, which the kernel reports as a hang-up (nginx 1.11.0, Bun).",
+        .keep = an_end_after_a_shutdown_is_reported,
     },
     {
-        .name = "a_hang_up_of_a_deleted_event_wakes_nobody",
-        .explanation = "When both events are deleted, not even a hang-up ends the wait; the kernel "
-                       "reports it to whoever asks for nothing (h2o, CUPS).",
-        .keep = a_hang_up_of_a_deleted_event_wakes_nobody,
+        .name = "a_hang_up_of_a_deleted_event_does_not_end_the_wait",
+        .explanation = "When both events are deleted, a hang-up does not end the wait, although "
+                       "the kernel reports hang-ups for an empty set of events, too (h2o, CUPS).",
+        .keep = a_hang_up_of_a_deleted_event_does_not_end_the_wait,
     },
     {
         .name = "a_hang_up_that_is_not_acted_on_does_not_spin",
-        .explanation = "Where edges are reported, a hang-up that no handler acts on does not come "
-                       "again and again (Seastar, Bun).",
+        .explanation = "With edges, a hang-up that no handler acts on is not reported repeatedly "
+                       "(Seastar, Bun).",
         .keep = a_hang_up_that_is_not_acted_on_does_not_spin,
         .needs = capability::clear,
     },
     {
         .name = "a_connection_that_rests_does_not_spin",
-        .explanation = "After handle_read_event and handle_write_event, data that nobody reads and "
-                       "room that nobody fills do not end the wait (nginx 0.4.10, 1.3.12).",
+        .explanation = "After handle_read_event() and handle_write_event(), unread data and unused "
+                       "room do not end the wait (nginx 0.4.10, 1.3.12).",
         .keep = a_connection_that_rests_does_not_spin,
     },
     {
-        .name = "what_a_resting_connection_was_told_stays_true",
-        .explanation = "`ready` stays set until a call finds nothing: who comes back to a "
-                       "connection has no other report to wait for (nginx 1.5.9, 1.21.2).",
-        .keep = what_a_resting_connection_was_told_stays_true,
+        .name = "ready_stays_set_until_a_call_would_block",
+        .explanation = "`ready` stays set until a call would block: a connection that is used "
+                       "again later gets no second report (nginx 1.5.9, 1.21.2).",
+        .keep = ready_stays_set_until_a_call_would_block,
     },
     {
-        .name = "a_report_in_vain_is_not_the_last",
-        .explanation = "A handler that finds nothing to read, for somebody else was faster, is "
-                       "called when there is more (nginx 0.1.12).",
-        .keep = a_report_in_vain_is_not_the_last,
+        .name = "a_report_without_data_is_not_the_last",
+        .explanation = "A handler that found nothing to read, because another reader was faster, "
+                       "is called again when more data arrives (nginx 0.1.12).",
+        .keep = a_report_without_data_is_not_the_last,
     },
     {
         .name = "a_report_leaves_the_other_half_of_a_proxy_alone",
-        .explanation = "A report on one connection of a proxied pair, after which all four events "
-                       "are asked for again, loses no event of the other (nginx 1.19.8).",
+        .explanation = "A report for one connection of a proxied pair, after which all four events "
+                       "are added again, loses no event of the other connection (nginx 1.19.8).",
         .keep = a_report_leaves_the_other_half_of_a_proxy_alone,
     },
     {
         .name = "a_one_shot_report_keeps_the_other_direction",
-        .explanation = "A one-shot event that is reported takes its connection's other event not "
-                       "with it, though the kernel drops both (nginx's eventport and devpoll).",
+        .explanation = "The report of a one-shot event keeps the other event of the connection, "
+                       "although the kernel removes both (nginx's eventport and devpoll).",
         .keep = a_one_shot_report_keeps_the_other_direction,
         .needs = capability::oneshot,
     },
     {
         .name = "a_reported_one_shot_event_may_be_deleted",
-        .explanation = "del of a one-shot event that was reported already is ok and no alert "
-                       "(nginx 1.19.9).",
+        .explanation = "del of a one-shot event that was reported already returns ok and logs no "
+                       "alert (nginx 1.19.9).",
         .keep = a_reported_one_shot_event_may_be_deleted,
         .needs = capability::oneshot,
     },
     {
         .name = "an_end_behind_a_full_buffer_is_found",
-        .explanation = "An end of data that is reported together with data that fills the buffer "
-                       "to the byte is found, without another report (nginx 1.23.0).",
+        .explanation = "An end of data that is reported together with data that exactly fills the "
+                       "buffer is found without another report (nginx 1.23.0).",
         .keep = an_end_behind_a_full_buffer_is_found,
     },
     {
-        .name = "an_end_that_epoll_cannot_tell_is_found",
-        .explanation = "So it is where epoll does not know EPOLLRDHUP, though the headers do, as "
-                       "on emulations of Linux (nginx 1.23.0).",
-        .keep = an_end_that_epoll_cannot_tell_is_found,
+        .name = "an_end_without_epollrdhup_is_found",
+        .explanation = "The same if epoll does not support EPOLLRDHUP although the headers have "
+                       "it, as on emulations of Linux (nginx 1.23.0).",
+        .keep = an_end_without_epollrdhup_is_found,
         .needs = capability::epoll,
     },
     {
         .name = "a_read_to_the_last_byte_waits_for_more",
-        .explanation = "After data was read to the last byte, recv and recv_chain clear `ready`, "
-                       "and new data is reported and can be read (nginx 1.23.1).",
+        .explanation = "After a read of exactly the data that had arrived, recv and recv_chain "
+                       "clear `ready`; new data is reported and can be read (nginx 1.23.1).",
         .keep = a_read_to_the_last_byte_waits_for_more,
     },
     {
-        .name = "a_connection_that_came_with_data_hears_of_the_rest",
-        .explanation = "A connection that was accepted with its first data, and is added only when "
-                       "that was read, is told of what came meanwhile (nginx 0.4.13, 1.13.1).",
-        .keep = a_connection_that_came_with_data_hears_of_the_rest,
+        .name = "a_connection_accepted_with_data_reports_the_rest",
+        .explanation = "Data that arrives after a connection was accepted with its first data, and "
+                       "before its event is added, is reported (nginx 0.4.13, 1.13.1).",
+        .keep = a_connection_accepted_with_data_reports_the_rest,
     },
     {
-        .name = "a_timer_that_is_always_due_starves_nobody",
-        .explanation = "With a timer due in each turn, which leaves nothing to wait for, events "
-                       "are reported and the timer runs each time (nginx 1.19.9, libuv).",
-        .keep = a_timer_that_is_always_due_starves_nobody,
+        .name = "a_timer_that_is_always_due_does_not_delay_events",
+        .explanation = "With a timer that is due in each turn, so that no turn waits, events are "
+                       "still reported, and the timer runs in each turn (nginx 1.19.9, libuv).",
+        .keep = a_timer_that_is_always_due_does_not_delay_events,
     },
     {
         .name = "a_notification_that_meets_the_wait_is_not_lost",
-        .explanation = "A notification that comes just when the loop begins to wait ends the wait "
-                       "(asio on Linux 5.3).",
+        .explanation = "A notification that arrives just when the loop begins to wait ends the "
+                       "wait (asio on Linux 5.3).",
         .keep = a_notification_that_meets_the_wait_is_not_lost,
         .needs = capability::notify,
     },
     {
         .name = "what_stays_ready_is_reported_after_each_add",
-        .explanation = "A descriptor that is always ready is reported after each add, where edges "
-                       "are reported, too (asio).",
+        .explanation = "A descriptor that is always ready is reported after each add, with edges, "
+                       "too (asio).",
         .keep = what_stays_ready_is_reported_after_each_add,
     },
     {
         .name = "a_change_keeps_what_is_ready_but_not_yet_reported",
-        .explanation = "To add or delete one direction does not lose what the other has ready and "
-                       "no turn has reported yet (Unikraft's and StarryOS's epoll).",
+        .explanation = "An add or del of one direction does not lose an event of the other "
+                       "direction that is ready and not reported yet (Unikraft's and StarryOS's "
+                       "epoll).",
         .keep = a_change_keeps_what_is_ready_but_not_yet_reported,
     },
     {
         .name = "copies_of_a_descriptor_are_told_apart",
-        .explanation = "Two descriptors of one socket are both reported, and one stays when the "
-                       "other is deleted and closed (libevent, libuv).",
+        .explanation = "Two descriptors of one socket are both reported; the second still is after "
+                       "the first was deleted and closed (libevent, libuv).",
         .keep = copies_of_a_descriptor_are_told_apart,
     },
     {
         .name = "a_copy_that_outlives_its_connection_does_not_spin",
-        .explanation = "A connection that was closed while somebody has a copy of its socket may "
-                       "wake the loop once more, but not for ever (libuv).",
+        .explanation = "A closed connection whose socket another process still has open may end "
+                       "one more wait, but no others (libuv).",
         .keep = a_copy_that_outlives_its_connection_does_not_spin,
     },
     {
-        .name = "a_connection_that_lasted_no_turn_leaves_nothing",
-        .explanation = "Connections that were added and closed between two turns are reported to "
-                       "nobody and fail nothing later (libuv, libevent's change list).",
-        .keep = a_connection_that_lasted_no_turn_leaves_nothing,
+        .name = "a_connection_closed_before_a_turn_leaves_nothing",
+        .explanation = "Connections that were added and closed between two turns are not reported "
+                       "and cause no later failure (libuv, libevent's change list).",
+        .keep = a_connection_closed_before_a_turn_leaves_nothing,
     },
     {
         .name = "a_listener_that_was_closed_does_not_accept",
-        .explanation = "A listener and a connection, ready together, may close each other: only "
+        .explanation = "If a listener and a connection are ready and each closes the other, only "
                        "one handler runs (libuv).",
         .keep = a_listener_that_was_closed_does_not_accept,
     },
     {
         .name = "a_connect_under_way_is_not_reported",
-        .explanation = "A socket that is being connected is neither ready nor hung up, though it "
-                       "was added before connect, and may be closed (HAProxy, libuv).",
+        .explanation = "A socket that was added before connect is neither ready nor hung up while "
+                       "it connects, and can be closed (HAProxy, libuv).",
         .keep = a_connect_under_way_is_not_reported,
     },
     {
         .name = "what_init_opens_is_closed_by_exec",
-        .explanation = "No descriptor of the poller reaches the program that a binary upgrade "
-                       "starts (OpenResty).",
+        .explanation = "The program that a binary upgrade starts inherits no descriptor of the "
+                       "poller (OpenResty).",
         .keep = what_init_opens_is_closed_by_exec,
     },
     {
-        .name = "done_in_a_forked_process_is_its_own_matter",
-        .explanation = "A process that was forked off and calls done takes nothing out of its "
-                       "parent's poller, though they share the kernel's part of it (libuv).",
-        .keep = done_in_a_forked_process_is_its_own_matter,
+        .name = "done_in_a_forked_process_keeps_the_parents_poller",
+        .explanation = "done in a forked process removes nothing from its parent's poller, "
+                       "although both share the kernel's object (libuv).",
+        .keep = done_in_a_forked_process_keeps_the_parents_poller,
     },
 };
 

@@ -100,7 +100,7 @@ void a_disabled_event_is_quiet_until_it_is_enabled(Bench& b)
 
     b.same("enable", event_actions.enable(rev, read_event, Bench::natural_flags()), Rc::ok);
     b.same("active after enable", is_active(rev), true);
-    b.reported("what came while the event was disabled", link.reads);
+    b.reported("data that arrived while the event was disabled", link.reads);
 }
 
 void del_of_one_direction_keeps_the_other(Bench& b)
@@ -228,7 +228,7 @@ void a_high_descriptor_is_watched_or_refused(Bench& b)
     b.same("reports", link.reads, 0);
 }
 
-void a_number_that_is_open_again_but_not_added_wakes_nobody(Bench& b)
+void a_number_that_is_open_again_but_not_added_is_quiet(Bench& b)
 {
     for (const bool same_slot : {true, false}) {
         Link& before = b.open();
@@ -248,12 +248,12 @@ void a_number_that_is_open_again_but_not_added_wakes_nobody(Bench& b)
         constexpr Msec timeout = 20;
         const Wait wait = b.turn(timeout);
         b.expect(wait.took.count() >= static_cast<std::int64_t>(timeout),
-                 "what was not added does not end the wait");
+                 "a descriptor that was not added does not end the wait");
         b.same("reports", other.reads + other.writes + after.reads + after.writes, 0);
     }
 }
 
-void a_number_that_is_added_again_has_nothing_of_the_past(Bench& b)
+void a_number_that_is_added_again_reports_nothing_old(Bench& b)
 {
     Link& before = b.open();
     b.watch(before.read());
@@ -366,88 +366,89 @@ void any_order_of_adds_and_dels_leaves_what_was_asked_for(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "active_follows_add_and_del",
-        .explanation = "add sets `active`, del clears it, and neither touches the other event.",
+        .explanation = "add sets `active`, del clears it, and neither changes the other event.",
         .keep = active_follows_add_and_del,
     },
     {
         .name = "a_deleted_event_is_not_reported",
-        .explanation = "Nothing is reported to an event that was deleted.",
+        .explanation = "A deleted event is not reported.",
         .keep = a_deleted_event_is_not_reported,
     },
     {
         .name = "an_event_that_is_added_again_is_reported_again",
-        .explanation = "An event may be added and deleted any number of times, by its own handler "
-                       "too.",
+        .explanation = "An event may be added and deleted any number of times, also by its own "
+                       "handler.",
         .keep = an_event_that_is_added_again_is_reported_again,
     },
     {
         .name = "what_came_between_del_and_add_is_reported",
-        .explanation = "What became ready while an event was deleted with disable_event is "
+        .explanation = "Data or room that appears while an event is deleted with disable_event is "
                        "reported once it is added again.",
         .keep = what_came_between_del_and_add_is_reported,
     },
     {
         .name = "a_disabled_event_is_quiet_until_it_is_enabled",
-        .explanation = "Between disable and enable an event is not reported; what came meanwhile "
-                       "is reported afterwards.",
+        .explanation = "Between disable and enable an event is not reported; data that arrives "
+                       "meanwhile is reported afterwards.",
         .keep = a_disabled_event_is_quiet_until_it_is_enabled,
         .needs = capability::enable,
     },
     {
         .name = "del_of_one_direction_keeps_the_other",
-        .explanation = "When one event of a connection is deleted, the other is still reported.",
+        .explanation = "After del of one event of a connection, the other is still reported.",
         .keep = del_of_one_direction_keeps_the_other,
     },
     {
         .name = "add_of_one_direction_keeps_the_other",
-        .explanation = "When one event of a connection is added, the other is still reported.",
+        .explanation = "After add of one event of a connection, the other is still reported.",
         .keep = add_of_one_direction_keeps_the_other,
     },
     {
         .name = "a_number_that_was_closed_can_be_added_again",
-        .explanation = "After del with close_event and the close, the descriptor's number and the "
-                       "slot serve a new connection.",
+        .explanation = "After del with close_event and the close, a new connection can use the "
+                       "descriptor number and the slot.",
         .keep = a_number_that_was_closed_can_be_added_again,
     },
     {
-        .name = "a_number_that_is_open_again_but_not_added_wakes_nobody",
-        .explanation = "A descriptor that has the number of a closed one, and was not added, does "
-                       "not end the wait, whether or not it has its slot.",
-        .keep = a_number_that_is_open_again_but_not_added_wakes_nobody,
+        .name = "a_number_that_is_open_again_but_not_added_is_quiet",
+        .explanation = "A descriptor with the number of a closed one that was not added does not "
+                       "end the wait, in the same slot or in another.",
+        .keep = a_number_that_is_open_again_but_not_added_is_quiet,
     },
     {
-        .name = "a_number_that_is_added_again_has_nothing_of_the_past",
-        .explanation = "A descriptor with the number of a closed one is reported for what it was "
-                       "added for, and to no connection that has the old slot.",
-        .keep = a_number_that_is_added_again_has_nothing_of_the_past,
+        .name = "a_number_that_is_added_again_reports_nothing_old",
+        .explanation = "A descriptor with the number of a closed one is reported for the events "
+                       "that were added for it, and not to the connection in the old slot.",
+        .keep = a_number_that_is_added_again_reports_nothing_old,
     },
     {
         .name = "a_number_that_moves_to_another_slot_is_reported_there",
-        .explanation = "What is reported of a descriptor goes to the connection that has it now.",
+        .explanation = "An event of a descriptor is reported to the connection that has the "
+                       "descriptor now.",
         .keep = a_number_that_moves_to_another_slot_is_reported_there,
     },
     {
         .name = "del_without_close_event_ends_the_reports_of_all_copies",
-        .explanation = "Deleted without close_event, a descriptor is not reported any more, "
-                       "though a copy of it stays open after it was closed.",
+        .explanation = "After del without close_event, a descriptor is not reported any more, "
+                       "although a duplicate stays open after its close.",
         .keep = del_without_close_event_ends_the_reports_of_all_copies,
     },
     {
         .name = "active_tells_whether_an_add_was_accepted",
-        .explanation = "An add that fails, as of a file that cannot be watched, is logged and "
-                       "leaves the event inactive.",
+        .explanation = "An add that fails, for example for a regular file, is logged and leaves "
+                       "the event inactive.",
         .keep = active_tells_whether_an_add_was_accepted,
     },
     {
         .name = "a_high_descriptor_is_watched_or_refused",
-        .explanation = "A descriptor beyond the poller's limit is refused with a log line; below "
-                       "it, reported.",
+        .explanation = "A descriptor beyond the poller's limit is refused with a log line; one "
+                       "below the limit is reported.",
         .keep = a_high_descriptor_is_watched_or_refused,
     },
     {
         .name = "any_order_of_adds_and_dels_leaves_what_was_asked_for",
-        .explanation = "After each of 300 random changes to 24 connections exactly the events that "
-                       "are added are reported.",
+        .explanation = "After each of 300 random changes to 24 connections, exactly the events "
+                       "that are added are reported.",
         .keep = any_order_of_adds_and_dels_leaves_what_was_asked_for,
     },
 };

@@ -99,7 +99,7 @@ constexpr Promise table[] = {
     },
     {
         .name = "data_that_was_read_is_not_reported_again",
-        .explanation = "Once all was read there are no more reports.",
+        .explanation = "After all data was read there are no more reports.",
         .keep = data_that_was_read_is_not_reported_again,
         .needs = capability::level,
     },
@@ -111,21 +111,21 @@ constexpr Promise table[] = {
     },
     {
         .name = "handle_read_event_watches_only_what_is_not_ready",
-        .explanation = "handle_read_event deletes an event that is ready and adds it when it was "
-                       "drained.",
+        .explanation = "handle_read_event() deletes an event that is ready, and adds it when the "
+                       "data was read.",
         .keep = handle_read_event_watches_only_what_is_not_ready,
         .needs = capability::level,
     },
     {
         .name = "handle_write_event_watches_only_what_is_not_ready",
-        .explanation = "handle_write_event deletes an event that is ready and adds it when the "
+        .explanation = "handle_write_event() deletes an event that is ready, and adds it when the "
                        "socket was full.",
         .keep = handle_write_event_watches_only_what_is_not_ready,
         .needs = capability::level,
     },
     {
         .name = "handle_read_event_stops_watching_what_is_to_be_closed",
-        .explanation = "handle_read_event with close_event deletes an event that is not ready.",
+        .explanation = "handle_read_event() with close_event deletes an event that is not ready.",
         .keep = handle_read_event_stops_watching_what_is_to_be_closed,
         .needs = capability::level,
     },

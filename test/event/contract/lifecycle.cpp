@@ -13,16 +13,16 @@ void init_sets_what_the_loop_calls(Bench& b)
 {
     b.expect(event_actions.add, "add is there");
     b.expect(event_actions.del, "del is there");
-    b.expect(event_actions.process_events, "process_events is there");
+    b.expect(event_actions.process_events, "process_events is set");
     b.expect(event_actions.init, "init is there");
     b.expect(event_actions.done, "done is there");
     b.same("add_conn without del_conn", !event_actions.add_conn, !event_actions.del_conn);
     b.expect(io.recv && io.send && io.recv_chain && io.send_chain,
-             "init has chosen the calls that move data");
+             "init has set the I/O functions");
 
     const bool clear = (event_flags & use_clear_event) != 0;
     const bool level = (event_flags & use_level_event) != 0;
-    b.expect(clear != level, "event_flags say either use_clear_event or use_level_event");
+    b.expect(clear != level, "event_flags has either use_clear_event or use_level_event");
 }
 
 void done_closes_what_init_has_opened(Bench& b)
@@ -107,8 +107,8 @@ void a_reload_keeps_what_is_watched(Bench& b)
 
     link.send("x");
     link.drain();
-    b.reported("data at a connection of the cycle before", link.reads);
-    b.reported("room at a connection of the cycle before", link.writes);
+    b.reported("data at a connection of the old cycle", link.reads);
+    b.reported("room at a connection of the old cycle", link.writes);
 
     Link& late = b.open();
     b.watch(late.read());
@@ -153,42 +153,42 @@ void a_reload_may_change_the_number_of_connections(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "init_sets_what_the_loop_calls",
-        .explanation = "init fills in event_actions, event_flags and io; add_conn comes with "
-                       "del_conn, and either edges or levels are declared.",
+        .explanation = "init sets event_actions, event_flags and io; add_conn comes with del_conn, "
+                       "and the flags declare either edges or levels.",
         .keep = init_sets_what_the_loop_calls,
     },
     {
         .name = "done_closes_what_init_has_opened",
-        .explanation = "done and init may follow each other without a descriptor being lost.",
+        .explanation = "done and init may alternate without a descriptor leak.",
         .keep = done_closes_what_init_has_opened,
     },
     {
         .name = "it_works_after_done_and_init",
-        .explanation = "After done and init connections are watched as after the first init.",
+        .explanation = "After done and init, connections are watched as after the first init.",
         .keep = it_works_after_done_and_init,
     },
     {
         .name = "done_forgets_what_was_watched",
-        .explanation = "What was added before done is not reported after the next init, and can be "
-                       "added again.",
+        .explanation = "Events that were added before done are not reported after the next init, "
+                       "and can be added again.",
         .keep = done_forgets_what_was_watched,
     },
     {
         .name = "a_second_init_keeps_what_is_watched",
-        .explanation = "init without done, as a reload without a master calls it, changes nothing "
-                       "for events that were added.",
+        .explanation = "init without done, as in a reload without a master, changes nothing for "
+                       "events that were added.",
         .keep = a_second_init_keeps_what_is_watched,
     },
     {
         .name = "a_reload_keeps_what_is_watched",
-        .explanation = "After a reload in one process the connections of the old cycle are "
-                       "reported beside those of the new, and may go.",
+        .explanation = "After a reload in one process, connections of the old and of the new cycle "
+                       "are reported, and both can be closed.",
         .keep = a_reload_keeps_what_is_watched,
     },
     {
         .name = "a_reload_may_change_the_number_of_connections",
-        .explanation = "worker_connections may fall and rise over reloads while many connections "
-                       "are watched.",
+        .explanation = "worker_connections may decrease and increase over reloads while many "
+                       "connections are watched.",
         .keep = a_reload_may_change_the_number_of_connections,
         .events_conf = "worker_connections 64;",
     },

@@ -1,6 +1,6 @@
 /// \file
-/// ngxx-event-contract: tests what an event module promises, from outside. Each promise is tried in
-/// a process of its own, so that a module that crashes or hangs in one does not affect the others.
+/// ngxx-event-contract: tests the promises of an event module. Each promise has its own process, so
+/// that a module that crashes or hangs in one test does not affect the others.
 
 #include <algorithm>
 #include <chrono>
@@ -37,12 +37,12 @@ constexpr std::string_view help_head =
     R"(usage: ngxx-event-contract [--load-module FILE]... --use NAME [OPTION]...
        ngxx-event-contract --list
 
-Tries each promise of an event module: it is kept, broken, or about something that the module
-does not declare by its event_flags and actions. Of a broken one it says what was expected and
-what was seen. A promise that --except names may be broken, for the reason that is given, and must
-not be kept.
+Tests each promise of an event module. A promise is kept, broken, or not declared: it is about
+something that the module does not declare by its event_flags and actions. For a broken promise
+the program prints what was expected and what was seen. A promise that --except names is expected
+to be broken, for the given reason; if it is kept, it is reported as broken.
 
-Exit status: 0 if none is broken, 1 if some are, 2 if the module cannot be tried.
+Exit status: 0 if no promise is broken, 1 if some are, 2 if the module cannot be tested.
 
 )";
 
@@ -71,23 +71,23 @@ po::options_description descriptions(Options& options, unsigned& patience, unsig
     auto add = all.add_options();
     add("load-module", po::value(&options.subject.load_modules)->value_name("FILE"),
         "a file to load, as load_module; may be repeated");
-    add("use", po::value(&options.subject.use)->value_name("NAME"), "the event module to try");
+    add("use", po::value(&options.subject.use)->value_name("NAME"), "the event module to test");
     add("chapter", po::value(&options.chapters)->value_name("NAME"),
         "only promises of this chapter; may be repeated");
     add("promise", po::value(&options.promises)->value_name("NAME"),
         "only this promise; may be repeated");
     add("except", po::value(&options.exceptions)->value_name("PROMISE=REASON"),
-        "this promise cannot be kept; broken if it is; may be repeated");
+        "this promise is expected to be broken; may be repeated");
     add("seed", po::value(&options.subject.seed)->value_name("N")->default_value(any_seed(), ""),
-        "of what is tried at random; otherwise another each time");
+        "the seed of random tests; by default a new one each time");
     add("format", po::value(&options.format)->value_name("FORMAT")->default_value("text"),
         "text, tap or junit");
     add("patience", po::value(&patience)->value_name("MS")->default_value(10'000),
-        "how long to wait for an event that is to come");
+        "how long to wait for an event");
     add("limit", po::value(&limit)->value_name("SECONDS")->default_value(120),
-        "how long a promise may take before it is given up");
-    add("quiet,q", po::bool_switch(&options.quiet), "show what is broken, and the sum");
-    add("list,l", po::bool_switch(&options.list), "explain each promise in a sentence, and end");
+        "how long to test a promise");
+    add("quiet,q", po::bool_switch(&options.quiet), "show only broken promises and the totals");
+    add("list,l", po::bool_switch(&options.list), "explain each promise in a sentence, and exit");
     add("help,h", po::bool_switch(&options.help), "this text");
     return all;
 }
@@ -231,15 +231,17 @@ Status status_of(Outcome outcome)
 std::string bad_end(const test::Forked& child, const Options& options)
 {
     if (child.timed_out) {
-        return fmt::format("expected: an end; seen: none after {} s", options.limit.count());
+        return fmt::format("expected: the process exits with status 0; seen: it runs after {} s",
+                           options.limit.count());
     }
     if (WIFSIGNALED(child.status)) {
         const int signo = WTERMSIG(child.status);
-        return fmt::format("expected: an end; seen: signal {} ({})", signo, ::strsignal(signo));
+        return fmt::format("expected: the process exits with status 0; seen: signal {} ({})", signo,
+                           ::strsignal(signo));
     }
     if (!child.exited_with(0)) {
-        return fmt::format("expected: an end; seen: exit status {}: {}", WEXITSTATUS(child.status),
-                           child.text);
+        return fmt::format("expected: the process exits with status 0; seen: exit status {}: {}",
+                           WEXITSTATUS(child.status), child.text);
     }
     return {};
 }
@@ -273,7 +275,7 @@ void judge_exception(const Options& options, Row& row)
         row.reason = found->second;
     } else if (row.status == Status::kept) {
         row.status = Status::broken;
-        row.lines = {fmt::format("expected: broken, because {}; seen: kept; it needs no --except",
+        row.lines = {fmt::format("expected: broken, because {}; seen: kept; remove the --except",
                                  found->second)};
     }
 }
@@ -288,8 +290,8 @@ void check_module(const Options& options)
         return;
     }
     throw std::runtime_error(fmt::format(
-        "\"{}\" cannot be tried: {}", options.subject.use,
-        child.text.empty() ? "the process that starts it comes to no good end" : child.text));
+        "\"{}\" cannot be tested: {}", options.subject.use,
+        child.text.empty() ? "the process that starts it fails without a message" : child.text));
 }
 
 /// Calls `function(chapter, promise)` for each selected promise.

@@ -62,7 +62,7 @@ void notifications_may_come_together(Bench& b)
     }
     b.reported("notifications", seen.calls);
     b.settle();
-    b.expect(seen.calls <= times, "the handler does not run more often than was notified");
+    b.expect(seen.calls <= times, "the handler runs at most once for each notification");
 }
 
 void notify_works_again_and_again(Bench& b)
@@ -112,46 +112,46 @@ void notify_works_after_done_and_init(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "a_notification_runs_its_handler_on_the_thread_of_the_loop",
-        .explanation = "notify, called from any thread, has the handler run in the loop's next "
-                       "turn, on its thread.",
+        .explanation = "notify, called on any thread, makes the loop call the handler in its next "
+                       "turn, on the loop's thread.",
         .keep = a_notification_runs_its_handler_on_the_thread_of_the_loop,
         .needs = capability::notify,
     },
     {
         .name = "a_notification_ends_the_wait",
-        .explanation = "notify wakes a loop that waits.",
+        .explanation = "notify ends the wait of the loop.",
         .keep = a_notification_ends_the_wait,
         .needs = capability::notify,
     },
     {
         .name = "notifications_may_come_together",
-        .explanation = "Several notifications before a turn run the handler at least once and not "
-                       "more often than they are.",
+        .explanation = "Several notifications before a turn run the handler at least once, and at "
+                       "most once for each.",
         .keep = notifications_may_come_together,
         .needs = capability::notify,
     },
     {
         .name = "notify_works_again_and_again",
-        .explanation = "Each notification is reported, and none twice.",
+        .explanation = "Each of many notifications is reported exactly once.",
         .keep = notify_works_again_and_again,
         .needs = capability::notify,
     },
     {
         .name = "a_handler_may_notify",
-        .explanation = "A notification that comes while the handler runs is not lost.",
+        .explanation = "A notification that arrives while the handler runs is not lost.",
         .keep = a_handler_may_notify,
         .needs = capability::notify,
     },
     {
         .name = "a_notification_is_posted_with_the_others",
-        .explanation = "With post_events the handler of a notification runs when posted_events is "
+        .explanation = "With post_events, the handler of a notification runs when posted_events is "
                        "processed.",
         .keep = a_notification_is_posted_with_the_others,
         .needs = capability::notify,
     },
     {
         .name = "notify_works_after_done_and_init",
-        .explanation = "done and init, and a second init, leave notify as it was.",
+        .explanation = "notify works after done and init, and after a second init.",
         .keep = notify_works_after_done_and_init,
         .needs = capability::notify,
     },

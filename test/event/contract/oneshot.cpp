@@ -49,7 +49,8 @@ void a_handler_may_add_its_one_shot_event_again(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "a_one_shot_event_is_reported_once",
-        .explanation = "An event added with oneshot_event is forgotten when it is reported.",
+        .explanation = "An event that was added with oneshot_event is removed from the poller when "
+                       "it is reported.",
         .keep = a_one_shot_event_is_reported_once,
         .needs = capability::oneshot,
     },
@@ -61,7 +62,7 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_handler_may_add_its_one_shot_event_again",
-        .explanation = "The handler of a one-shot event may add it, for one more report.",
+        .explanation = "The handler of a one-shot event may add it for one more report.",
         .keep = a_handler_may_add_its_one_shot_event_again,
         .needs = capability::oneshot,
     },

@@ -105,31 +105,31 @@ void a_posted_event_of_a_closed_connection_does_not_run(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "posted_events_run_when_their_queue_is_processed",
-        .explanation = "With post_events, what is ready is posted, and no handler runs until its "
+        .explanation = "With post_events, ready events are posted, and no handler runs until the "
                        "queue is processed.",
         .keep = posted_events_run_when_their_queue_is_processed,
     },
     {
         .name = "listeners_are_posted_to_a_queue_of_their_own",
-        .explanation = "Events with `accept` set go to posted_accept_events, all others to "
+        .explanation = "Events with `accept` set are posted to posted_accept_events, all others to "
                        "posted_events.",
         .keep = listeners_are_posted_to_a_queue_of_their_own,
     },
     {
         .name = "an_event_is_posted_once_though_reported_twice",
-        .explanation = "An event that is posted already stays where it is.",
+        .explanation = "An event that is posted already keeps its place in the queue.",
         .keep = an_event_is_posted_once_though_reported_twice,
     },
     {
         .name = "del_does_not_take_back_what_is_posted",
-        .explanation = "An event that is deleted while it is posted runs once more, and then no "
-                       "more: who deletes it must expect that.",
+        .explanation = "An event that is deleted while it is posted still runs once, and not "
+                       "again.",
         .keep = del_does_not_take_back_what_is_posted,
     },
     {
         .name = "a_posted_event_of_a_closed_connection_does_not_run",
-        .explanation = "close_connection takes its events out of the queue, wherever the poller "
-                       "has posted them.",
+        .explanation = "close_connection() removes the events of the connection from any queue to "
+                       "which the poller has posted them.",
         .keep = a_posted_event_of_a_closed_connection_does_not_run,
     },
 };

@@ -60,11 +60,11 @@ void done_leaves_the_process_as_it_was(Bench& b)
     const std::vector<std::string> after = process_state();
     for (const std::string& line : after) {
         b.expect(std::ranges::find(b.state_before(), line) != b.state_before().end(),
-                 "done leaves what was before the first init; seen: " + line);
+                 "done restores the state before the first init; seen: " + line);
     }
     for (const std::string& line : b.state_before()) {
         b.expect(std::ranges::find(after, line) != after.end(),
-                 "done leaves what was before the first init: " + line);
+                 "done restores the state before the first init: " + line);
     }
     start_again(b, link);
 }
@@ -86,7 +86,7 @@ void done_leaves_nothing_set_on_a_descriptor(Bench& b)
     }
     sigset_t pending;
     ::sigpending(&pending);
-    b.expect(sigisemptyset(&pending) == 1, "no signal waits after done");
+    b.expect(sigisemptyset(&pending) == 1, "no signal is pending after done");
     start_again(b, link);
 }
 
@@ -97,7 +97,8 @@ void a_descriptor_signals_no_other_thread(Bench& b)
     b.expect(signals_this_thread_only(link.fd()),
              "a descriptor that sends signals sends them to the thread of the loop");
     b.watch(link.write());
-    b.expect(signals_this_thread_only(link.fd()), "so does one that is watched both ways");
+    b.expect(signals_this_thread_only(link.fd()),
+             "a descriptor with both events sends them to that thread, too");
 }
 
 /// Calls all actions of a turn for each link: add, wait, post, run, del.
@@ -126,7 +127,7 @@ void go_round(Bench& b, const std::vector<Link*>& links)
 void no_action_allocates(Bench& b)
 {
     if (!Allocations::are_counted()) {
-        b.note("nothing was counted: this program has a sanitizer's heap");
+        b.note("allocations were not counted: this program uses a sanitizer's heap");
     }
     std::vector<Link*> links;
     while (b.cycle().free_connection_n > 0) {
@@ -180,33 +181,33 @@ void nothing_is_lost_between_turns_under_small_limits(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "done_leaves_the_process_as_it_was",
-        .explanation = "After done signals are blocked, ignored and handled as before the first "
+        .explanation = "After done, signals are blocked, ignored and handled as before the first "
                        "init, and no timer or thread is left.",
         .keep = done_leaves_the_process_as_it_was,
     },
     {
         .name = "done_leaves_nothing_set_on_a_descriptor",
-        .explanation = "After done the flags, the owner and the signal of a descriptor that was "
-                       "watched are as before the add, and it sends nothing.",
+        .explanation = "After done, the flags, the owner and the signal of a watched descriptor "
+                       "are as before the add, and it sends no signals.",
         .keep = done_leaves_nothing_set_on_a_descriptor,
     },
     {
         .name = "a_descriptor_signals_no_other_thread",
-        .explanation = "If a poller has descriptors send signals, they go to the thread of the "
-                       "loop, not to the process, any thread of which might take them.",
+        .explanation = "If a poller uses signals of descriptors, they go to the loop's thread and "
+                       "not to the process, where any thread could receive them.",
         .keep = a_descriptor_signals_no_other_thread,
     },
     {
         .name = "no_action_allocates",
-        .explanation = "add, del and process_events take nothing from the heap, although all "
-                       "connections are in use.",
+        .explanation = "add, del and process_events allocate no memory, even if all connections "
+                       "are in use.",
         .keep = no_action_allocates,
         .events_conf = "worker_connections 64;",
     },
     {
         .name = "nothing_is_lost_between_turns_under_small_limits",
-        .explanation = "What a hundred connections receive between two turns is reported, although "
-                       "few files may be open and few signals may wait.",
+        .explanation = "Data that a hundred connections receive between two turns is reported, "
+                       "although the limits of open files and of pending signals are low.",
         .keep = nothing_is_lost_between_turns_under_small_limits,
         .events_conf = "worker_connections 128;",
     },

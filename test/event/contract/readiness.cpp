@@ -12,7 +12,7 @@ void arriving_data_is_reported_to_the_read_event(Bench& b)
     Link& link = b.open();
     b.watch(link.read());
     b.settle();
-    b.same("reports before data came", link.reads, 0);
+    b.same("reports before data", link.reads, 0);
 
     link.send("x");
     b.reported("arriving data", link.reads);
@@ -24,7 +24,7 @@ void data_that_came_before_the_add_is_reported(Bench& b)
     Link& link = b.open();
     link.send("x");
     b.watch(link.read());
-    b.reported("data that was there", link.reads);
+    b.reported("data that arrived before the add", link.reads);
 }
 
 void room_to_send_is_reported_to_the_write_event(Bench& b)
@@ -44,7 +44,7 @@ void a_full_socket_is_reported_once_there_is_room(Bench& b)
     b.same("reports of a full socket", link.writes, 0);
 
     link.drain();
-    b.reported("room that the peer has made", link.writes);
+    b.reported("room after the peer has read", link.writes);
 }
 
 void a_read_event_that_was_not_added_is_not_reported(Bench& b)
@@ -98,7 +98,7 @@ void a_reported_event_is_ready_when_its_handler_runs(Bench& b)
     b.reported("room", link.writes);
     b.same("ready of the read event", read_ready, true);
     b.same("ready of the write event", write_ready, true);
-    b.expect(available != 0, "`available` of the read event is the bytes to read, or -1");
+    b.expect(available != 0, "`available` of the read event is the number of bytes, or -1");
 }
 
 void what_is_reported_can_be_received(Bench& b)
@@ -165,7 +165,7 @@ void a_conversation_loses_nothing(Bench& b)
     }),
              "all that was sent has arrived");
     b.expect(talkers[0].received == text && talkers[1].received == text,
-             "what has arrived is what was sent");
+             "the data received is the data sent");
 }
 
 constexpr Promise table[] = {
@@ -176,12 +176,12 @@ constexpr Promise table[] = {
     },
     {
         .name = "data_that_came_before_the_add_is_reported",
-        .explanation = "Data that was there when the read event was added is reported.",
+        .explanation = "Data that arrived before the read event was added is reported.",
         .keep = data_that_came_before_the_add_is_reported,
     },
     {
         .name = "room_to_send_is_reported_to_the_write_event",
-        .explanation = "A write event is reported when the socket takes data.",
+        .explanation = "A write event is reported when the socket has room for data.",
         .keep = room_to_send_is_reported_to_the_write_event,
     },
     {
@@ -192,35 +192,35 @@ constexpr Promise table[] = {
     },
     {
         .name = "a_read_event_that_was_not_added_is_not_reported",
-        .explanation = "Data is not reported where only the write event was added.",
+        .explanation = "Data is not reported if only the write event was added.",
         .keep = a_read_event_that_was_not_added_is_not_reported,
     },
     {
         .name = "a_write_event_that_was_not_added_is_not_reported",
-        .explanation = "Room is not reported where only the read event was added.",
+        .explanation = "Room is not reported if only the read event was added.",
         .keep = a_write_event_that_was_not_added_is_not_reported,
     },
     {
         .name = "both_directions_of_a_connection_are_reported",
-        .explanation = "A connection with both events added has both reported.",
+        .explanation = "If both events of a connection are added, both are reported.",
         .keep = both_directions_of_a_connection_are_reported,
     },
     {
         .name = "a_reported_event_is_ready_when_its_handler_runs",
-        .explanation = "`ready` is set when the handler runs, and `available` of a read event says "
-                       "how much there is, or -1.",
+        .explanation = "`ready` is set when the handler runs; `available` of a read event is the "
+                       "number of bytes, or -1.",
         .keep = a_reported_event_is_ready_when_its_handler_runs,
     },
     {
         .name = "what_is_reported_can_be_received",
-        .explanation = "The recv that init has chosen reads what was reported, and finds the end "
-                       "of it.",
+        .explanation = "The recv that init has set reads the data that was reported, and then its "
+                       "end.",
         .keep = what_is_reported_can_be_received,
     },
     {
         .name = "a_conversation_loses_nothing",
         .explanation = "Two ends that send each other half a megabyte through small buffers, with "
-                       "handle_read_event and handle_write_event, come to an end.",
+                       "handle_read_event() and handle_write_event(), both receive all of it.",
         .keep = a_conversation_loses_nothing,
     },
 };

@@ -199,7 +199,8 @@ std::unique_ptr<Report> make_report(std::string_view format, const Trial& trial)
     if (format == "junit") {
         return std::make_unique<JunitReport>(trial);
     }
-    throw std::runtime_error(fmt::format("the format \"{}\" is none of text, tap, junit", format));
+    throw std::runtime_error(
+        fmt::format("the format \"{}\" is unknown: use text, tap or junit", format));
 }
 
 }  // namespace ngx::contract

@@ -54,7 +54,7 @@ void reloads(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
         service.serves();
     }
     old.finish();
-    verdict.same("what comes at the end", old.receive_all(), "");
+    verdict.same("data after the last echo", old.receive_all(), "");
     service.stop();
 }
 
@@ -111,60 +111,61 @@ void a_crowd_is_served_under_small_limits(const Subject& subject, Verdict& verdi
 constexpr Promise table[] = {
     {
         .name = "a_server_without_a_master_serves",
-        .explanation = "The whole server, in one process, sends texts, echoes over TCP and UDP, "
-                       "proxies, reads PROXY headers, and ends gracefully.",
+        .explanation = "A whole server in one process sends texts, echoes over TCP and UDP, "
+                       "proxies, reads PROXY headers, and shuts down gracefully.",
         .needs = capability::stream,
         .serve = a_server_without_a_master_serves,
     },
     {
         .name = "a_master_and_its_worker_serve",
-        .explanation = "A master and a worker do the same, and the worker hears its channel.",
+        .explanation = "The same with a master and a worker, which also receives commands on its "
+                       "channel.",
         .needs = capability::stream,
         .serve = a_master_and_its_worker_serve,
     },
     {
         .name = "workers_that_share_their_listeners_serve",
-        .explanation = "Two workers watch the same listeners, with exclusive_event if epoll is "
-                       "declared.",
+        .explanation = "Two workers watch the same listeners, with exclusive_event if the poller "
+                       "declares use_epoll_event.",
         .needs = capability::workers | capability::stream,
         .serve = workers_that_share_their_listeners_serve,
     },
     {
         .name = "workers_with_the_accept_mutex_serve",
-        .explanation = "With accept_mutex the listeners go from one of two workers to the other.",
+        .explanation = "With accept_mutex, two workers take turns in watching the listeners.",
         .needs = capability::workers | capability::stream,
         .serve = workers_with_the_accept_mutex_serve,
     },
     {
         .name = "workers_with_listeners_of_their_own_serve",
-        .explanation = "With reuseport each of two workers has its own listeners.",
+        .explanation = "With reuseport, each of two workers has its own listeners.",
         .needs = capability::workers | capability::stream,
         .serve = workers_with_listeners_of_their_own_serve,
     },
     {
         .name = "a_reload_keeps_its_clients",
-        .explanation = "A proxied client is served over three reloads by its old worker, beside "
-                       "the new ones.",
+        .explanation = "Over three reloads, a proxied client is served by its old worker while new "
+                       "workers serve others.",
         .needs = capability::stream,
         .serve = a_reload_keeps_its_clients,
     },
     {
         .name = "a_reload_without_a_master_keeps_its_clients",
-        .explanation = "The same in one process, which goes on watching what it watched.",
+        .explanation = "The same in one process, which keeps watching the old connections.",
         .needs = capability::stream,
         .serve = a_reload_without_a_master_keeps_its_clients,
     },
     {
         .name = "clients_that_send_and_end_at_once_are_answered",
-        .explanation = "A client whose data and end of data come together gets its answer and its "
-                       "end, from an echo and through a proxy.",
+        .explanation = "A client whose data and end of data arrive together gets its answer and "
+                       "its end, from an echo and through a proxy.",
         .needs = capability::stream,
         .serve = clients_that_send_and_end_at_once_are_answered,
     },
     {
         .name = "a_crowd_is_served_under_small_limits",
-        .explanation = "A hundred clients are served by a process that may open few files and for "
-                       "which few signals may wait.",
+        .explanation = "A process with low limits of open files and of pending signals serves a "
+                       "hundred clients.",
         .needs = capability::stream,
         .serve = a_crowd_is_served_under_small_limits,
     },

@@ -252,8 +252,9 @@ void Service::serves()
         for (int i = 0; i < 2; i++) {
             client.send(text);
             verdict_.expect(client.receive(text.size()) == text,
-                            port == &echo_ ? "what is sent comes back"
-                                           : "what is sent comes back through the proxy");
+                            port == &echo_
+                                ? "the echo is the data that was sent"
+                                : "the echo is the data that was sent through the proxy");
         }
     }
     const Client datagram = client(datagrams_, SOCK_DGRAM);
@@ -303,9 +304,9 @@ void Service::stop()
 {
     ::kill(pid_, SIGQUIT);
     if (!wait_for_end(static_cast<int>(subject_.patience.count()))) {
-        verdict_.expect(false, "the server ends when it is told to");
+        verdict_.expect(false, "the server exits after SIGQUIT");
     } else if (WIFSIGNALED(status_)) {
-        verdict_.expect(false, fmt::format("the server ends by itself; seen: signal {} ({})",
+        verdict_.expect(false, fmt::format("the server exits; seen: signal {} ({})",
                                            WTERMSIG(status_), ::strsignal(WTERMSIG(status_))));
     } else {
         verdict_.same("the server's exit status", WEXITSTATUS(status_), 0);

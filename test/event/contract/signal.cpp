@@ -18,13 +18,13 @@ void a_signal_ends_the_wait_without_alert(Bench& b)
         SIGUSR1, [](int) {}, tick);
     const Wait wait = b.process(long_wait);
     b.same("process_events", wait.rc, Rc::error);
-    b.expect(wait.took < milliseconds(long_wait), "the wait is over before its time");
+    b.expect(wait.took < milliseconds(long_wait), "the wait ends before its timeout");
     b.expect(b.log().find("[info]") != std::string::npos &&
                  b.log().find("Interrupted system call") != std::string::npos,
              "the interruption is logged at level info");
 }
 
-void the_alarm_ends_the_wait_as_no_error(Bench& b)
+void the_alarm_ends_the_wait_without_error(Bench& b)
 {
     static volatile std::sig_atomic_t rung;
     rung = 0;
@@ -66,7 +66,7 @@ void timer_resolution_keeps_the_time(Bench& b)
                         });
             });
     b.same("the timer has expired", timed_out, true);
-    b.expect(current_msec >= due, "it has expired when it was due");
+    b.expect(current_msec >= due, "the timer has expired when it was due");
     b.expect(turns > 1, "the time was updated before the timer was due");
     b.expect(turns <= 50, "the loop does not spin");
 }
@@ -74,19 +74,20 @@ void timer_resolution_keeps_the_time(Bench& b)
 constexpr Promise table[] = {
     {
         .name = "a_signal_ends_the_wait_without_alert",
-        .explanation = "A wait that a signal interrupts is an error, logged at level info.",
+        .explanation = "If a signal interrupts the wait, process_events returns an error that is "
+                       "logged at level info.",
         .keep = a_signal_ends_the_wait_without_alert,
     },
     {
-        .name = "the_alarm_ends_the_wait_as_no_error",
-        .explanation = "A wait that is interrupted with event_timer_alarm set is ok, updates the "
-                       "time and clears the alarm.",
-        .keep = the_alarm_ends_the_wait_as_no_error,
+        .name = "the_alarm_ends_the_wait_without_error",
+        .explanation = "If the wait is interrupted with event_timer_alarm set, process_events "
+                       "updates the time, clears the alarm, and returns ok.",
+        .keep = the_alarm_ends_the_wait_without_error,
     },
     {
         .name = "timer_resolution_keeps_the_time",
-        .explanation = "Under timer_resolution the loop waits without end, and the alarm brings "
-                       "the time on and the timers to their end.",
+        .explanation = "Under timer_resolution the loop waits without a limit; the alarm updates "
+                       "the time, and timers expire.",
         .keep = timer_resolution_keeps_the_time,
         .main_conf = "timer_resolution 10ms;",
     },

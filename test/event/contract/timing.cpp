@@ -28,13 +28,13 @@ Link& open_timer(Bench& b, milliseconds delay)
     return link;
 }
 
-void a_timeout_of_nothing_returns_at_once(Bench& b)
+void a_timeout_of_zero_returns_at_once(Bench& b)
 {
     Link& link = b.open();
     b.watch(link.read());
     const Wait wait = b.turn(0);
     b.same("process_events", wait.rc, Rc::ok);
-    b.expect(wait.took < late, "the wait is over at once");
+    b.expect(wait.took < late, "the wait ends at once");
     b.same("reports", link.reads, 0);
 }
 
@@ -44,8 +44,8 @@ void expect_timeouts(Bench& b)
         const Wait wait = b.turn(timeout);
         const milliseconds asked(timeout);
         b.same("process_events", wait.rc, Rc::ok);
-        b.expect(wait.took >= asked, "the wait is as long as was asked");
-        b.expect(wait.took < asked + late, "the wait is not much longer than was asked");
+        b.expect(wait.took >= asked, "the wait lasts as long as requested");
+        b.expect(wait.took < asked + late, "the wait does not last much longer than requested");
     }
 }
 
@@ -100,7 +100,7 @@ void the_time_is_updated_when_it_is_asked_for(Bench& b)
 {
     current_msec = 1;
     b.process(0, 0);
-    b.same("current_msec, not asked for", current_msec, 1U);
+    b.same("current_msec without update_time", current_msec, 1U);
     b.process(0, update_time);
     b.expect(current_msec != 1, "update_time updates current_msec");
 
@@ -109,7 +109,7 @@ void the_time_is_updated_when_it_is_asked_for(Bench& b)
     b.expect(current_msec >= before + 10, "the time is read after the wait");
 }
 
-void the_time_is_updated_when_the_alarm_has_rung(Bench& b)
+void the_time_is_updated_when_the_alarm_has_occurred(Bench& b)
 {
     current_msec = 1;
     event_timer_alarm = 1;
@@ -129,55 +129,55 @@ void a_turn_waits_until_the_next_timer(Bench& b)
     const Msec due = link.read().timer_key;
     b.until([&] { return timed_out; }, [&] { process_events_and_timers(b.cycle()); });
     b.same("the timer has expired", timed_out, true);
-    b.expect(current_msec >= due, "it has expired when it was due");
+    b.expect(current_msec >= due, "the timer has expired when it was due");
 }
 
 constexpr Promise table[] = {
     {
-        .name = "a_timeout_of_nothing_returns_at_once",
-        .explanation = "With a timeout of 0 and nothing ready process_events is ok at once.",
-        .keep = a_timeout_of_nothing_returns_at_once,
+        .name = "a_timeout_of_zero_returns_at_once",
+        .explanation = "With a timeout of 0 and no ready event, process_events returns ok at once.",
+        .keep = a_timeout_of_zero_returns_at_once,
     },
     {
         .name = "a_timeout_is_waited_for",
-        .explanation = "A wait takes as many milliseconds as were asked for, never less, and is "
-                       "ok.",
+        .explanation = "A wait lasts at least as many milliseconds as requested, and returns ok.",
         .keep = a_timeout_is_waited_for,
     },
     {
         .name = "a_timeout_is_waited_for_though_nothing_is_watched",
-        .explanation = "A poller that watches nothing waits nevertheless.",
+        .explanation = "A poller that watches nothing waits as well.",
         .keep = a_timeout_is_waited_for_though_nothing_is_watched,
     },
     {
         .name = "an_event_ends_a_wait",
-        .explanation = "A wait is over when an event is ready.",
+        .explanation = "A wait ends when an event is ready.",
         .keep = an_event_ends_a_wait,
     },
     {
         .name = "a_wait_without_end_ends_with_an_event",
-        .explanation = "With timer_infinite a wait ends with an event only.",
+        .explanation = "With timer_infinite a wait ends only with an event.",
         .keep = a_wait_without_end_ends_with_an_event,
     },
     {
         .name = "a_timeout_longer_than_an_int_is_not_cut_short",
-        .explanation = "A timeout that the kernel's argument cannot hold neither becomes a short "
-                       "one nor an error.",
+        .explanation = "A timeout that exceeds the kernel's argument is neither shortened nor an "
+                       "error.",
         .keep = a_timeout_longer_than_an_int_is_not_cut_short,
     },
     {
         .name = "the_time_is_updated_when_it_is_asked_for",
-        .explanation = "current_msec is read anew after the wait with update_time, and only then.",
+        .explanation = "current_msec is updated after the wait if update_time is given, and "
+                       "otherwise not.",
         .keep = the_time_is_updated_when_it_is_asked_for,
     },
     {
-        .name = "the_time_is_updated_when_the_alarm_has_rung",
-        .explanation = "With event_timer_alarm set, current_msec is read anew without update_time.",
-        .keep = the_time_is_updated_when_the_alarm_has_rung,
+        .name = "the_time_is_updated_when_the_alarm_has_occurred",
+        .explanation = "If event_timer_alarm is set, current_msec is updated without update_time.",
+        .keep = the_time_is_updated_when_the_alarm_has_occurred,
     },
     {
         .name = "a_turn_waits_until_the_next_timer",
-        .explanation = "The loop waits until the first timer is due and then runs it.",
+        .explanation = "The loop waits until the first timer is due, and then runs it.",
         .keep = a_turn_waits_until_the_next_timer,
     },
 };

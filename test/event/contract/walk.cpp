@@ -229,7 +229,7 @@ private:
         }
         b_.turn();
         bool good = b_.until([&] { return all_reported(); });
-        b_.expect(good, "all that is watched and has become ready is reported");
+        b_.expect(good, "all watched events that are ready are reported");
         for (Place& place : places_) {
             good &= is_quiet(place, place.read, place.link->reads, "read");
             good &= is_quiet(place, place.write, place.link->writes, "write");
@@ -244,7 +244,7 @@ private:
     std::vector<std::string> story_{};
 };
 
-void any_walk_goes_as_the_model_says(Bench& b)
+void a_random_walk_matches_the_model(Bench& b)
 {
     Walk walk(b);
     constexpr int steps = 400;
@@ -259,11 +259,10 @@ void any_walk_goes_as_the_model_says(Bench& b)
 
 constexpr Promise table[] = {
     {
-        .name = "any_walk_goes_as_the_model_says",
-        .explanation = "Whatever a walk at random (--seed) adds, deletes, disables, sends, reads, "
-                       "fills, drains, closes and opens again, just what is watched and ready is "
-                       "reported.",
-        .keep = any_walk_goes_as_the_model_says,
+        .name = "a_random_walk_matches_the_model",
+        .explanation = "In a random sequence (--seed) of adds, deletions, sends, reads, closes and "
+                       "other steps, exactly the events that are watched and ready are reported.",
+        .keep = a_random_walk_matches_the_model,
     },
 };
 
