@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(sent_bytes_leave_the_buffers_in_their_order)
     BOOST_TEST(buffers.left() == "0 0 0");
 }
 
-BOOST_AUTO_TEST_CASE(nothing_sent_moves_nothing)
+BOOST_AUTO_TEST_CASE(zero_sent_bytes_change_nothing)
 {
     Buffers buffers({3, 4});
     BOOST_TEST(buffers.send(0) == 0U);
@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(nothing_sent_moves_nothing)
     BOOST_TEST(chain_update_sent(nullptr, 0) == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(marks_between_buffers_are_passed)
+BOOST_AUTO_TEST_CASE(special_buffers_between_others_are_skipped)
 {
     Buffers buffers({-1, 3, -1, -1, 4, -1});
     BOOST_TEST(buffers.send(0) == 1U);
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(marks_between_buffers_are_passed)
     BOOST_TEST(buffers.send(4) == 6U);
 }
 
-BOOST_AUTO_TEST_CASE(a_mark_at_the_end_counts_as_sent_and_so_does_an_empty_buffer)
+BOOST_AUTO_TEST_CASE(special_and_empty_buffers_at_the_end_count_as_sent)
 {
     Buffers buffers({2, 0, -1});
     BOOST_TEST(buffers.send(2) == 3U);
@@ -205,7 +205,7 @@ BOOST_FIXTURE_TEST_CASE(pieces_side_by_side_in_a_file_are_one, FilePieces)
     BOOST_TEST((coalesce(1000) == Coalesced(300, 2)));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_piece_of_another_file_is_not_of_it, FilePieces)
+BOOST_FIXTURE_TEST_CASE(a_piece_of_another_file_is_not_joined, FilePieces)
 {
     add(file, 0, 100);
     add(other, 100, 300);
@@ -235,7 +235,7 @@ BOOST_FIXTURE_TEST_CASE(a_limit_at_the_end_of_a_piece_leaves_the_next, FilePiece
     BOOST_TEST((coalesce(100) == Coalesced(100, 1)));
 }
 
-BOOST_AUTO_TEST_CASE(sent_buffers_of_its_own_are_free_and_those_of_others_forgotten)
+BOOST_AUTO_TEST_CASE(sent_buffers_of_the_tag_are_freed_and_others_dropped)
 {
     TestLog log;
     Pool* const pool = create_pool(1024, &log.log);

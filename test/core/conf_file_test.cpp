@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_SUITE(conf_file)
 
 BOOST_AUTO_TEST_SUITE(words)
 
-BOOST_FIXTURE_TEST_CASE(white_space_of_any_kind_parts_words, Words)
+BOOST_FIXTURE_TEST_CASE(any_white_space_separates_words, Words)
 {
     BOOST_TEST(read("a b\tc\rd\ne;") == "a|b|c|d|e;");
     BOOST_TEST(read("  a  \r\n  b \t ;\r\n\r\n c;") == "a|b;c;");
@@ -230,7 +230,7 @@ BOOST_FIXTURE_TEST_CASE(zero_bytes_and_bytes_above_127_are_characters, Words)
     BOOST_TEST(read("# \0\na;"sv) == "a;");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_cannot_stand_where_it_does_is_refused_with_its_line, Words)
+BOOST_FIXTURE_TEST_CASE(a_misplaced_token_is_refused_with_its_line, Words)
 {
     const Table refused = {
         {"a", std::string(unexpected_end) + "1"},
@@ -294,7 +294,7 @@ BOOST_FIXTURE_TEST_CASE(a_quoted_word_has_the_window_with_its_closing_quote_and_
     BOOST_TEST(said() == "[emerg] too long parameter \"aaaaaaaaaa...\" started in nginx.conf:1\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_quote_that_never_closes_is_told_from_a_long_word, Words)
+BOOST_FIXTURE_TEST_CASE(an_unclosed_quote_is_distinguished_from_a_long_word, Words)
 {
     const std::string complaint = "[emerg] too long parameter, probably missing terminating ";
     BOOST_TEST(!parse("a;\n\nb \"" + repeat(window * 2, '\n')));
@@ -360,7 +360,7 @@ BOOST_FIXTURE_TEST_CASE(a_directive_is_looked_up_by_its_whole_name, Directives)
     BOOST_TEST(said() == "[emerg] unknown directive \"bogus\" in nginx.conf:2\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_name_that_is_nearly_right_is_told_with_the_right_one, Directives)
+BOOST_FIXTURE_TEST_CASE(a_misspelt_name_is_reported_with_the_right_one, Directives)
 {
     const auto hint = [this](const std::string& name) {
         BOOST_TEST(!parse("'" + name + "' a;"));
@@ -379,7 +379,7 @@ BOOST_FIXTURE_TEST_CASE(a_name_that_is_nearly_right_is_told_with_the_right_one, 
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(a_directive_of_nginxs_is_told_as_such, Directives)
+BOOST_FIXTURE_TEST_CASE(an_absent_directive_of_nginx_is_reported_as_such, Directives)
 {
     const Table cases = {
         {"http {}", "\"http\" (nginx has it, ngxx has not)"},
@@ -417,7 +417,7 @@ BOOST_FIXTURE_TEST_CASE(a_directive_ends_with_a_semicolon_and_a_block_opens, Dir
     BOOST_TEST(said() == "[emerg] unexpected \"}\" in nginx.conf:1\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_a_directive_answers_gets_its_name_and_place, Directives)
+BOOST_FIXTURE_TEST_CASE(the_error_of_a_directive_gets_its_name_and_place, Directives)
 {
     BOOST_TEST(!parse("words a;\nanswer 'is duplicate';"));
     BOOST_TEST(said() == "[emerg] \"answer\" directive is duplicate in nginx.conf:2\n");
@@ -546,7 +546,7 @@ constinit Module second_module = {
     .ctx = &main_ctx, .commands = second_commands, .type = ModuleType::core};
 constinit Module event_module = {.commands = event_commands, .type = ModuleType::event};
 
-BOOST_AUTO_TEST_CASE(of_two_modules_with_a_directive_the_first_that_may_takes_it)
+BOOST_AUTO_TEST_CASE(the_first_module_that_allows_a_directive_here_gets_it)
 {
     Directives reader({&event_module, &first_module, &second_module});
     BOOST_TEST(reader.parse("same;"));
@@ -561,7 +561,7 @@ BOOST_AUTO_TEST_CASE(of_two_modules_with_a_directive_the_first_that_may_takes_it
     BOOST_TEST(turned.said() == "[notice] 2\n");
 }
 
-BOOST_AUTO_TEST_CASE(the_first_module_that_may_take_a_directive_decides_how_many_arguments)
+BOOST_AUTO_TEST_CASE(the_first_module_that_allows_a_directive_checks_its_arguments)
 {
     Directives reader({&first_module, &second_module});
     BOOST_TEST(!reader.parse("same a;"));
@@ -646,7 +646,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(include)
 
-BOOST_FIXTURE_TEST_CASE(an_included_file_stands_in_for_its_directive, Directives)
+BOOST_FIXTURE_TEST_CASE(an_included_file_replaces_its_directive, Directives)
 {
     file("a.conf", "words 2;\nwords 3;");
     BOOST_TEST(read("words 1;\ninclude a.conf;\nwords 4;\n}") ==
@@ -665,7 +665,7 @@ BOOST_FIXTURE_TEST_CASE(a_relative_file_starts_from_the_configuration_not_from_t
     BOOST_TEST(read("include ../a.conf;") == "words|prefix;");
 }
 
-BOOST_FIXTURE_TEST_CASE(files_include_files_and_each_keeps_its_place, Directives)
+BOOST_FIXTURE_TEST_CASE(nested_includes_keep_their_places, Directives)
 {
     file("a.conf", "words a1;\ninclude b.conf;\nwords a3;");
     file("b.conf", "\n\nwords b;");
@@ -879,7 +879,7 @@ BOOST_FIXTURE_TEST_CASE(a_dump_has_each_file_once_whole_and_in_order, Dumping)
     BOOST_TEST(cycle->config_dump.back().buffer == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(without_a_dump_nothing_is_kept, Directives)
+BOOST_FIXTURE_TEST_CASE(without_a_dump_no_text_is_kept, Directives)
 {
     BOOST_TEST_REQUIRE(parse("words a;"));
     BOOST_TEST(cycle->config_dump.empty());

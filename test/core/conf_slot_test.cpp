@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(a_string_is_any_word_and_set_even_when_it_is_empty)
     BOOST_TEST(refusal("str ''; str b;") == "\"str\" directive is duplicate");
 }
 
-BOOST_AUTO_TEST_CASE(strings_and_pairs_add_up_in_their_order)
+BOOST_AUTO_TEST_CASE(strings_and_pairs_are_appended_in_their_order)
 {
     const SlotConf& conf = read("strings a; strings b; strings a; pairs k v; pairs k w;");
     BOOST_TEST(conf.strings == (std::vector<std::string_view>{"a", "b", "a"}),
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(a_size_has_k_and_m)
     BOOST_TEST(refusal("size 1; size 1;") == "\"size\" directive is duplicate");
 }
 
-BOOST_AUTO_TEST_CASE(an_offset_has_g_too)
+BOOST_AUTO_TEST_CASE(an_offset_has_k_m_and_g)
 {
     BOOST_TEST(read("off 0;").off.value() == 0);
     BOOST_TEST(read("off 2g;").off.value() == off_t{2} << 30);
@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(a_bitmask_is_any_words_of_its_table)
     BOOST_TEST(refusal("mask '';") == "invalid value \"\"");
 }
 
-BOOST_AUTO_TEST_CASE(a_bit_that_is_set_already_is_warned_of)
+BOOST_AUTO_TEST_CASE(setting_a_bit_twice_is_a_warning)
 {
     BOOST_TEST(read("mask one two one;").mask == 0x3U);
     BOOST_TEST(ok);

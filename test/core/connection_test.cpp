@@ -250,7 +250,7 @@ BOOST_FIXTURE_TEST_CASE(a_listener_that_is_opened_listens_without_blocking, List
     BOOST_TEST(messages(log.text) == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(the_options_of_a_listener_are_really_set, Listeners)
+BOOST_FIXTURE_TEST_CASE(the_options_of_a_listener_are_set_on_its_socket, Listeners)
 {
     Listening& ls = add("127.0.0.1");
     ls.backlog = 3;
@@ -349,7 +349,7 @@ BOOST_FIXTURE_TEST_CASE(datagrams_to_a_wildcard_bring_their_local_address, Liste
     BOOST_TEST(messages(log.text) == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(datagrams_to_a_wildcard_of_ipv6_do_so_too, Listeners,
+BOOST_FIXTURE_TEST_CASE(datagrams_to_a_wildcard_of_ipv6_bring_their_local_address, Listeners,
                         *boost::unit_test::precondition(has_ipv6))
 {
     Listening& ls = add("::");
@@ -359,7 +359,7 @@ BOOST_FIXTURE_TEST_CASE(datagrams_to_a_wildcard_of_ipv6_do_so_too, Listeners,
     BOOST_TEST(option(cycle->listening[0].fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_unix_listener_is_open_to_everybody, Listeners)
+BOOST_FIXTURE_TEST_CASE(every_user_may_connect_to_a_unix_listener, Listeners)
 {
     const std::string path = dir / "socket";
     const Listening& ls = add("unix:" + path);
@@ -370,7 +370,7 @@ BOOST_FIXTURE_TEST_CASE(a_unix_listener_is_open_to_everybody, Listeners)
     BOOST_TEST(option(ls.fd, SOL_SOCKET, SO_ACCEPTCONN) == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_open_or_ignored_or_inherited_is_left_as_it_is, Listeners)
+BOOST_FIXTURE_TEST_CASE(open_ignored_and_inherited_listeners_are_not_opened, Listeners)
 {
     const Fd own(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     add("127.0.0.1").fd = ::dup(own.get());
@@ -382,7 +382,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_open_or_ignored_or_inherited_is_left_as_it_is, L
     cycle->listening.pop_back();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_listener_that_fails_ends_it_at_once_and_leaks_nothing, Listeners)
+BOOST_FIXTURE_TEST_CASE(the_first_listener_that_fails_is_an_error_and_leaks_nothing, Listeners)
 {
     const std::size_t before = open_descriptors();
     add("192.0.2.1:1");  // an address that no host has
@@ -443,7 +443,7 @@ BOOST_FIXTURE_TEST_CASE(a_test_of_the_configuration_may_find_its_addresses_in_us
     cycle->listening.clear();
 }
 
-BOOST_FIXTURE_TEST_CASE(closed_listeners_are_gone_with_the_files_of_unix_sockets, Listeners)
+BOOST_FIXTURE_TEST_CASE(closing_listeners_deletes_the_files_of_unix_sockets, Listeners)
 {
     const std::string path = dir / "socket";
     const std::size_t before = open_descriptors();
@@ -591,7 +591,7 @@ struct FilesInTheWay : Listeners {
     }
 };
 
-BOOST_FIXTURE_TEST_CASE(what_is_no_socket_or_one_that_lives_is_not_removed, FilesInTheWay)
+BOOST_FIXTURE_TEST_CASE(a_file_or_a_socket_in_use_is_not_removed, FilesInTheWay)
 {
     for (const InTheWay& way : all()) {
         for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
@@ -668,7 +668,7 @@ BOOST_FIXTURE_TEST_CASE(other_listeners_and_the_copies_themselves_are_not_copied
     BOOST_TEST(cycle->listening.size() == 1U);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_socket_of_another_process_is_what_it_says_of_itself, Listeners)
+BOOST_FIXTURE_TEST_CASE(an_inherited_socket_is_described_by_its_options, Listeners)
 {
     Listening& own = add("127.0.0.1");
     own.add_deferred = own.reuseport = 1;
@@ -693,7 +693,7 @@ BOOST_FIXTURE_TEST_CASE(a_socket_of_another_process_is_what_it_says_of_itself, L
     BOOST_TEST(messages(log.text) == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_socket_of_another_process_without_options_has_none, Listeners)
+BOOST_FIXTURE_TEST_CASE(an_inherited_socket_without_options_has_none, Listeners)
 {
     const Listening& ls = inherit(bound("127.0.0.1"));
     BOOST_CHECK(!ls.reuseport);
@@ -701,7 +701,7 @@ BOOST_FIXTURE_TEST_CASE(a_socket_of_another_process_without_options_has_none, Li
     BOOST_TEST(ls.fastopen == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(sockets_of_other_kinds_are_taken_over_too, Listeners)
+BOOST_FIXTURE_TEST_CASE(inherited_sockets_of_other_kinds_are_used, Listeners)
 {
     const std::string path = dir / "socket";
     const Listening& datagram = inherit(bound("127.0.0.1", SOCK_DGRAM));
@@ -717,7 +717,7 @@ BOOST_FIXTURE_TEST_CASE(sockets_of_other_kinds_are_taken_over_too, Listeners)
     BOOST_TEST(messages(log.text) == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_no_socket_to_listen_on_is_ignored, Listeners)
+BOOST_FIXTURE_TEST_CASE(an_inherited_descriptor_that_is_no_listener_is_ignored, Listeners)
 {
     const int file = ::dup(STDIN_FILENO);
     BOOST_CHECK(inherit(file).ignore);
@@ -752,7 +752,7 @@ BOOST_FIXTURE_TEST_CASE(a_listeners_log_is_the_consumers_with_its_own_handler, L
     BOOST_TEST(ls.log.data == &ls);
 }
 
-BOOST_AUTO_TEST_CASE(a_detached_listener_stays_open_and_gives_its_slot_back)
+BOOST_AUTO_TEST_CASE(a_detached_listener_stays_open_and_frees_its_slot)
 {
     const TestListen directive;
     TestCycle cycle("test_listen 127.0.0.1:" + std::to_string(free_port()) + "; events {}");
@@ -983,8 +983,7 @@ BOOST_FIXTURE_TEST_CASE(the_longest_reusable_is_drained_first, SmallWorker)
     (*this)->free_connection_n = 4;
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_marked_again_goes_to_the_end_and_what_is_unmarked_is_out,
-                        SmallWorker)
+BOOST_FIXTURE_TEST_CASE(marking_again_moves_to_the_end_and_unmarking_removes, SmallWorker)
 {
     const auto slots = take(4);
     const int second = slots[1]->fd;
@@ -1005,7 +1004,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_marked_again_goes_to_the_end_and_what_is_unmarke
     BOOST_TEST(stat_waiting->load() == waiting + 2);
 }
 
-BOOST_FIXTURE_TEST_CASE(reuse_is_warned_of_once_a_second, SmallWorker)
+BOOST_FIXTURE_TEST_CASE(reuse_is_logged_once_a_second, SmallWorker)
 {
     Time now{.sec = 100, .msec = 0, .gmtoff = 0};
     cached_time.publish(now);
@@ -1025,7 +1024,7 @@ BOOST_FIXTURE_TEST_CASE(reuse_is_warned_of_once_a_second, SmallWorker)
     time_update();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_connection_that_only_begins_to_close_is_asked_again, SmallWorker)
+BOOST_FIXTURE_TEST_CASE(a_connection_that_starts_to_close_is_asked_again, SmallWorker)
 {
     const auto slots = take(4);
     const int fd = slots[0]->fd;
@@ -1084,7 +1083,7 @@ std::string level_of(Err err, ConnectionError log_error)
     return text.substr(1, text.find(']') - 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_failure_is_as_loud_as_whose_fault_it_is)
+BOOST_AUTO_TEST_CASE(the_level_of_a_failure_depends_on_its_cause)
 {
     for (const Err err : {0, ECONNRESET, EPIPE, ENOTCONN, ETIMEDOUT, ECONNREFUSED, ENETDOWN,
                           ENETUNREACH, EHOSTDOWN, EHOSTUNREACH}) {
@@ -1168,7 +1167,7 @@ std::string local(Connection& c, bool port)
     return {text.data(), len};
 }
 
-BOOST_FIXTURE_TEST_CASE(a_wildcards_local_address_is_asked_of_the_socket, TcpPair)
+BOOST_FIXTURE_TEST_CASE(the_socket_gives_the_local_address_of_a_wildcard, TcpPair)
 {
     const std::string wanted = "127.0.0.1:" + std::to_string(port);
     BOOST_TEST(local(c, true) == wanted);

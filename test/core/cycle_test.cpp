@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_SUITE(cycle)
 
 BOOST_AUTO_TEST_SUITE(the_first_cycle)
 
-BOOST_AUTO_TEST_CASE(it_knows_the_host_in_lower_case)
+BOOST_AUTO_TEST_CASE(it_has_the_host_name_in_lower_case)
 {
     std::array<char, 256> name{};
     BOOST_TEST(::gethostname(name.data(), name.size() - 1) == 0);
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(it_has_opened_its_logs_and_nothing_else)
     BOOST_TEST(cycle->old_cycle == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(files_are_made_for_their_owner_and_opened_to_append)
+BOOST_AUTO_TEST_CASE(files_are_created_for_their_owner_and_opened_to_append)
 {
     const Running cycle("error_log a info; error_log b;");
     for (const OpenFile& file : cycle->open_files) {
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(a_process_that_only_sends_a_signal_opens_nothing)
     BOOST_TEST(*get_conf<CoreConf>(cycle->conf_ctx)->pid == (cycle.dir() / "p").string());
 }
 
-BOOST_AUTO_TEST_CASE(a_test_of_the_configuration_makes_the_pid_file_and_leaves_it_empty)
+BOOST_AUTO_TEST_CASE(a_test_of_the_configuration_creates_an_empty_pid_file)
 {
     const std::string said = answer_of_child([] {
         ::dup2(STDOUT_FILENO, STDERR_FILENO);
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(the_pid_file)
 
-BOOST_AUTO_TEST_CASE(it_has_the_process_id_and_nothing_of_before)
+BOOST_AUTO_TEST_CASE(it_contains_the_process_id_only)
 {
     const TempDir dir;
     TestLog log;
@@ -317,7 +317,7 @@ BOOST_AUTO_TEST_CASE(a_worker_writes_none)
     BOOST_TEST(!fs::exists(dir / "pid"));
 }
 
-BOOST_AUTO_TEST_CASE(one_that_cannot_be_written_is_an_error_and_how_to_set_another_is_said)
+BOOST_AUTO_TEST_CASE(one_that_cannot_be_written_is_an_error_with_advice)
 {
     TestLog log;
     BOOST_TEST((create_pidfile("/none/pid", &log.log) == Rc::error));
@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(it_is_deleted_by_its_name)
                "[alert] unlink() \"p\" failed (2: No such file or directory)\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_writes_it_anew_only_under_a_new_name)
+BOOST_AUTO_TEST_CASE(a_reload_writes_it_again_only_under_a_new_name)
 {
     Running cycle("pid p;");
     write_file(cycle.dir() / "p", "left alone\n");
@@ -370,7 +370,7 @@ int signal(const Running& cycle, std::string_view pid_file, std::string_view nam
     return signal_process(*cycle, name);
 }
 
-BOOST_AUTO_TEST_CASE(it_goes_to_the_process_of_the_pid_file)
+BOOST_AUTO_TEST_CASE(the_signal_is_sent_to_the_process_of_the_pid_file)
 {
     const Running cycle("pid p;");
     const std::vector<std::pair<std::string, int>> table = {
@@ -398,7 +398,7 @@ BOOST_AUTO_TEST_CASE(a_pid_file_must_hold_a_number)
     BOOST_TEST(cycle.said("error") == wanted);
 }
 
-BOOST_AUTO_TEST_CASE(a_pid_file_must_be_there_and_its_process_too)
+BOOST_AUTO_TEST_CASE(the_pid_file_and_its_process_must_exist)
 {
     const Running cycle("pid p;");
     BOOST_TEST(signal_process(*cycle, "stop") == 1);
@@ -455,7 +455,7 @@ BOOST_AUTO_TEST_CASE(the_old_cycle_goes_on_and_nothing_is_leaked)
     BOOST_TEST(cycle.said("error") == "[error] still here\n");
 }
 
-BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_in_the_log_of_the_old_cycle)
+BOOST_AUTO_TEST_CASE(errors_go_to_the_log_of_the_old_cycle)
 {
     Running cycle;
     BOOST_TEST(!cycle.read("error_log other;\nnone;"));
@@ -494,7 +494,7 @@ BOOST_AUTO_TEST_CASE(one_that_stays_keeps_its_socket)
     BOOST_TEST(accepts(b));
 }
 
-BOOST_AUTO_TEST_CASE(one_that_is_gone_is_closed_and_one_that_is_new_is_opened)
+BOOST_AUTO_TEST_CASE(a_removed_one_is_closed_and_a_new_one_is_opened)
 {
     Worker cycle(listen(a));
     const std::size_t before = open_descriptors();
@@ -534,7 +534,7 @@ BOOST_AUTO_TEST_CASE(a_backlog_changes_while_the_socket_stays)
     BOOST_TEST(backlog_of(fd) == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(deferred_accept_comes_and_goes_while_the_socket_stays)
+BOOST_AUTO_TEST_CASE(deferred_accept_is_set_and_cleared_while_the_socket_stays)
 {
     Running cycle(listen(a));
     const int fd = find_listening(*cycle, a)->fd;
@@ -561,7 +561,7 @@ BOOST_AUTO_TEST_CASE(reuseport_is_added_while_the_socket_stays)
     BOOST_TEST(option(fd, SOL_SOCKET, SO_REUSEPORT) == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_that_is_gone_is_deleted)
+BOOST_AUTO_TEST_CASE(a_removed_unix_socket_is_deleted)
 {
     const TempDir dir;
     const std::string path = dir / "socket";
@@ -611,7 +611,7 @@ BOOST_AUTO_TEST_CASE(a_file_is_flushed_before_it_is_opened_again)
     BOOST_TEST(flushed == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_file_whose_flush_throws_is_reopened_the_next_time_and_the_others_now)
+BOOST_AUTO_TEST_CASE(a_file_whose_flush_throws_does_not_keep_others_from_reopening)
 {
     const KeepStderr kept;
     const TempDir logs;
@@ -706,7 +706,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(old_cycles_without_a_master)
 
-BOOST_AUTO_TEST_CASE(one_without_connections_goes_with_the_next_cleaning)
+BOOST_AUTO_TEST_CASE(one_without_connections_is_destroyed_by_the_next_cleaning)
 {
     Worker cycle;
     const std::size_t before = open_descriptors();
@@ -756,7 +756,7 @@ BOOST_AUTO_TEST_CASE(its_connections_go_on_logging_to_its_log)
     close_connection(*c);
 }
 
-BOOST_AUTO_TEST_CASE(with_a_master_the_old_cycle_is_gone_at_once)
+BOOST_AUTO_TEST_CASE(with_a_master_the_old_cycle_is_destroyed_at_once)
 {
     process = Process::master;
     Running cycle;
@@ -788,7 +788,7 @@ Connection* add(const Cycle& cycle)
     return c;
 }
 
-BOOST_AUTO_TEST_CASE(it_closes_what_is_left_after_its_time)
+BOOST_AUTO_TEST_CASE(it_closes_remaining_connections_after_its_timeout)
 {
     const Worker cycle("worker_shutdown_timeout 5s;");
     asked.clear();
@@ -802,7 +802,7 @@ BOOST_AUTO_TEST_CASE(it_closes_what_is_left_after_its_time)
     BOOST_TEST(asked == "closed closed ");
 }
 
-BOOST_AUTO_TEST_CASE(it_leaves_listeners_channels_and_resolvers_alone)
+BOOST_AUTO_TEST_CASE(it_does_not_close_listeners_channels_and_resolvers)
 {
     const Worker cycle("worker_shutdown_timeout 1s;");
     asked.clear();
@@ -825,7 +825,7 @@ BOOST_AUTO_TEST_CASE(it_reaches_the_connections_of_old_cycles)
     BOOST_TEST(asked == "closed ");
 }
 
-BOOST_AUTO_TEST_CASE(without_a_time_there_is_none)
+BOOST_AUTO_TEST_CASE(without_a_timeout_there_is_no_timer)
 {
     const Worker cycle;
     set_shutdown_timer(*cycle);
@@ -854,7 +854,7 @@ BOOST_FIXTURE_TEST_CASE(a_zone_is_declared_once_and_found_by_its_name, Reader)
     BOOST_TEST(messages(log.text) == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(the_size_of_a_zone_may_be_said_later, Reader)
+BOOST_FIXTURE_TEST_CASE(the_size_of_a_zone_may_be_declared_later, Reader)
 {
     ShmZone* const zone = shared_memory_add(cf, "a", 0, nullptr);
     BOOST_TEST_REQUIRE(zone);
@@ -922,7 +922,7 @@ BOOST_AUTO_TEST_CASE(a_reload_finds_the_zone_as_it_was)
     BOOST_TEST(Zones::inits[3].old_data == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(another_size_or_module_or_a_wish_for_it_is_new_memory)
+BOOST_AUTO_TEST_CASE(a_zone_with_another_size_or_module_gets_new_memory)
 {
     for (const std::string changed :
          {"test_zone a 8192;", "test_zone a 4096 other;", "test_zone a 4096 noreuse;"}) {
@@ -957,7 +957,7 @@ BOOST_AUTO_TEST_CASE(under_a_master_a_reload_frees_what_the_new_cycle_does_not_u
     BOOST_TEST(z.cycle.said("alert") == "");
 }
 
-BOOST_AUTO_TEST_CASE(without_a_master_memory_goes_with_the_last_old_cycle_that_uses_it)
+BOOST_AUTO_TEST_CASE(without_a_master_memory_is_freed_with_its_last_cycle)
 {
     Zoned z("test_zone kept 4096; test_zone gone 4096;", Start::worker);
     const void* const kept = z.zone().shm.addr;
@@ -1001,7 +1001,7 @@ BOOST_AUTO_TEST_CASE(a_zone_needs_a_size_and_room_for_a_pool)
     BOOST_TEST(Zones::inits.empty());
 }
 
-BOOST_AUTO_TEST_CASE(memory_that_is_not_to_be_had_is_an_error_of_the_configuration)
+BOOST_AUTO_TEST_CASE(a_failed_allocation_is_an_error_of_the_configuration)
 {
     Zoned z("");
     BOOST_TEST(!z.cycle.read("test_zone a 4611686018427387904;"));
@@ -1049,7 +1049,7 @@ BOOST_FIXTURE_TEST_CASE(a_listener_takes_over_the_socket_of_its_address, Listens
     BOOST_TEST(cycle.said("emerg") == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(the_file_of_a_socket_from_systemd_stays_when_no_listener_wants_it, Listens)
+BOOST_FIXTURE_TEST_CASE(the_file_of_an_unused_socket_from_systemd_stays, Listens)
 {
     const TempDir sockets;
     const std::string path = sockets / "socket";
@@ -1062,7 +1062,7 @@ BOOST_FIXTURE_TEST_CASE(the_file_of_a_socket_from_systemd_stays_when_no_listener
     BOOST_TEST(cycle.said("warn") == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_socket_that_no_listener_wants_is_closed, Listens)
+BOOST_FIXTURE_TEST_CASE(a_socket_without_a_listener_is_closed, Listens)
 {
     Running cycle;
     hand_over(*cycle, a);

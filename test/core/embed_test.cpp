@@ -216,7 +216,7 @@ BOOST_FIXTURE_TEST_CASE(the_directives_of_conf_param_come_first, Embedded)
     BOOST_TEST(*get_conf<CoreConf>(cycle->conf_ctx)->timer_resolution == 3'600'000U);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_reload_reads_the_text_anew, Embedded)
+BOOST_FIXTURE_TEST_CASE(a_reload_reads_the_text_again, Embedded)
 {
     BOOST_TEST_REQUIRE(start("events { worker_connections 7; }"));
     BOOST_TEST(start("events { worker_connections 8; }"));

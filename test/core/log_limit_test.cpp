@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(after_a_reset_the_first_failure_is_logged_at_once)
     BOOST_TEST(!contains(log.text, "left out"));
 }
 
-BOOST_AUTO_TEST_CASE(errno_stays_as_it_is)
+BOOST_AUTO_TEST_CASE(errno_is_preserved_while_lines_are_counted)
 {
     errno = EDOM;
     fail();

@@ -194,7 +194,7 @@ BOOST_FIXTURE_TEST_CASE(a_level_above_the_logs_is_not_logged, FileLog)
                                    "[warn] this 5\n[notice] this 6\n[info] this 7\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(debug_lines_go_by_mask_and_only_where_they_are_built_in, FileLog)
+BOOST_FIXTURE_TEST_CASE(debug_lines_need_their_mask_and_a_debug_build, FileLog)
 {
     log.log_level = log_debug_event | log_debug_stream;
     log_debug(log_debug_event, &log, 0, "event");
@@ -206,7 +206,7 @@ BOOST_FIXTURE_TEST_CASE(debug_lines_go_by_mask_and_only_where_they_are_built_in,
     BOOST_TEST(text() == (have_debug ? lines : ""));
 }
 
-BOOST_FIXTURE_TEST_CASE(the_owner_of_a_log_adds_what_it_is_doing_but_not_to_debug_lines, FileLog)
+BOOST_FIXTURE_TEST_CASE(the_handler_of_a_log_adds_its_text_except_to_debug_lines, FileLog)
 {
     log.log_level = log_debug_all;
     log.handler = append_context;
@@ -218,7 +218,7 @@ BOOST_FIXTURE_TEST_CASE(the_owner_of_a_log_adds_what_it_is_doing_but_not_to_debu
                              "2026/01/02 03:04:05 [debug] 42#42: detail\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_chain_is_walked_until_the_first_log_that_does_not_want_the_line)
+BOOST_AUTO_TEST_CASE(a_line_goes_to_each_log_until_the_first_below_its_level)
 {
     Chain falling({log_info, log_warn, log_crit});
     BOOST_TEST(falling.reached(log_info) == "0");
@@ -261,7 +261,7 @@ BOOST_FIXTURE_TEST_CASE(a_line_that_just_fits_is_whole_and_a_handler_gets_what_i
     BOOST_TEST(text() == std::string(line_start) + fits + ", cont\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_long_message_gives_way_to_its_errno, FileLog)
+BOOST_FIXTURE_TEST_CASE(a_long_message_is_cut_to_leave_room_for_its_errno, FileLog)
 {
     log_error(log_err, &log, ENOENT, "{}", repeat(5000));
     const std::string line = text();
@@ -287,7 +287,7 @@ BOOST_AUTO_TEST_CASE(an_errno_has_its_number_and_text_and_is_cut_with_the_room)
     BOOST_TEST(text(50, 50, EILSEQ) == "... (84: Invalid or incomplete multibyte or wide c");
 }
 
-BOOST_FIXTURE_TEST_CASE(errno_stays_what_it_was, FileLog)
+BOOST_FIXTURE_TEST_CASE(errno_is_preserved, FileLog)
 {
     errno = EDOM;
     log_error(log_err, &log, ENOENT, "x");
@@ -298,7 +298,7 @@ BOOST_FIXTURE_TEST_CASE(errno_stays_what_it_was, FileLog)
     BOOST_TEST(errno == EDOM);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_full_disk_is_left_alone_for_the_rest_of_the_second, FileLog)
+BOOST_FIXTURE_TEST_CASE(after_a_full_disk_no_line_is_written_in_the_same_second, FileLog)
 {
     const std::string name = dir / "log";
     open("/dev/full");
@@ -354,7 +354,7 @@ BOOST_FIXTURE_TEST_CASE(another_failure_to_write_does_not_stop_the_next_line, Fi
     BOOST_TEST(messages(text()) == "[error] written\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(at_first_warnings_and_worse_go_to_stderr_as_well, FileLog)
+BOOST_FIXTURE_TEST_CASE(at_first_warnings_and_errors_are_copied_to_stderr, FileLog)
 {
     const std::string copy = stderr_of([&] {
         use_stderr = true;
@@ -414,7 +414,7 @@ BOOST_AUTO_TEST_CASE(the_first_log_is_a_file_behind_the_prefix_or_stderr)
     BOOST_TEST(log_init(nullptr, "")->file->fd == STDERR_FILENO);
 }
 
-BOOST_AUTO_TEST_CASE(a_first_log_that_cannot_be_opened_is_said_and_stderr_takes_its_place)
+BOOST_AUTO_TEST_CASE(a_first_log_that_cannot_be_opened_is_replaced_by_stderr)
 {
     const std::string text = stderr_of([] {
         const Log* const log = log_init("/none", "a.log");
@@ -437,7 +437,7 @@ BOOST_AUTO_TEST_CASE(the_level_is_error_unless_it_is_named)
     BOOST_TEST(chain_of("error_log a debug;") == "a:7ffffff0");
 }
 
-BOOST_AUTO_TEST_CASE(debug_masks_add_up)
+BOOST_AUTO_TEST_CASE(debug_masks_are_combined)
 {
     BOOST_TEST(chain_of("error_log a debug_core;") == "a:10");
     BOOST_TEST(chain_of("error_log a debug_alloc debug_mutex;") == "a:60");
@@ -464,7 +464,7 @@ BOOST_AUTO_TEST_CASE(a_level_cannot_be_named_twice_nor_be_unknown)
                "[emerg] invalid number of arguments in \"error_log\" directive" + in);
 }
 
-BOOST_AUTO_TEST_CASE(logs_stand_in_the_order_of_their_levels_whatever_that_of_the_file)
+BOOST_AUTO_TEST_CASE(logs_are_ordered_by_level)
 {
     BOOST_TEST(chain_of("error_log a crit; error_log b info; error_log c warn;") == "b:7 c:5 a:3");
     BOOST_TEST(chain_of("error_log a info; error_log b info; error_log c info;") == "a:7 b:7 c:7");
@@ -502,7 +502,7 @@ BOOST_AUTO_TEST_CASE(a_log_of_another_level_starts_a_chain_of_its_own)
     BOOST_TEST(reader.cycle->new_log.log_level == 0U);
 }
 
-BOOST_AUTO_TEST_CASE(without_a_file_the_built_in_one_is_added)
+BOOST_AUTO_TEST_CASE(without_error_log_the_default_file_is_added)
 {
     BOOST_TEST(chain_of("include /dev/null; # error_log\n") == "error.log:4");
     BOOST_TEST(chain_of("error_log stderr crit;") == "stderr:3");
@@ -528,7 +528,7 @@ BOOST_AUTO_TEST_CASE(the_first_log_that_is_a_file_is_found)
     BOOST_TEST(log_get_file_log(nullptr) == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(descriptor_2_is_pointed_at_the_file_unless_stderr_is_a_log)
+BOOST_AUTO_TEST_CASE(descriptor_2_is_redirected_unless_stderr_is_a_log)
 {
     const auto write_through = [](const std::string& conf) {
         TestCycle cycle(conf + " events {}", Start::conf);

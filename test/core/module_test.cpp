@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(a_module_is_not_added_twice)
                std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(there_is_room_for_so_many_modules)
+BOOST_AUTO_TEST_CASE(the_number_of_added_modules_is_limited)
 {
     Configured conf;
     std::vector<std::string> names;
@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_no_module_of_this_server_is_refused_with_the
                fmt::format("is for module API 999 instead of {}\n", module_api_version));
 }
 
-BOOST_AUTO_TEST_CASE(a_file_that_would_be_read_for_ever_is_refused_at_once)
+BOOST_AUTO_TEST_CASE(a_file_without_an_end_is_refused_at_once)
 {
     const TempDir dir;
     const std::string irregular = "is not a regular file\n";
@@ -364,7 +364,7 @@ BOOST_AUTO_TEST_CASE(an_index_once_given_stays_and_a_new_module_takes_a_free_one
     BOOST_TEST(d.ctx_index == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(an_index_of_the_cycle_before_is_not_given_again)
+BOOST_AUTO_TEST_CASE(an_index_of_the_old_cycle_is_not_reused)
 {
     Module kept{.ctx_index = 0, .type = ModuleType::event};
     Module gone{.ctx_index = 1, .type = ModuleType::event};

@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_set_has_its_default)
     BOOST_TEST(core.cycle->lock_file == std::string(default_lock_path) + ".accept");
 }
 
-BOOST_AUTO_TEST_CASE(plain_values_are_taken_as_they_are)
+BOOST_AUTO_TEST_CASE(plain_values_are_stored)
 {
     const Core core("daemon off; master_process off; timer_resolution 100ms; "
                     "worker_shutdown_timeout 1m; debug_points stop; worker_rlimit_nofile 1000; "
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(plain_values_are_taken_as_they_are)
     BOOST_TEST((Core("debug_points abort;")->debug_points.value() == DebugPoints::abort));
 }
 
-BOOST_AUTO_TEST_CASE(plain_values_are_refused_when_they_are_none)
+BOOST_AUTO_TEST_CASE(malformed_plain_values_are_refused)
 {
     const std::string on_off = ", it must be \"on\" or \"off\"";
     const std::vector<std::pair<std::string, std::string>> table = {
@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(plain_values_are_refused_when_they_are_none)
     }
 }
 
-BOOST_AUTO_TEST_CASE(files_lie_behind_the_prefix_and_an_empty_name_is_the_default)
+BOOST_AUTO_TEST_CASE(file_names_are_relative_to_the_prefix_and_have_defaults)
 {
     const Core core("pid run/p; lock_file run/l;");
     BOOST_TEST(core->pid.value() == core.path("run/p"));
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(a_processor_mask_is_zeros_and_ones_for_1024_processors)
                "\"worker_cpu_affinity\" supports up to 1024 CPUs only");
 }
 
-BOOST_AUTO_TEST_CASE(masks_of_another_number_than_workers_are_warned_of)
+BOOST_AUTO_TEST_CASE(a_number_of_masks_other_than_of_workers_is_a_warning)
 {
     const auto warning = [](const std::string& conf) {
         return messages(Core(conf).cycle.log(), "warn");
@@ -347,7 +347,7 @@ BOOST_AUTO_TEST_CASE(for_root_it_must_exist_and_so_must_its_group,
     BOOST_TEST(refusal("user root; user root;") == "\"user\" directive is duplicate");
 }
 
-BOOST_AUTO_TEST_CASE(for_another_it_is_warned_of_and_ignored)
+BOOST_AUTO_TEST_CASE(for_another_user_it_is_a_warning_and_ignored)
 {
     const std::string said = answer_of_child([]() -> std::string {
         Reader reader({&core_module});
@@ -406,7 +406,7 @@ std::string environment(const std::string& directives)
     });
 }
 
-BOOST_AUTO_TEST_CASE(only_the_time_zone_is_kept_unasked)
+BOOST_AUTO_TEST_CASE(only_the_time_zone_is_kept_by_default)
 {
     BOOST_TEST(environment("") == "TZ=UTC ");
 }
@@ -419,7 +419,7 @@ BOOST_AUTO_TEST_CASE(a_name_keeps_its_value_and_a_value_is_set)
     BOOST_TEST(environment("env NONE; env a;") == "TZ=UTC ");
 }
 
-BOOST_AUTO_TEST_CASE(a_time_zone_of_its_own_takes_the_place_of_ours)
+BOOST_AUTO_TEST_CASE(env_tz_replaces_the_inherited_time_zone)
 {
     BOOST_TEST(environment("env TZ=CET; env A;") == "TZ=CET A=1 ");
     BOOST_TEST(environment("env TZ;") == "TZ=UTC ");
@@ -486,7 +486,7 @@ BOOST_AUTO_TEST_CASE(their_numbers_end_in_a_semicolon_or_a_colon)
     BOOST_TEST(inheriting("") == "[notice] using inherited sockets from \"\"\n");
 }
 
-BOOST_AUTO_TEST_CASE(from_what_is_no_number_on_the_variable_is_ignored)
+BOOST_AUTO_TEST_CASE(the_variable_is_ignored_from_the_first_malformed_number_on)
 {
     const Fd a = bound_socket();
     for (const std::string rest : {"x;1;", ";", "-1;", "4294967296;", "1x;"}) {
@@ -505,7 +505,7 @@ BOOST_AUTO_TEST_CASE(a_number_that_nothing_ends_is_ignored)
                "[emerg] invalid socket number \"17\" in NGINX environment variable, ignoring\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_number_of_no_socket_is_passed_over)
+BOOST_AUTO_TEST_CASE(a_number_without_a_socket_is_skipped)
 {
     BOOST_TEST(contains(inheriting("9999;"), "[crit] getsockname() of the inherited socket #9999 "
                                              "failed (9: Bad file descriptor)\n"));
@@ -533,7 +533,7 @@ BOOST_AUTO_TEST_CASE(it_gets_our_words_our_sockets_and_what_env_names)
     BOOST_TEST(!contains(said, "\nHOME="));
 }
 
-BOOST_AUTO_TEST_CASE(a_socket_of_no_use_is_not_handed_on)
+BOOST_AUTO_TEST_CASE(an_unusable_socket_is_not_passed_on)
 {
     const std::string said = answer_of_child([] {
         const Upgrade upgrade("");
@@ -548,7 +548,7 @@ BOOST_AUTO_TEST_CASE(a_socket_of_no_use_is_not_handed_on)
     BOOST_TEST(contains(said, "NGINX=\n"), said);
 }
 
-BOOST_AUTO_TEST_CASE(our_pid_file_makes_room_for_its)
+BOOST_AUTO_TEST_CASE(the_old_pid_file_is_renamed_for_the_new_binary)
 {
     BOOST_TEST(given("").starts_with("p.oldbin \n"));
 }

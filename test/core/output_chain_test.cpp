@@ -224,7 +224,7 @@ struct Writer {
 
 BOOST_AUTO_TEST_SUITE(output_chain_)
 
-BOOST_FIXTURE_TEST_CASE(memory_goes_as_it_is, Output)
+BOOST_FIXTURE_TEST_CASE(memory_is_passed_unchanged, Output)
 {
     add_memory("header ");
     add_memory("and more");
@@ -233,7 +233,7 @@ BOOST_FIXTURE_TEST_CASE(memory_goes_as_it_is, Output)
     BOOST_TEST(ctx.allocated == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(with_sendfile_a_file_goes_as_it_is, Output)
+BOOST_FIXTURE_TEST_CASE(with_sendfile_a_file_is_passed_unchanged, Output)
 {
     ctx.sendfile = true;
     add_memory("header ");
@@ -264,7 +264,7 @@ BOOST_FIXTURE_TEST_CASE(a_filter_that_takes_one_byte_at_a_time_gets_them_all, Ou
     BOOST_TEST(got == "header " + text.substr(0, 3000) + " trailer");
 }
 
-BOOST_FIXTURE_TEST_CASE(no_more_buffers_are_made_than_allowed, Output)
+BOOST_FIXTURE_TEST_CASE(the_number_of_buffers_is_limited, Output)
 {
     room = 0;
     add_file(0, 5000);
@@ -321,7 +321,7 @@ BOOST_FIXTURE_TEST_CASE(a_read_that_fails_is_an_error, Output)
     BOOST_TEST(contains(log.text, "pread() \"" + path.string() + "\" failed (5: Input/output "));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_filter_that_fails_ends_it, Output)
+BOOST_FIXTURE_TEST_CASE(a_filter_that_fails_ends_the_chain, Output)
 {
     failing = true;
     add_memory("header");
@@ -340,7 +340,7 @@ BOOST_FIXTURE_TEST_CASE(an_empty_piece_is_an_alert_and_left_out, Output)
     BOOST_TEST(contains(log.text, "zero size buf in output t:0 f:1 5-5\n"));
 }
 
-BOOST_FIXTURE_TEST_CASE(past_the_page_cache_what_is_not_aligned_is_read_apart, DirectOutput)
+BOOST_FIXTURE_TEST_CASE(with_directio_an_unaligned_part_is_read_separately, DirectOutput)
 {
     add_file(100, 5000);
     BOOST_TEST((run() == Rc::ok), log.text);
@@ -353,14 +353,14 @@ BOOST_FIXTURE_TEST_CASE(past_the_page_cache_what_is_not_aligned_is_read_apart, D
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(past_the_page_cache_a_small_file_is_read_at_once, DirectOutput)
+BOOST_FIXTURE_TEST_CASE(with_directio_a_small_file_is_read_at_once, DirectOutput)
 {
     add_file(0, 700).last_buf = 1;
     BOOST_TEST((run() == Rc::ok), log.text);
     BOOST_TEST((got == text.substr(0, 700)));
 }
 
-BOOST_FIXTURE_TEST_CASE(past_the_page_cache_sendfile_is_not_used, DirectOutput)
+BOOST_FIXTURE_TEST_CASE(with_directio_sendfile_is_not_used, DirectOutput)
 {
     ctx.sendfile = true;
     add_file(0, 5000);
@@ -402,7 +402,7 @@ BOOST_FIXTURE_TEST_CASE(a_task_that_no_pool_takes_is_an_error, ThreadOutput)
     BOOST_TEST((start() == Rc::error));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_file_knows_who_reads_for_it, ThreadOutput)
+BOOST_FIXTURE_TEST_CASE(a_file_has_the_thread_handler_of_the_chain, ThreadOutput)
 {
     ctx.sendfile = true;
     add_file(0, 1500);
@@ -415,7 +415,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(chain_writer_)
 
-BOOST_FIXTURE_TEST_CASE(all_sent_is_done, Writer)
+BOOST_FIXTURE_TEST_CASE(a_chain_that_is_sent_completely_is_done, Writer)
 {
     takes = 3;
     ctx.limit = 77;
@@ -424,7 +424,7 @@ BOOST_FIXTURE_TEST_CASE(all_sent_is_done, Writer)
     BOOST_TEST(limit == 77);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_left_goes_first_the_next_time, Writer)
+BOOST_FIXTURE_TEST_CASE(the_rest_is_sent_first_the_next_time, Writer)
 {
     takes = 1;
     wev.ready = 0;
@@ -444,7 +444,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_sent_without_a_call, Writer)
     BOOST_TEST(limit == -1);
 }
 
-BOOST_FIXTURE_TEST_CASE(above_the_limit_it_goes_on_in_the_next_turn, Writer)
+BOOST_FIXTURE_TEST_CASE(above_the_limit_the_rest_is_sent_in_the_next_turn, Writer)
 {
     takes = 1;
     BOOST_TEST((chain_writer(&ctx, chain(3)) == Rc::again));
@@ -466,7 +466,7 @@ BOOST_FIXTURE_TEST_CASE(a_connection_that_fails_is_an_error, Writer)
     BOOST_TEST((chain_writer(&ctx, chain(1)) == Rc::error));
 }
 
-BOOST_FIXTURE_TEST_CASE(links_are_used_again, Writer)
+BOOST_FIXTURE_TEST_CASE(links_are_reused, Writer)
 {
     takes = 3;
     BOOST_TEST((chain_writer(&ctx, chain(3)) == Rc::ok));

@@ -62,7 +62,7 @@ void append_dash(void* data)
 
 BOOST_AUTO_TEST_SUITE(palloc)
 
-BOOST_AUTO_TEST_CASE(what_was_created_last_is_destroyed_first)
+BOOST_AUTO_TEST_CASE(objects_are_destroyed_in_reverse_order)
 {
     std::string dead;
     PoolOwner owner;
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(what_was_created_last_is_destroyed_first)
     BOOST_TEST(dead == "cb-a");
 }
 
-BOOST_AUTO_TEST_CASE(a_clean_up_may_use_what_older_ones_will_free)
+BOOST_AUTO_TEST_CASE(a_clean_up_may_use_what_older_clean_ups_free)
 {
     std::string seen;
     PoolOwner owner;
@@ -160,8 +160,7 @@ BOOST_AUTO_TEST_CASE(the_first_block_holds_the_pool_and_the_first_allocations)
     BOOST_TEST((small > begin && small + 512 <= begin + connection_pool_size));
 }
 
-BOOST_AUTO_TEST_CASE(a_connections_block_is_used_again,
-                     *boost::unit_test::precondition(keeps_blocks))
+BOOST_AUTO_TEST_CASE(a_connections_block_is_reused, *boost::unit_test::precondition(keeps_blocks))
 {
     PoolOwner first(connection_pool_size);
     PoolOwner second(connection_pool_size);
@@ -176,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_connections_block_is_used_again,
     BOOST_TEST(fourth.pool == first_at);
 }
 
-BOOST_AUTO_TEST_CASE(a_block_that_is_used_again_has_no_clean_ups_of_before)
+BOOST_AUTO_TEST_CASE(a_reused_block_has_no_old_clean_ups)
 {
     std::string dead;
     PoolOwner first(connection_pool_size);

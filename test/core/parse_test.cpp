@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(a_size_may_not_overflow)
            "18446744073709551616", "18446744073709551617k"});
 }
 
-BOOST_AUTO_TEST_CASE(an_offset_has_g_too)
+BOOST_AUTO_TEST_CASE(an_offset_has_k_m_and_g)
 {
     check(parse_offset,
           {{"0", 0},
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(a_time_may_not_overflow)
            "9223372036854775808ms", "9223372036854775807ms1"});
 }
 
-BOOST_AUTO_TEST_CASE(the_unit_asked_for_decides)
+BOOST_AUTO_TEST_CASE(the_requested_unit_decides)
 {
     BOOST_TEST(parse_time("1m", true).value() == 60);
     BOOST_TEST(parse_time("1m", false).value() == 60'000);

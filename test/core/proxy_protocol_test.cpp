@@ -138,7 +138,7 @@ BOOST_FIXTURE_TEST_CASE(version_1_names_two_ends, Reading)
     BOOST_TEST(said() == "2001:DB8::1 0 ::ffff:1.2.3.4 65535");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_a_header_said_is_in_the_connections_memory, Reading)
+BOOST_FIXTURE_TEST_CASE(texts_of_a_header_are_in_the_connections_pool, Reading)
 {
     std::string buf(v1);
     const auto size = proxy_protocol_read(c, buf);
@@ -147,7 +147,7 @@ BOOST_FIXTURE_TEST_CASE(what_a_header_said_is_in_the_connections_memory, Reading
     BOOST_TEST(said() == "192.0.2.1 80 198.51.100.2 443");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_1_takes_addresses_by_their_letters, Reading)
+BOOST_FIXTURE_TEST_CASE(version_1_checks_only_the_characters_of_addresses, Reading)
 {
     BOOST_TEST(read("PROXY TCP4 ::1 a.b 1 2\r\n") == "24");
     BOOST_TEST(said() == "::1 1 a.b 2");
@@ -155,7 +155,7 @@ BOOST_FIXTURE_TEST_CASE(version_1_takes_addresses_by_their_letters, Reading)
     BOOST_TEST(said() == " 1  2");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_1_may_know_nothing, Reading)
+BOOST_FIXTURE_TEST_CASE(version_1_may_be_unknown, Reading)
 {
     for (const std::string_view header : {"PROXY UNKNOWN\r\n", "PROXY UNKNOWN a b c d\r\n",
                                           "PROXY UNKNOWNsoever\r\n", "PROXY UNKNOWN \r \n \r\n"}) {
@@ -209,7 +209,7 @@ BOOST_FIXTURE_TEST_CASE(a_line_ends_with_both_of_its_bytes, Reading)
     BOOST_TEST(read("PROXY UNKNOWN\n") == "[error] broken header: \"PROXY UNKNOWN\"\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_part_of_a_header_is_none, Reading)
+BOOST_FIXTURE_TEST_CASE(an_incomplete_header_is_not_a_header, Reading)
 {
     const std::string tlvs = v2("\x21\x21", inet6_body + tlv(1, "h2"));
     for (const std::string& header :
@@ -231,7 +231,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_names_two_ends, Reading)
     BOOST_TEST(said() == "2001:db8::1 65535 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 0");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_2_passes_over_what_it_does_not_know, Reading)
+BOOST_FIXTURE_TEST_CASE(version_2_skips_unknown_commands_and_families, Reading)
 {
     for (const std::string_view how :
          {"\x20\x11"sv, "\x2f\x11"sv, "\x21\x12"sv, "\x21\x10"sv, "\x21\x31"sv, "\x21\x01"sv,
@@ -256,7 +256,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_is_refused_where_it_is_broken, Reading)
     BOOST_TEST(said() == "nothing");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_2_keeps_what_else_it_says, Reading)
+BOOST_FIXTURE_TEST_CASE(version_2_keeps_its_tlvs, Reading)
 {
     const std::string tlvs = tlv(1, "h2") + tlv(4, "") + tlv(2, "example.com");
     BOOST_TEST(read(v2("\x21\x11", inet_body + tlvs)) == std::to_string(28 + tlvs.size()));
@@ -272,7 +272,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_keeps_what_else_it_says, Reading)
     BOOST_TEST(tlv_of(tlv(5, "first") + tlv(5, "second"), "unique_id") == "first");
 }
 
-BOOST_FIXTURE_TEST_CASE(names_of_nothing_are_refused, Reading)
+BOOST_FIXTURE_TEST_CASE(unknown_names_of_tlvs_are_refused, Reading)
 {
     for (const std::string name : {"", "cn", "alp", "ALPN", "ssl_"}) {
         const std::string ssl = tlv(0x20, "\1\0\0\0\0"sv);
@@ -285,7 +285,7 @@ BOOST_FIXTURE_TEST_CASE(names_of_nothing_are_refused, Reading)
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_said_about_tls_is_found, Reading)
+BOOST_FIXTURE_TEST_CASE(values_about_tls_are_found, Reading)
 {
     const std::string ssl = tlv(0x20, "\1\x80\0\0\2"s + tlv(0x21, "TLSv1.3") + tlv(0x22, "me"));
     BOOST_TEST(tlv_of(ssl, "ssl_version") == "TLSv1.3");
@@ -297,7 +297,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_said_about_tls_is_found, Reading)
     BOOST_TEST(tlv_of(tlv(0x20, "\1\0\0\0"sv), "ssl_verify") == "error ");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_cut_short_is_broken, Reading)
+BOOST_FIXTURE_TEST_CASE(a_tlv_that_is_cut_is_malformed, Reading)
 {
     const std::string tlvs = tlv(1, "h2") + tlv(2, "xyz");
     for (const std::size_t n : {1U, 2U, 3U, 4U, 6U, 7U, 8U, 9U, 10U}) {
@@ -309,7 +309,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_cut_short_is_broken, Reading)
                "error [error] broken PROXY protocol TLV\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(without_a_header_nothing_is_said, Reading)
+BOOST_FIXTURE_TEST_CASE(without_a_header_there_are_no_tlvs, Reading)
 {
     std::string_view value;
     BOOST_TEST((proxy_protocol_get_tlv(c, "alpn", value) == Rc::declined));
@@ -352,7 +352,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_is_written_and_read_back, Writing)
     BOOST_TEST(said() == "2001:db8::1 65535 ::1 1");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_2_writes_mapped_addresses_as_what_they_are, Writing)
+BOOST_FIXTURE_TEST_CASE(version_2_writes_mapped_addresses_as_ipv4, Writing)
 {
     between("[::ffff:192.0.2.1]:80", "[::ffff:198.51.100.2]:443");
     BOOST_TEST(read(written(proxy_protocol_v2_write)) == "35");
@@ -363,7 +363,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_writes_mapped_addresses_as_what_they_are, Writ
     BOOST_TEST(said() == "::ffff:192.0.2.1 80 2001:db8::1 443");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_2_knows_nothing_of_unix_sockets, Writing)
+BOOST_FIXTURE_TEST_CASE(version_2_writes_no_addresses_of_unix_sockets, Writing)
 {
     between_unix_sockets();
     const std::string text = written(proxy_protocol_v2_write);
@@ -372,7 +372,7 @@ BOOST_FIXTURE_TEST_CASE(version_2_knows_nothing_of_unix_sockets, Writing)
     BOOST_TEST(said() == "nothing");
 }
 
-BOOST_FIXTURE_TEST_CASE(version_2_says_what_kind_of_socket_it_was, Writing)
+BOOST_FIXTURE_TEST_CASE(version_2_has_the_type_of_the_socket, Writing)
 {
     between("192.0.2.1:80", "198.51.100.2:443");
     c.type = SOCK_DGRAM;

@@ -114,7 +114,7 @@ void check_contention(Mutex& m)
 
 BOOST_AUTO_TEST_SUITE(shmtx)
 
-BOOST_FIXTURE_TEST_CASE(a_free_mutex_is_taken_and_a_held_one_is_not, TryMutex)
+BOOST_FIXTURE_TEST_CASE(trylock_acquires_a_free_mutex_only, TryMutex)
 {
     BOOST_TEST(shmtx_trylock(mtx));
     BOOST_TEST(holder() == ngx::pid);
@@ -142,7 +142,7 @@ BOOST_FIXTURE_TEST_CASE(a_dead_holders_mutex_is_released_by_its_process_id, TryM
     BOOST_TEST(!shmtx_force_unlock(mtx, somebody_else));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_mutex_that_nobody_waits_for_has_no_semaphore, TryMutex)
+BOOST_FIXTURE_TEST_CASE(a_mutex_without_waiters_has_no_semaphore, TryMutex)
 {
     BOOST_TEST(mtx.sem == nullptr);
     BOOST_TEST(mtx.wait == nullptr);
@@ -163,26 +163,26 @@ BOOST_FIXTURE_TEST_CASE(a_held_mutex_is_seen_from_another_process, TryMutex)
     BOOST_TEST(holder() == ngx::pid);
 }
 
-BOOST_FIXTURE_TEST_CASE(of_many_that_contend_one_at_a_time_is_inside, Mutex)
+BOOST_FIXTURE_TEST_CASE(only_one_of_many_processes_holds_the_mutex, Mutex)
 {
     BOOST_TEST(mtx.sem != nullptr);
     check_contention(*this);
     BOOST_TEST(mtx.wait->load() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(without_spinning_it_is_the_same, Mutex)
+BOOST_FIXTURE_TEST_CASE(without_spinning_only_one_holds_it_either, Mutex)
 {
     mtx.spin = 0;
     check_contention(*this);
 }
 
-BOOST_FIXTURE_TEST_CASE(without_a_semaphore_those_who_wait_yield, Mutex)
+BOOST_FIXTURE_TEST_CASE(without_a_semaphore_waiters_yield, Mutex)
 {
     mtx.sem = nullptr;
     check_contention(*this);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_unlock_wakes_one_that_sleeps, Mutex)
+BOOST_FIXTURE_TEST_CASE(an_unlock_wakes_one_waiter, Mutex)
 {
     shmtx_lock(mtx);
     const pid_t child = start([&] {
@@ -205,7 +205,7 @@ BOOST_FIXTURE_TEST_CASE(an_unlock_wakes_one_that_sleeps, Mutex)
     BOOST_TEST(holder() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(releasing_a_dead_holders_mutex_wakes_one_that_sleeps, Mutex)
+BOOST_FIXTURE_TEST_CASE(releasing_a_dead_holders_mutex_wakes_one_waiter, Mutex)
 {
     const pid_t dead = start([&] { shmtx_lock(mtx); });
     BOOST_TEST(ended_well(dead));

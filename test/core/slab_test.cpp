@@ -77,7 +77,7 @@ struct SmallestSlab : Slab {
 
 BOOST_AUTO_TEST_SUITE(slab)
 
-BOOST_FIXTURE_TEST_CASE(a_new_pool_stands_where_its_memory_begins, Slab)
+BOOST_FIXTURE_TEST_CASE(a_new_pool_is_at_the_start_of_its_memory, Slab)
 {
     BOOST_TEST(static_cast<void*>(pool) == shm.addr);
     BOOST_TEST(pool->data == nullptr);
@@ -86,7 +86,7 @@ BOOST_FIXTURE_TEST_CASE(a_new_pool_stands_where_its_memory_begins, Slab)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(pieces_lie_in_the_memory_for_any_object_and_apart, Slab)
+BOOST_FIXTURE_TEST_CASE(pieces_are_aligned_and_do_not_overlap, Slab)
 {
     constexpr std::size_t size = 100;
     const std::vector<char*> pieces = fill(size);
@@ -102,7 +102,7 @@ BOOST_FIXTURE_TEST_CASE(pieces_lie_in_the_memory_for_any_object_and_apart, Slab)
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_freed_is_there_again, Slab)
+BOOST_FIXTURE_TEST_CASE(freed_memory_is_allocated_again, Slab)
 {
     const std::vector<char*> small = fill(100);
     BOOST_TEST(pool->alloc(100) == nullptr);
@@ -115,14 +115,14 @@ BOOST_FIXTURE_TEST_CASE(what_is_freed_is_there_again, Slab)
     BOOST_TEST(pool->alloc(32 * 1024) != nullptr);
 }
 
-BOOST_FIXTURE_TEST_CASE(more_than_there_is_is_not_given, Slab)
+BOOST_FIXTURE_TEST_CASE(more_memory_than_available_is_refused, Slab)
 {
     BOOST_TEST(pool->alloc(shm.size) == nullptr);
     BOOST_TEST(pool->alloc(static_cast<std::size_t>(-1) / 2) == nullptr);
     BOOST_TEST(pool->alloc(100) != nullptr);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_smallest_pool_has_most_of_its_memory_to_give, SmallestSlab)
+BOOST_FIXTURE_TEST_CASE(the_smallest_pool_can_allocate_most_of_its_memory, SmallestSlab)
 {
     BOOST_TEST(pool->alloc(SlabPool::min_size / 2) != nullptr);
 }
@@ -137,7 +137,7 @@ BOOST_FIXTURE_TEST_CASE(the_mutex_is_released_whether_or_not_there_was_room, Sla
     BOOST_TEST(pool->mutex.lock->load() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(whoever_holds_the_mutex_allocates_without_taking_it, Slab)
+BOOST_FIXTURE_TEST_CASE(the_holder_of_the_mutex_allocates_without_locking, Slab)
 {
     shmtx_lock(pool->mutex);
     void* const p = pool->alloc_locked(100);
@@ -169,7 +169,7 @@ BOOST_FIXTURE_TEST_CASE(an_allocation_waits_for_the_mutex, Slab)
     BOOST_TEST(owns(static_cast<char*>(pool->data), 100));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_one_process_allocates_another_reads_and_frees, Slab)
+BOOST_FIXTURE_TEST_CASE(memory_of_one_process_is_read_and_freed_by_another, Slab)
 {
     const std::size_t room = fill(1000).size();
     pool = SlabPool::create(shm.addr, shm.size);
@@ -184,7 +184,7 @@ BOOST_FIXTURE_TEST_CASE(what_one_process_allocates_another_reads_and_frees, Slab
     BOOST_TEST(fill(1000).size() == room);
 }
 
-BOOST_FIXTURE_TEST_CASE(many_may_allocate_at_once, Slab)
+BOOST_FIXTURE_TEST_CASE(many_processes_allocate_at_once, Slab)
 {
     const std::vector<char*> before = fill(1000);
     free_all(before);

@@ -13,7 +13,7 @@ namespace ngx::test {
 
 BOOST_AUTO_TEST_SUITE(string)
 
-BOOST_AUTO_TEST_CASE(what_is_formatted_is_cut_where_the_room_ends)
+BOOST_AUTO_TEST_CASE(formatted_text_is_cut_at_the_end_of_the_buffer)
 {
     std::array<char, 8> buf;
     for (std::size_t room = 0; room <= buf.size(); room++) {

@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(each_facility_and_severity_has_its_number)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_server_has_port_514_unless_it_says_another)
+BOOST_AUTO_TEST_CASE(the_default_port_is_514)
 {
     const auto name = [](const std::string& value) {
         Syslog syslog("server=" + value);
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(a_line_is_one_datagram_without_its_line_feed)
     BOOST_TEST(server.receive(0) == "nothing");
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_does_as_well)
+BOOST_AUTO_TEST_CASE(a_unix_socket_receives_messages)
 {
     const TempDir dir;
     const std::string path = dir / "socket";
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(a_line_of_full_length_is_sent_whole)
     BOOST_TEST(message.size() == wanted.size() - line.size() + max_error_str - 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_level_that_is_not_wanted_is_not_sent)
+BOOST_AUTO_TEST_CASE(a_level_above_the_logs_is_not_sent)
 {
     const Server server = Server::udp();
     Syslog syslog("server=127.0.0.1:" + server.port(), "warn");
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(the_socket_is_opened_with_the_first_message_and_closed_with
     BOOST_TEST(open_descriptors() == before);
 }
 
-BOOST_AUTO_TEST_CASE(after_a_failure_the_next_message_connects_anew)
+BOOST_AUTO_TEST_CASE(after_a_failure_the_next_message_connects_again)
 {
     const TempDir dir;
     const std::string path = dir / "socket";
@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(a_refused_udp_message_is_a_failure_too)
                        "[alert] send() failed (111: Connection refused) while logging to syslog"));
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_is_not_there_is_told_to_the_other_logs)
+BOOST_AUTO_TEST_CASE(an_unreachable_server_is_reported_to_the_other_logs)
 {
     const TempDir dir;
     const std::string path = dir / "none";

@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_task_that_is_active_is_refused)
     BOOST_TEST(contains(cycle.log(), fmt::format("task #{} already active\n", work.task.id)));
 }
 
-BOOST_AUTO_TEST_CASE(one_thread_does_the_tasks_in_their_order)
+BOOST_AUTO_TEST_CASE(one_thread_runs_the_tasks_in_their_order)
 {
     Pools cycle("thread_pool a threads=1;");
     std::string order;
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(no_task_of_many_in_many_threads_is_lost)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_thread_takes_no_signal_but_those_that_it_brings_upon_itself)
+BOOST_AUTO_TEST_CASE(a_thread_receives_only_synchronous_signals)
 {
     Pools cycle("thread_pool a threads=1;");
     sigset_t blocked;
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(a_thread_takes_no_signal_but_those_that_it_brings_upon_itse
     BOOST_TEST(sigismember(&own, SIGTERM) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_pool_that_ends_does_first_what_waits)
+BOOST_AUTO_TEST_CASE(a_pool_that_ends_runs_waiting_tasks_first)
 {
     const std::size_t threads = threads_of_this_process();
     int runs = 0;
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_pool_whose_threads_cannot_be_started_is_an_alert)
     event_actions = {};
 }
 
-BOOST_AUTO_TEST_CASE(a_loop_that_cannot_be_woken_has_no_pools)
+BOOST_AUTO_TEST_CASE(a_poller_without_notify_has_no_pools)
 {
     const TestCycle cycle(conf_of("thread_pool a threads=3;"), Start::conf);
     BOOST_TEST((thread_pool_module.init_process(*cycle) == Rc::error));

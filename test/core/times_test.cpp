@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(the_monotonic_time_is_in_milliseconds_and_never_falls)
     BOOST_TEST(last <= static_cast<Msec>(now.tv_sec + 1) * 1000);
 }
 
-BOOST_AUTO_TEST_CASE(within_a_second_the_strings_stay)
+BOOST_AUTO_TEST_CASE(within_a_second_the_strings_do_not_change)
 {
     std::string_view before;
     do {
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(a_string_stays_whole_while_63_others_are_made)
     BOOST_TEST(&*cached_time == first_time);
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_handlers_update_makes_only_what_a_log_line_needs)
+BOOST_AUTO_TEST_CASE(a_signal_handlers_update_formats_only_the_time_of_log_lines)
 {
     time_force_update();
     time_update();
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(a_signal_handlers_update_in_the_same_second_changes_nothing
     BOOST_TEST(static_cast<const void*>(before.data()) == after.data());
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_handlers_update_goes_by_the_offset_last_known)
+BOOST_AUTO_TEST_CASE(a_signal_handlers_update_uses_the_last_known_offset)
 {
     const std::string hours_ahead = answer_of_child([] {
         set_zone("XXX-5");

@@ -183,7 +183,7 @@ BOOST_FIXTURE_TEST_CASE(complete_reads_are_fetched_64_at_a_time, Loop)
     BOOST_TEST(got == text.substr(0, 200));
 }
 
-BOOST_FIXTURE_TEST_CASE(no_more_is_asked_for_than_was_counted, Loop)
+BOOST_FIXTURE_TEST_CASE(only_as_many_reads_are_fetched_as_were_counted, Loop)
 {
     begin(0);
     const FakeCall io_getevents(Call::io_getevents, {}, 0);
@@ -217,7 +217,7 @@ BOOST_FIXTURE_TEST_CASE(a_failure_of_io_getevents_is_an_alert, Loop)
 }
 
 // If reads were not fetched again, they would wait until another read completes.
-BOOST_FIXTURE_TEST_CASE(what_could_not_be_fetched_is_tried_again, Loop)
+BOOST_FIXTURE_TEST_CASE(reads_that_were_not_fetched_are_fetched_later, Loop)
 {
     begin(0);
     const FakeCall io_getevents(Call::io_getevents, {.err = EINVAL});
@@ -260,7 +260,7 @@ BOOST_FIXTURE_TEST_CASE(a_count_that_cannot_be_read_is_an_alert_unless_there_is_
     turn_until_complete();
 }
 
-BOOST_AUTO_TEST_CASE(the_end_gives_context_and_eventfd_back)
+BOOST_AUTO_TEST_CASE(done_releases_the_context_and_the_eventfd)
 {
     const std::size_t before = open_descriptors();
     const FakeCall io_destroy(Call::io_destroy, {}, 0);
@@ -273,7 +273,7 @@ BOOST_AUTO_TEST_CASE(the_end_gives_context_and_eventfd_back)
     BOOST_TEST(open_descriptors() == before);
 }
 
-BOOST_AUTO_TEST_CASE(a_context_that_cannot_be_given_back_is_an_alert)
+BOOST_AUTO_TEST_CASE(a_context_that_cannot_be_released_is_an_alert)
 {
     TestLog log;
     const TestCycle cycle(conf, Start::conf);
@@ -283,7 +283,7 @@ BOOST_AUTO_TEST_CASE(a_context_that_cannot_be_given_back_is_an_alert)
     BOOST_TEST(contains(cycle.log(), "io_destroy() failed (22: Invalid argument)\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_without_a_master_keeps_the_number_of_requests_and_says_so)
+BOOST_AUTO_TEST_CASE(a_reload_without_a_master_keeps_the_number_of_requests_and_warns)
 {
     TestCycle cycle(conf);
     const aio_context_t before = aio_ctx;

@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(under_multi_accept_an_event_accepts_all_that_wait)
     BOOST_CHECK(!cycle.accept_event().ready);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_event_that_finds_nobody_is_silent, Accepting)
+BOOST_FIXTURE_TEST_CASE(an_event_without_a_connection_logs_nothing, Accepting)
 {
     accept_event_comes();
     BOOST_TEST(handed.connections.empty());
@@ -130,7 +130,7 @@ BOOST_FIXTURE_TEST_CASE(an_accepted_connection_is_a_slot_with_its_descriptor, Ac
     BOOST_TEST(::recv(client.get(), &byte, 1, 0) == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_accepted_connection_can_write_and_is_not_known_to_have_data, Accepting)
+BOOST_FIXTURE_TEST_CASE(an_accepted_connection_is_ready_to_write_and_not_to_read, Accepting)
 {
     Fd client;
     const Connection& c = accept(client);
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_connection_of_a_deferred_listener_comes_with_data)
     BOOST_TEST(c.recv(c, buf, sizeof(buf)) == 5);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_connection_has_a_log_of_its_own_without_the_listeners_words, Accepting)
+BOOST_FIXTURE_TEST_CASE(a_connection_has_its_own_log_without_the_listeners_text, Accepting)
 {
     Fd client;
     const Connection& c = accept(client);
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(the_options_of_tcp_are_off_for_unix_peers_only)
     BOOST_TEST((tcp.tcp_nopush == TcpOption::unset));
 }
 
-BOOST_FIXTURE_TEST_CASE(connections_are_numbered_and_know_when_they_came, Accepting)
+BOOST_FIXTURE_TEST_CASE(connections_have_a_number_and_a_start_time, Accepting)
 {
     std::array<Fd, 2> clients;
     current_msec = 4711;
@@ -217,7 +217,7 @@ BOOST_FIXTURE_TEST_CASE(connections_are_numbered_and_know_when_they_came, Accept
     BOOST_TEST(second.start_time == 4712);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_accepted_is_counted, Accepting)
+BOOST_FIXTURE_TEST_CASE(accepted_connections_are_counted, Accepting)
 {
     const Counters counters;
     std::array<Fd, 2> clients;
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(without_a_free_slot_a_connection_is_closed_with_an_alert)
     BOOST_TEST(counters.active() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_poller_that_takes_connections_whole_gets_them_unless_it_is_epoll)
+BOOST_AUTO_TEST_CASE(add_conn_is_called_for_pollers_other_than_epoll)
 {
     Fd client;
     {
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_takes_connections_whole_gets_them_unless_it_i
     BOOST_TEST(fake.calls.empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_report_that_the_owner_of_a_whole_connection_does_not_wait_for_is_harmless)
+BOOST_AUTO_TEST_CASE(an_unexpected_report_after_add_conn_is_harmless)
 {
     const Accepting cycle(one_listener, {.has_add_conn = true});
     Fd client;
@@ -366,7 +366,7 @@ BOOST_AUTO_TEST_CASE(a_listener_that_can_never_be_watched_does_not_fill_the_log,
     c.fd = fd;
 }
 
-BOOST_AUTO_TEST_CASE(another_failure_is_an_alert_and_ends_the_event)
+BOOST_AUTO_TEST_CASE(any_other_failure_is_an_alert_and_ends_the_event)
 {
     const Accepting cycle("test_listen unix:a; events { use fake; multi_accept on; }");
     const FakeCall accept4(Call::accept4, {.err = EPROTO});
@@ -476,7 +476,7 @@ BOOST_AUTO_TEST_CASE(without_descriptors_all_listeners_pause_and_a_timer_wakes_t
     BOOST_TEST(contains(cycle.log(), "accept4() failed (24: Too many open files)"));
 }
 
-BOOST_AUTO_TEST_CASE(after_the_pause_all_listeners_are_watched_and_who_waits_is_accepted)
+BOOST_AUTO_TEST_CASE(after_the_pause_all_listeners_are_watched_and_accept)
 {
     const Accepting cycle("test_listen unix:a; test_listen unix:b; events { use fake; }");
     const Fd client = cycle.connect();
@@ -497,7 +497,7 @@ BOOST_AUTO_TEST_CASE(after_the_pause_all_listeners_are_watched_and_who_waits_is_
     BOOST_CHECK(!cycle.accept_event().timedout);
 }
 
-BOOST_AUTO_TEST_CASE(a_pause_that_ends_without_descriptors_begins_anew)
+BOOST_AUTO_TEST_CASE(a_pause_that_ends_without_descriptors_begins_again)
 {
     const Accepting cycle;
     const Fd client = cycle.connect();
@@ -526,7 +526,7 @@ BOOST_AUTO_TEST_CASE(without_memory_accepting_pauses_as_without_descriptors)
 }
 
 // Otherwise the listener would never be watched again.
-BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_begins_anew)
+BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_begins_again)
 {
     const Accepting cycle;
     const Fd client = cycle.connect();
@@ -546,7 +546,7 @@ BOOST_AUTO_TEST_CASE(a_pause_that_cannot_end_begins_anew)
 }
 
 // Otherwise listeners that were removed from the poller before would never be watched again.
-BOOST_AUTO_TEST_CASE(accepting_pauses_though_the_poller_does_not_let_a_listener_go)
+BOOST_AUTO_TEST_CASE(accepting_pauses_although_a_listener_cannot_be_deleted)
 {
     const Accepting cycle;
     fake.del = Rc::error;
@@ -573,7 +573,7 @@ BOOST_AUTO_TEST_CASE(the_loop_does_not_spin_while_descriptors_are_short)
     BOOST_TEST(count(cycle.log(), "[crit]") == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(without_descriptors_the_accept_mutex_is_given_to_another_worker, Sharing)
+BOOST_FIXTURE_TEST_CASE(without_descriptors_the_accept_mutex_is_released, Sharing)
 {
     BOOST_TEST((trylock_accept_mutex(**this) == Rc::ok));
     BOOST_TEST_REQUIRE(accept_mutex_held);
@@ -600,8 +600,7 @@ BOOST_FIXTURE_TEST_CASE(without_descriptors_an_accept_mutex_of_another_worker_st
     BOOST_TEST(!accept_event(1).timer_set());
 }
 
-BOOST_FIXTURE_TEST_CASE(the_accept_mutex_that_is_free_is_taken_and_the_listeners_are_watched,
-                        Sharing)
+BOOST_FIXTURE_TEST_CASE(a_free_accept_mutex_is_acquired_and_the_listeners_are_watched, Sharing)
 {
     BOOST_TEST((trylock_accept_mutex(**this) == Rc::ok));
     BOOST_TEST(accept_mutex_held);
@@ -632,8 +631,7 @@ BOOST_FIXTURE_TEST_CASE(a_poller_that_lost_its_listeners_gets_them_with_the_mute
     BOOST_TEST(!accept_events);
 }
 
-BOOST_FIXTURE_TEST_CASE(with_the_accept_mutex_the_shared_listeners_go_and_the_own_ones_stay,
-                        Sharing)
+BOOST_FIXTURE_TEST_CASE(losing_the_accept_mutex_deletes_only_shared_listeners, Sharing)
 {
     BOOST_TEST((trylock_accept_mutex(**this) == Rc::ok));
     accept_mutex.lock->store(1);
@@ -653,7 +651,7 @@ BOOST_FIXTURE_TEST_CASE(an_accept_mutex_that_stays_with_another_worker_changes_n
     BOOST_TEST(fake.calls.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(listeners_that_cannot_be_watched_give_the_accept_mutex_back, Sharing)
+BOOST_FIXTURE_TEST_CASE(listeners_that_cannot_be_watched_release_the_accept_mutex, Sharing)
 {
     fake.add = Rc::error;
     BOOST_TEST((trylock_accept_mutex(**this) == Rc::error));
@@ -661,7 +659,7 @@ BOOST_FIXTURE_TEST_CASE(listeners_that_cannot_be_watched_give_the_accept_mutex_b
     BOOST_TEST(accept_mutex.lock->load() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(listeners_that_do_not_go_are_an_error, Sharing)
+BOOST_FIXTURE_TEST_CASE(listeners_that_cannot_be_deleted_are_an_error, Sharing)
 {
     BOOST_TEST((trylock_accept_mutex(**this) == Rc::ok));
     accept_mutex.lock->store(1);
@@ -690,7 +688,7 @@ BOOST_AUTO_TEST_CASE(a_listener_of_another_worker_has_no_connection_to_watch)
     cycle.listening().connection = c;
 }
 
-BOOST_AUTO_TEST_CASE(an_exclusive_listener_moves_to_the_end_of_the_line_every_16th_time)
+BOOST_AUTO_TEST_CASE(an_exclusive_listener_is_added_again_every_16th_time)
 {
     const Accepting cycle(one_listener);
     use_exclusive_accept = true;
@@ -705,7 +703,7 @@ BOOST_AUTO_TEST_CASE(an_exclusive_listener_moves_to_the_end_of_the_line_every_16
 }
 
 // Otherwise the listener would never be watched again.
-BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_cannot_be_watched_anew_is_tried_again)
+BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_cannot_be_added_is_tried_again)
 {
     const Accepting cycle;
     use_exclusive_accept = true;
@@ -716,7 +714,7 @@ BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_cannot_be_watched_anew_is_tried_
     use_exclusive_accept = false;
 }
 
-BOOST_AUTO_TEST_CASE(an_exclusive_listener_of_a_worker_nearly_full_moves_every_time)
+BOOST_AUTO_TEST_CASE(an_exclusive_listener_of_a_nearly_full_worker_moves_every_time)
 {
     const Accepting cycle("test_listen unix:a; events { use fake; worker_connections 16; }");
     use_exclusive_accept = true;
@@ -742,7 +740,7 @@ BOOST_AUTO_TEST_CASE(listeners_that_are_not_exclusive_stay_where_they_are)
     BOOST_TEST(fake.calls.empty());
 }
 
-BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_does_not_go_is_not_added_again)
+BOOST_AUTO_TEST_CASE(an_exclusive_listener_that_cannot_be_deleted_is_not_added)
 {
     const Accepting cycle(one_listener);
     fake.del = Rc::error;
@@ -777,7 +775,7 @@ BOOST_AUTO_TEST_CASE(debug_connection_raises_the_level_of_peers_in_its_networks)
     BOOST_TEST(level("::ffff:10.1.2.3") == log_err);
 }
 
-BOOST_AUTO_TEST_CASE(debug_connection_may_mean_all_unix_peers)
+BOOST_AUTO_TEST_CASE(debug_connection_may_match_all_unix_peers)
 {
     EventConf ecf;
     ecf.debug_connection.push_back({.family = AF_UNIX});

@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(each_directive_sets_its_value)
     BOOST_TEST(*ecf.use == fake_module.ctx_index);
 }
 
-BOOST_AUTO_TEST_CASE(a_method_that_a_module_brings_can_be_used)
+BOOST_AUTO_TEST_CASE(the_method_of_a_loaded_module_can_be_used)
 {
     const ListenCycle cycle("events { use fake; }");
     BOOST_TEST(contains(cycle.log(), "[notice]"));
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(every_event_module_is_configured_whichever_is_used)
                boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(a_directive_may_stand_once)
+BOOST_AUTO_TEST_CASE(a_directive_is_allowed_once)
 {
     check_refused({
         {"events { worker_connections 8; worker_connections 8; }",
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_bad_value_is_refused)
                         "invalid value \"maybe\" in \"multi_accept\" directive"));
 }
 
-BOOST_AUTO_TEST_CASE(a_method_that_is_not_there_is_refused_by_name)
+BOOST_AUTO_TEST_CASE(an_unknown_method_is_refused_by_name)
 {
     for (const std::string method :
          {"kqueue", "eventport", "/dev/poll", "devpoll", "aio", "epol", "event_core_", "Fake"}) {
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(the_old_name_of_worker_connections_is_unknown)
     check_refused({{"events { connections 8; }", "unknown directive \"connections\""}});
 }
 
-BOOST_AUTO_TEST_CASE(directives_of_the_block_stand_nowhere_else)
+BOOST_AUTO_TEST_CASE(directives_of_the_block_are_allowed_only_there)
 {
     check_refused({
         {"worker_connections 8; events {}", "\"worker_connections\" directive is not allowed here"},
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(epoll_has_directives_of_its_own, *utf::precondition(poller_
     });
 }
 
-BOOST_AUTO_TEST_CASE(more_connections_than_files_are_warned_of)
+BOOST_AUTO_TEST_CASE(more_connections_than_files_are_a_warning)
 {
     const FileLimit limit(100);
     const Configured cycle("events { worker_connections 101; use fake; }");
@@ -274,7 +274,7 @@ BOOST_AUTO_TEST_CASE(more_connections_than_files_are_warned_of)
         contains(cycle.log(), "101 worker_connections exceed open file resource limit: 100\n"));
 }
 
-BOOST_AUTO_TEST_CASE(the_limit_that_workers_will_have_counts_too)
+BOOST_AUTO_TEST_CASE(the_future_limit_of_workers_counts)
 {
     const FileLimit limit(100);
     const Configured less("worker_rlimit_nofile 100; events { worker_connections 101; }");
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(the_limit_that_workers_will_have_counts_too)
     BOOST_TEST(contains(less.log(), text));
 }
 
-BOOST_AUTO_TEST_CASE(more_memory_than_there_is_for_all_workers_together_is_warned_of)
+BOOST_AUTO_TEST_CASE(more_memory_than_all_workers_can_have_is_a_warning)
 {
     const Configured cycle(
         "worker_processes 3; events { use fake; worker_connections 2000000000; }");
@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(no_more_connections_than_files_give_no_warning)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_configuration_that_is_only_tested_does_not_say_its_method)
+BOOST_AUTO_TEST_CASE(a_configuration_test_does_not_log_the_method)
 {
     test_config = true;
     quiet_mode = true;
@@ -354,7 +354,7 @@ BOOST_AUTO_TEST_CASE(a_master_may_change_the_method_by_a_reload,
     BOOST_TEST(cycle.events().name == "poll");
 }
 
-BOOST_AUTO_TEST_CASE(debug_connection_takes_addresses_and_networks,
+BOOST_AUTO_TEST_CASE(debug_connection_accepts_addresses_and_networks,
                      *utf::precondition([](auto) { return have_debug; }))
 {
     const Configured cycle("events { debug_connection 10.0.0.1; debug_connection 10.1.0.0/16; "
@@ -368,7 +368,7 @@ BOOST_AUTO_TEST_CASE(debug_connection_takes_addresses_and_networks,
     BOOST_TEST(cidrs[3].family == AF_UNIX);
 }
 
-BOOST_AUTO_TEST_CASE(debug_connection_takes_the_addresses_of_a_host,
+BOOST_AUTO_TEST_CASE(debug_connection_accepts_the_addresses_of_a_host,
                      *utf::precondition([](auto) { return have_debug; }))
 {
     const Configured cycle("events { debug_connection localhost; }");

@@ -100,7 +100,7 @@ struct Peer {
 
 BOOST_AUTO_TEST_SUITE(event_connect)
 
-BOOST_AUTO_TEST_CASE(a_connection_that_is_under_way_is_told_of_by_the_write_event)
+BOOST_AUTO_TEST_CASE(a_connect_in_progress_is_reported_to_the_write_event)
 {
     for (const std::string& poller : built_pollers()) {
         Peer peer(poller);
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_under_way_is_told_of_by_the_write_even
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_peer_that_refuses_is_told_of_by_the_write_event)
+BOOST_AUTO_TEST_CASE(a_refused_connect_is_reported_to_the_write_event)
 {
     for (const std::string& poller : built_pollers()) {
         Peer peer(poller, false);
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_refuses_at_once_is_declined)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_the_peers_fault_is_critical)
+BOOST_AUTO_TEST_CASE(an_unexpected_errno_is_critical)
 {
     for (const int err : {EACCES, EPERM, ENOENT, EINTR, EAFNOSUPPORT, EALREADY}) {
         Peer peer;
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_the_peers_fault_is_critical)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_shortage_of_this_machine_ends_the_try)
+BOOST_AUTO_TEST_CASE(a_local_shortage_is_an_error)
 {
     for (const int err : {EADDRNOTAVAIL, ENOBUFS, ENOMEM, EAGAIN}) {
         Peer peer;
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_is_an_error)
     }
 }
 
-BOOST_AUTO_TEST_CASE(an_option_that_cannot_be_set_is_done_without)
+BOOST_AUTO_TEST_CASE(an_option_that_cannot_be_set_is_ignored)
 {
     Peer peer;
     peer.pc.rcvbuf = 10'000;
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(the_port_of_an_address_without_one_is_chosen_when_the_peer_
     BOOST_TEST(ntohl(bound.in.sin_addr.s_addr) == INADDR_LOOPBACK + 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_kernel_that_must_choose_the_port_at_once_is_asked_only_once)
+BOOST_AUTO_TEST_CASE(a_kernel_without_bind_address_no_port_is_asked_once)
 {
     Peer peer;
     peer.bind_to(INADDR_LOOPBACK);
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_is_connected_at_once_or_refuses)
     }
 }
 
-BOOST_AUTO_TEST_CASE(nobody_to_connect_to_is_what_the_chooser_says)
+BOOST_AUTO_TEST_CASE(without_a_peer_the_result_of_the_choice_is_returned)
 {
     Peer peer;
     for (const Rc rc : {Rc::busy, Rc::done, Rc::error}) {

@@ -64,7 +64,7 @@ struct Waited {
 
 BOOST_FIXTURE_TEST_SUITE(event_dispatch, Waited)
 
-BOOST_AUTO_TEST_CASE(a_timeout_of_the_kernels_is_an_int_and_minus_one_is_for_ever)
+BOOST_AUTO_TEST_CASE(the_kernels_timeout_is_an_int_and_minus_one_without_limit)
 {
     BOOST_TEST(wait_timeout(0) == 0);
     BOOST_TEST(wait_timeout(1) == 1);
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(the_time_is_read_when_the_flags_say_so)
     BOOST_TEST(time_was_read());
 }
 
-BOOST_AUTO_TEST_CASE(the_time_is_read_when_the_alarm_has_rung)
+BOOST_AUTO_TEST_CASE(the_time_is_read_when_the_alarm_has_occurred)
 {
     event_timer_alarm = 1;
     BOOST_TEST((after(1) == Rc::ok));
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(the_time_is_read_when_the_alarm_has_rung)
     BOOST_TEST(event_timer_alarm == 1);
 }
 
-BOOST_AUTO_TEST_CASE(the_time_is_read_before_an_error_is_looked_at)
+BOOST_AUTO_TEST_CASE(the_time_is_read_before_an_error_is_handled)
 {
     BOOST_TEST((after(-1, EBADF, 100, update_time) == Rc::error));
     BOOST_TEST(time_was_read());

@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(each_listener_gets_a_connection_that_accepts)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_listener_whose_connections_come_with_data_says_so_to_its_event)
+BOOST_AUTO_TEST_CASE(the_event_of_a_deferred_listener_has_deferred_accept)
 {
     const ListenCycle cycle("test_listen 127.0.0.1 deferred; events { use fake; }");
     BOOST_CHECK(cycle.accept_event().deferred_accept);
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(of_the_listeners_of_all_workers_each_watches_its_own)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_accept_mutex_lets_nobody_watch_the_listener_of_another_worker)
+BOOST_AUTO_TEST_CASE(with_the_accept_mutex_no_worker_watches_the_listener_of_another)
 {
     const WorkerNumber number(1);
     const ListenCycle cycle("master_process on; worker_processes 2; test_listen unix:a; "
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(the_accept_mutex_lets_nobody_watch_the_listener_of_another_
     shmtx_unlock(accept_mutex);
 }
 
-BOOST_AUTO_TEST_CASE(the_accept_mutex_is_used_between_workers_that_ask_for_it)
+BOOST_AUTO_TEST_CASE(the_accept_mutex_is_used_if_it_is_configured)
 {
     const auto used = [](std::string_view main, std::string_view events) {
         const ListenCycle cycle(std::string(main) + " events { use fake; " + std::string(events) +
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(every_shared_counter_has_a_cache_line_of_its_own)
     BOOST_TEST(accept_mutex.lock == accept_mutex_ptr);
 }
 
-BOOST_AUTO_TEST_CASE(a_poller_that_cannot_be_had_is_an_error_of_the_process)
+BOOST_AUTO_TEST_CASE(a_failed_init_of_the_poller_is_an_error_of_the_process)
 {
     const Forked child =
         in_child([](int) { const ListenCycle cycle("events { use fake; }", {.init = Rc::error}); });
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(the_poller_sets_the_calls_that_move_data)
     BOOST_TEST(io.send_chain == os_io.send_chain);
 }
 
-BOOST_AUTO_TEST_CASE(under_timer_resolution_an_alarm_rings_at_its_interval)
+BOOST_AUTO_TEST_CASE(under_timer_resolution_an_alarm_occurs_at_its_interval)
 {
     const WithoutAlarm after;
     const ListenCycle cycle("timer_resolution 1500ms; events { use fake; }");
@@ -355,7 +355,7 @@ BOOST_AUTO_TEST_CASE(that_table_does_not_grow_with_the_limit_of_descriptors_but_
     BOOST_TEST(cycle->files[fd] == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(other_pollers_do_without_that_table)
+BOOST_AUTO_TEST_CASE(other_pollers_have_no_such_table)
 {
     const ListenCycle cycle("events { use fake; }");
     BOOST_TEST(cycle->files == nullptr);

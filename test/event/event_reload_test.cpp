@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(a_listener_that_is_new_is_served)
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_listener_that_is_gone_is_closed)
+BOOST_AUTO_TEST_CASE(a_removed_listener_is_closed)
 {
     for_each_poller([](std::string_view poller) {
         ListenCycle cycle(conf_of(poller, "ab"));
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(the_old_cycle_goes_when_its_last_connection_is_closed)
     });
 }
 
-BOOST_AUTO_TEST_CASE(each_of_many_old_cycles_goes_by_itself)
+BOOST_AUTO_TEST_CASE(each_of_many_old_cycles_is_destroyed_separately)
 {
     ListenCycle cycle("test_listen unix:a; events { use fake; }");
     Fd client;
@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_finds_connections_by_descriptor_finds_those_o
     BOOST_TEST(cycle->files[fd] == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(connections_that_may_be_closed_stay_so_and_the_longest_idle_is_the_first)
+BOOST_AUTO_TEST_CASE(reusable_connections_stay_reusable_in_their_order)
 {
     ListenCycle cycle("test_listen unix:a; events { use fake; worker_connections 8; }");
     std::array<Fd, 2> clients;
@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(the_number_of_connections_may_change)
     BOOST_TEST(cycle->free_connection_n == 15);
 }
 
-BOOST_AUTO_TEST_CASE(the_poller_is_told_to_forget_the_old_listener_before_it_gets_the_new)
+BOOST_AUTO_TEST_CASE(the_old_listener_is_deleted_before_the_new_one_is_added)
 {
     ListenCycle cycle("test_listen unix:a; events { use fake; }");
     const Event* const old = &cycle.accept_event();
@@ -295,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_reload_that_is_refused_leaves_everything_as_it_is)
     BOOST_TEST(handed.connections.size() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_listener_that_paused_for_want_of_descriptors_is_watched_anew)
+BOOST_AUTO_TEST_CASE(a_listener_that_paused_without_descriptors_is_watched_again)
 {
     ListenCycle cycle("test_listen unix:a; events { use fake; }");
     cycle.accept_event().active = 0;

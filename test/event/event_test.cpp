@@ -390,7 +390,7 @@ BOOST_FIXTURE_TEST_CASE(a_hook_that_was_added_twice_is_called_once_and_last, Tur
                boost::test_tools::per_element());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_hook_may_take_itself_out_while_it_is_called, Turn)
+BOOST_FIXTURE_TEST_CASE(a_hook_may_remove_itself_while_it_is_called, Turn)
 {
     Noted first("1");
     Noted second("2");
@@ -403,7 +403,7 @@ BOOST_FIXTURE_TEST_CASE(a_hook_may_take_itself_out_while_it_is_called, Turn)
     del_turn_hook(first);  // it is removed already
 }
 
-BOOST_FIXTURE_TEST_CASE(a_hook_needs_but_one_function, Turn)
+BOOST_FIXTURE_TEST_CASE(a_hook_needs_only_one_function, Turn)
 {
     Noted a("a");
     a.before = nullptr;
@@ -438,7 +438,7 @@ BOOST_FIXTURE_TEST_CASE(with_the_accept_mutex_hooks_are_called_while_it_is_held,
     BOOST_TEST(accept_mutex.lock->load() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(without_the_accept_mutex_a_hook_is_told_of_its_delay, MutexTurn)
+BOOST_FIXTURE_TEST_CASE(without_the_accept_mutex_a_hook_gets_its_delay, MutexTurn)
 {
     accept_mutex.lock->store(1);
     const Noted hook("hook");
@@ -447,7 +447,7 @@ BOOST_FIXTURE_TEST_CASE(without_the_accept_mutex_a_hook_is_told_of_its_delay, Mu
     BOOST_TEST(fake.timer == 70);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_clear_poller_is_told_once_of_a_read_event, ClearReadiness)
+BOOST_FIXTURE_TEST_CASE(an_edge_triggered_poller_adds_a_read_event_once, ClearReadiness)
 {
     BOOST_TEST(read(idle, not_ready) == Calls{"add read clear"}, boost::test_tools::per_element());
     for (const unsigned flags : {0U, close_event}) {
@@ -466,7 +466,7 @@ BOOST_FIXTURE_TEST_CASE(a_level_poller_watches_a_read_event_only_while_it_is_not
     BOOST_TEST(read(active, not_ready).empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_level_poller_forgets_a_read_event_that_is_about_to_be_closed,
+BOOST_FIXTURE_TEST_CASE(a_level_triggered_poller_deletes_a_read_event_before_a_close,
                         LevelReadiness)
 {
     const Calls del{"del read close"};
@@ -475,7 +475,7 @@ BOOST_FIXTURE_TEST_CASE(a_level_poller_forgets_a_read_event_that_is_about_to_be_
     BOOST_TEST(read(idle, ready, close_event).empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_clear_poller_is_told_once_of_a_write_event, ClearReadiness)
+BOOST_FIXTURE_TEST_CASE(an_edge_triggered_poller_adds_a_write_event_once, ClearReadiness)
 {
     BOOST_TEST(write(idle, not_ready) == Calls{"add write clear"},
                boost::test_tools::per_element());
@@ -493,21 +493,21 @@ BOOST_FIXTURE_TEST_CASE(a_level_poller_watches_a_write_event_only_while_it_is_no
     BOOST_TEST(write(active, not_ready).empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_poller_that_reports_neither_state_nor_change_is_told_nothing)
+BOOST_AUTO_TEST_CASE(a_poller_without_level_and_edge_gets_no_calls)
 {
     Readiness r(use_oneshot_event);
     BOOST_TEST(r.read(idle, not_ready).empty());
     BOOST_TEST(r.write(idle, not_ready).empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_failure_of_the_poller_is_the_callers, ClearReadiness)
+BOOST_FIXTURE_TEST_CASE(a_failure_of_the_poller_is_returned, ClearReadiness)
 {
     fake.add = Rc::error;
     BOOST_TEST((handle_read_event(rev, 0) == Rc::error));
     BOOST_TEST((handle_write_event(wev, 0) == Rc::error));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_failure_of_a_level_poller_to_forget_is_the_callers, LevelReadiness)
+BOOST_FIXTURE_TEST_CASE(a_failed_del_of_a_level_poller_is_returned, LevelReadiness)
 {
     fake.del = Rc::error;
     for (Event* ev : {&rev, &wev}) {

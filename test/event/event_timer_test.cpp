@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_was_kept_keeps_its_place_among_equal_ones)
     BOOST_TEST(ran == (Order{0, 1}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(a_timer_that_was_deleted_is_set_anew_without_laziness)
+BOOST_AUTO_TEST_CASE(a_timer_that_was_deleted_is_set_without_laziness)
 {
     Event& ev = events[0];
     add_timer(ev, 1000);

@@ -194,7 +194,7 @@ BOOST_FIXTURE_TEST_CASE(a_datagram_is_read_once_and_cut_to_the_room, Receiving)
     comes();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_datagram_that_is_not_read_is_gone, Receiving)
+BOOST_FIXTURE_TEST_CASE(a_datagram_that_is_not_read_is_dropped, Receiving)
 {
     const Fd fd = client("a");
     Connection& c = last_session();
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(under_multi_accept_an_event_takes_all_that_wait)
     BOOST_CHECK(!cycle.accept_event().ready);
 }
 
-BOOST_AUTO_TEST_CASE(under_multi_accept_a_turn_takes_a_bounded_number_and_the_next_the_rest)
+BOOST_AUTO_TEST_CASE(under_multi_accept_a_turn_receives_a_limited_number)
 {
     const Receiving cycle("test_listen 127.0.0.1 udp; events { use fake; multi_accept on; }");
     const Fd fd = cycle.connect(0, "a");
@@ -372,7 +372,7 @@ BOOST_FIXTURE_TEST_CASE(a_session_may_end_in_its_handler, Receiving)
     BOOST_TEST((*this)->free_connection_n == (*this)->connection_n - 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_slot_that_its_handler_gives_away_is_left_alone, Receiving)
+BOOST_FIXTURE_TEST_CASE(a_slot_that_its_handler_frees_is_not_touched, Receiving)
 {
     const Fd fd = client("a");
     static Connection* next;
@@ -587,7 +587,7 @@ BOOST_FIXTURE_TEST_CASE(sessions_end_when_the_listeners_are_closed, Receiving)
     BOOST_TEST(sessions() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_session_whose_client_was_forgotten_ends_then_too, Receiving)
+BOOST_FIXTURE_TEST_CASE(a_session_whose_client_was_removed_ends_then_too, Receiving)
 {
     const Fd fd = client("a");
     delete_udp_connection(last_session());

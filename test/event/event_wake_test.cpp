@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(done_closes_the_descriptor_and_frees_the_slot)
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_waker_is_opened_anew_for_the_cycle_of_a_reload)
+BOOST_AUTO_TEST_CASE(a_waker_is_opened_again_for_the_cycle_of_a_reload)
 {
     for (const std::string& poller : built_pollers()) {
         ListenCycle cycle(conf_of(poller));

@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(what_was_sent_before_the_accept_is_seen)
     BOOST_TEST((talks_and_ends.receive_all() == text));
 }
 
-BOOST_AUTO_TEST_CASE(clients_that_break_off_before_the_accept_do_no_harm)
+BOOST_AUTO_TEST_CASE(clients_that_close_before_the_accept_are_harmless)
 {
     const Port port;
     Server server({.stream = server_block(port, "return hello;")});
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(clients_that_break_off_before_the_accept_do_no_harm)
     server.wait_for_descriptors(before);
 }
 
-BOOST_AUTO_TEST_CASE(the_end_of_the_data_is_seen_behind_data_that_waits)
+BOOST_AUTO_TEST_CASE(the_end_of_data_is_found_after_the_data)
 {
     // The client's end arrives while the server has more unread data than one buffer holds and the
     // client receives nothing: the socket has no further event for the end.

@@ -154,27 +154,27 @@ void check_refused(const std::vector<BadConf>& all)
 
 BOOST_AUTO_TEST_SUITE(bad_conf)
 
-BOOST_AUTO_TEST_CASE(bad_syntax_is_told_in_one_line_and_changes_nothing)
+BOOST_AUTO_TEST_CASE(bad_syntax_is_reported_in_one_line_and_changes_nothing)
 {
     check_refused(syntax);
 }
 
-BOOST_AUTO_TEST_CASE(bad_directives_are_told_in_one_line_and_change_nothing)
+BOOST_AUTO_TEST_CASE(bad_directives_are_reported_in_one_line_and_change_nothing)
 {
     check_refused(directives);
 }
 
-BOOST_AUTO_TEST_CASE(a_bad_events_block_is_told_in_one_line_and_changes_nothing)
+BOOST_AUTO_TEST_CASE(a_bad_events_block_is_reported_and_changes_nothing)
 {
     check_refused(events);
 }
 
-BOOST_AUTO_TEST_CASE(a_bad_stream_block_is_told_in_one_line_and_changes_nothing)
+BOOST_AUTO_TEST_CASE(a_bad_stream_block_is_reported_and_changes_nothing)
 {
     check_refused(stream);
 }
 
-BOOST_AUTO_TEST_CASE(a_bad_line_of_an_included_file_is_told_with_that_file)
+BOOST_AUTO_TEST_CASE(a_bad_line_of_an_included_file_is_reported_with_that_file)
 {
     const TempDir dir;
     write_file(dir / "nginx.conf", "events { }\ninclude more.conf;\n");

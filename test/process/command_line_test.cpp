@@ -79,7 +79,7 @@ private:
 
 BOOST_AUTO_TEST_SUITE(command_line)
 
-BOOST_AUTO_TEST_CASE(v_tells_the_version)
+BOOST_AUTO_TEST_CASE(v_prints_the_version)
 {
     const RunResult result = run_server({"-v"});
     BOOST_TEST(result.status.exited_with(0));
@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(V_lists_the_modules_in_the_order_of_the_table)
     BOOST_TEST(count(result.err, api) == 1U, result.err);
 }
 
-BOOST_AUTO_TEST_CASE(h_tells_every_option)
+BOOST_AUTO_TEST_CASE(h_explains_every_option)
 {
     for (const char* const option : {"-h", "-?"}) {
         const RunResult result = run_server({option});
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(h_tells_every_option)
     }
 }
 
-BOOST_AUTO_TEST_CASE(unknown_options_and_missing_values_are_told)
+BOOST_AUTO_TEST_CASE(unknown_options_and_missing_values_are_reported)
 {
     const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
         {{"-x"}, "invalid option: \"x\""},
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_value_may_begin_as_an_option_does)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_dash_alone_is_an_argument_that_says_nothing)
+BOOST_AUTO_TEST_CASE(a_dash_alone_is_ignored)
 {
     for (const std::vector<std::string>& arguments :
          {std::vector<std::string>{"-", "-v"}, {"-v", "-"}}) {
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(t_tests_a_file_while_a_server_runs_on_its_ports)
     BOOST_TEST(ask(port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(t_tells_what_is_wrong)
+BOOST_AUTO_TEST_CASE(t_reports_errors)
 {
     const Prefix prefix;
     prefix.write("events { }\nbogus on;\n");
@@ -278,7 +278,7 @@ BOOST_AUTO_TEST_CASE(s_needs_the_pid_of_a_server)
                                      started, ended.pid()));
 }
 
-BOOST_AUTO_TEST_CASE(s_reads_the_file_and_reaches_nobody_when_it_is_broken)
+BOOST_AUTO_TEST_CASE(s_sends_no_signal_if_the_file_is_broken)
 {
     const Port port;
     Server server({.stream = server_block(port, "return hello;")});
@@ -351,7 +351,7 @@ BOOST_AUTO_TEST_CASE(p_may_end_in_a_slash_and_c_may_be_relative_to_it)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_file_that_is_not_there_is_told)
+BOOST_AUTO_TEST_CASE(a_missing_file_is_reported)
 {
     const TempDir dir;
     const RunResult result = run_server({"-p", dir.path(), "-c", "nginx.conf"});
@@ -391,7 +391,7 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_that_a_killed_server_left_is_removed)
                                                server.pid(), killed.dir().string())) == 1U);
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_on_which_somebody_listens_is_in_the_way)
+BOOST_AUTO_TEST_CASE(a_unix_socket_in_use_is_an_error)
 {
     const Server other({.stream = "server { listen unix:socket; return hello; }\n"});
     Prefix prefix;
@@ -407,7 +407,7 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_on_which_somebody_listens_is_in_the_way)
     BOOST_TEST(Client(socket).receive_all() == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(more_connections_than_descriptors_are_warned_of)
+BOOST_AUTO_TEST_CASE(more_connections_than_descriptors_are_a_warning)
 {
     const Port port;
     Server server(

@@ -27,7 +27,7 @@ bool comes_back(const Client& client, const std::string& text)
 
 BOOST_AUTO_TEST_SUITE(stream_echo)
 
-BOOST_AUTO_TEST_CASE(every_byte_comes_back_as_it_was)
+BOOST_AUTO_TEST_CASE(every_byte_is_sent_back_unchanged)
 {
     const Port port;
     Server server({.stream = server_block(port, "echo;")});
@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(a_buffer_of_one_byte_is_enough)
     BOOST_TEST(comes_back(Client(port), text));
 }
 
-BOOST_AUTO_TEST_CASE(megabytes_come_back_unchanged)
+BOOST_AUTO_TEST_CASE(megabytes_are_sent_back_unchanged)
 {
     const Port port;
     Server server({.stream = server_block(port, "echo;")});
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_is_not_read_from)
     BOOST_TEST((got.get() == text.substr(0, sent + megabyte)));
 }
 
-BOOST_AUTO_TEST_CASE(what_was_sent_before_a_half_close_comes_back_before_the_end)
+BOOST_AUTO_TEST_CASE(data_before_a_half_close_is_sent_back_before_the_end)
 {
     const Port port;
     Server server({.stream = server_block(port, "echo;")});
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(interleaved_clients_get_their_own_text_back)
     }
 }
 
-BOOST_AUTO_TEST_CASE(clients_that_break_off_leave_nothing_behind)
+BOOST_AUTO_TEST_CASE(clients_that_close_early_leave_nothing_behind)
 {
     const Port port;
     Server server({.stream = server_block(port, "echo;")});
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(stream_discard)
 
-BOOST_AUTO_TEST_CASE(megabytes_are_swallowed_and_the_end_answers_the_end)
+BOOST_AUTO_TEST_CASE(megabytes_are_discarded_and_the_end_is_answered)
 {
     const Port port;
     Server server({.stream = server_block(port, "discard;")});

@@ -120,7 +120,7 @@ constexpr rlim_t mib = 1024 * 1024;
 
 BOOST_AUTO_TEST_SUITE(exceptions)
 
-BOOST_AUTO_TEST_CASE(a_reload_for_which_memory_runs_out_leaves_the_old_and_the_next_one_comes_about,
+BOOST_AUTO_TEST_CASE(a_reload_without_memory_keeps_the_old_configuration_and_the_next_works,
                      *precondition(no_sanitizer) * precondition(method_is_epoll))
 {
     Short lack(1);
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_reload_for_which_memory_runs_out_leaves_the_old_and_the_n
     wait_until("the old workers are gone", [&] { return children_of(server.pid()).size() == 1; });
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_without_a_master_for_which_memory_runs_out_leaves_the_old,
+BOOST_AUTO_TEST_CASE(without_a_master_a_reload_without_memory_keeps_the_old,
                      *precondition(no_sanitizer) * precondition(method_is_epoll))
 {
     Short lack(0);
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(a_reload_without_a_master_for_which_memory_runs_out_leaves_
     BOOST_TEST(ask(lack.port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_worker_for_whose_start_memory_runs_out_is_started_again,
+BOOST_AUTO_TEST_CASE(a_worker_without_memory_at_its_start_is_started_again,
                      *precondition(no_sanitizer) * precondition(method_is_epoll))
 {
     Short lack;
@@ -180,8 +180,7 @@ BOOST_AUTO_TEST_CASE(a_worker_for_whose_start_memory_runs_out_is_started_again,
     }).report("respawn");
 }
 
-BOOST_AUTO_TEST_CASE(a_binary_that_cannot_be_changed_for_want_of_memory_serves_on,
-                     *precondition(no_sanitizer))
+BOOST_AUTO_TEST_CASE(a_failed_change_of_the_binary_keeps_the_old_one, *precondition(no_sanitizer))
 {
     Short lack;
     const Daemon daemon(lack.conf, lack.faults.env());
@@ -202,7 +201,7 @@ BOOST_AUTO_TEST_CASE(a_binary_that_cannot_be_changed_for_want_of_memory_serves_o
                [&] { return daemon.pid() != -1 && daemon.pid() != pid; });
 }
 
-BOOST_AUTO_TEST_CASE(a_test_for_which_memory_runs_out_says_how_much_was_wanted,
+BOOST_AUTO_TEST_CASE(a_configuration_test_without_memory_logs_the_requested_size,
                      *precondition(no_sanitizer) * precondition(method_is_epoll))
 {
     Short lack;
@@ -219,7 +218,7 @@ BOOST_AUTO_TEST_CASE(a_test_for_which_memory_runs_out_says_how_much_was_wanted,
     }).report("-t");
 }
 
-BOOST_AUTO_TEST_CASE(a_start_for_which_memory_runs_out_ends_with_one_and_leaves_nothing,
+BOOST_AUTO_TEST_CASE(a_start_without_memory_exits_with_one_and_leaves_nothing,
                      *precondition(no_sanitizer) * precondition(method_is_epoll))
 {
     Short lack(1);
@@ -265,8 +264,7 @@ BOOST_AUTO_TEST_CASE(a_file_too_large_for_the_memory_is_refused_with_its_line,
     BOOST_TEST(ask(lack.port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(more_workers_than_memory_is_there_for_are_refused_by_a_reload,
-                     *precondition(no_sanitizer))
+BOOST_AUTO_TEST_CASE(a_reload_refuses_more_workers_than_memory_allows, *precondition(no_sanitizer))
 {
     Short lack;
     Server server(lack.conf);

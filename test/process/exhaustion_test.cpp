@@ -79,7 +79,7 @@ ServerConf small_server(const Port& port)
     return {.stream = server_block(port, "echo;"), .events = "worker_connections 16;"};
 }
 
-BOOST_AUTO_TEST_CASE(clients_too_many_are_closed_until_others_leave)
+BOOST_AUTO_TEST_CASE(excess_clients_are_closed_until_others_leave)
 {
     const Port port;
     Server server(small_server(port));
@@ -137,7 +137,7 @@ ServerConf patient_server(const Port& port, milliseconds delay)
                 fmt::format("worker_connections 64; accept_mutex_delay {}ms;", delay.count())};
 }
 
-BOOST_AUTO_TEST_CASE(without_one_to_spare_clients_wait_and_the_server_does_not_spin)
+BOOST_AUTO_TEST_CASE(without_descriptors_clients_wait_and_the_server_does_not_spin)
 {
     constexpr milliseconds delay(100);
     constexpr int periods = 10;

@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(a_reload_whose_workers_cannot_become_their_user_leaves_the_
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_without_sockets_or_logs_leaves_all_as_it_was)
+BOOST_AUTO_TEST_CASE(a_reload_without_sockets_or_logs_changes_nothing)
 {
     for (const char* const when : {"once", "always"}) {
         keeps_the_old({"bind", EACCES, when, "", "failed (13: Permission denied)"});

@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(servers_on_one_port_have_their_own_address)
     BOOST_CHECK_THROW(ask(port, "127.0.0.3"), std::system_error);
 }
 
-BOOST_AUTO_TEST_CASE(the_wildcard_serves_what_no_server_has_named)
+BOOST_AUTO_TEST_CASE(the_wildcard_serves_addresses_without_a_server)
 {
     const Port port;
     // With reuseport each address has its own socket; without it the wildcard's socket serves both.
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(default_server_answers_for_a_shared_address)
     BOOST_TEST(ask(port) == "second 127.0.0.1");
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_is_for_everybody_and_goes_with_the_server)
+BOOST_AUTO_TEST_CASE(a_unix_socket_is_for_all_users_and_is_deleted_at_the_end)
 {
     Server server({.stream = "server { listen unix:socket; echo; }"});
     const std::filesystem::path path = server.dir() / "socket";

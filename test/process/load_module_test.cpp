@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(a_relative_path_starts_at_the_prefix)
     BOOST_TEST(result.status.exited_with(0), result.err);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_module_is_refused_before_it_is_loaded)
+BOOST_AUTO_TEST_CASE(a_file_that_is_no_module_is_refused_before_it_is_loaded)
 {
     const std::string file = built("fault.so").string();
     const Tried other("load_module " + file + ";");
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_module_is_refused_before_it_is_loaded)
     BOOST_TEST(text.says("nginx.conf\" is not a shared object in "), text.text);
 }
 
-BOOST_AUTO_TEST_CASE(a_module_of_nginx_is_told_as_such, *precondition(nginx_is_there))
+BOOST_AUTO_TEST_CASE(a_module_of_nginx_is_reported_as_such, *precondition(nginx_is_there))
 {
     const std::string file = "/usr/lib/nginx/modules/ngx_stream_module.so";
     const Tried nginxs("load_module " + file + ";");

@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(it_starts_its_workers_and_each_process_has_its_title)
     BOOST_TEST(ask(site.port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_worker_has_nothing_of_what_the_master_waits_by)
+BOOST_AUTO_TEST_CASE(a_worker_has_no_descriptors_of_the_master)
 {
     MasterSite site(3);
     Server server(site.with("hello"));
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(term_and_int_end_all_within_a_second_with_clients_connected
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_worker_that_does_not_obey_is_killed)
+BOOST_AUTO_TEST_CASE(a_worker_that_does_not_react_is_killed)
 {
     MasterSite site;
     Server server(site.with("hello"));
@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_killed_workers_are_replaced_and_leave_nothing_beh
     }
 }
 
-BOOST_AUTO_TEST_CASE(logs_are_opened_anew_by_all_and_no_line_is_lost)
+BOOST_AUTO_TEST_CASE(all_processes_reopen_logs_and_no_line_is_lost)
 {
     constexpr std::size_t asked = 300;
     MasterSite site;
@@ -338,7 +338,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(master_reload)
 
-BOOST_AUTO_TEST_CASE(fifty_reloads_under_load_lose_nobody)
+BOOST_AUTO_TEST_CASE(fifty_reloads_under_load_lose_no_client)
 {
     MasterSite site;
     site.conf.log_level = "notice";

@@ -219,7 +219,7 @@ std::vector<std::string> live(const ComparedSite& site, auto& server)
 
 BOOST_AUTO_TEST_SUITE(nginx)
 
-BOOST_AUTO_TEST_CASE(a_master_and_its_workers_tell_the_same_story_as_nginxs,
+BOOST_AUTO_TEST_CASE(a_master_and_its_workers_behave_as_nginxs,
                      *precondition(nginx_is_there) * precondition(method_is_epoll))
 {
     const Port port;
@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(a_master_and_its_workers_tell_the_same_story_as_nginxs,
     BOOST_TEST(ours.workers == theirs.workers, boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(sessions_of_the_proxy_tell_the_same_story_as_nginxs,
+BOOST_AUTO_TEST_CASE(sessions_of_the_proxy_behave_as_nginxs,
                      *precondition(nginx_is_there) * precondition(method_is_epoll))
 {
     const ComparedSite our_site;

@@ -72,7 +72,7 @@ const std::vector<std::string>& headers()
 
 BOOST_AUTO_TEST_SUITE(proxy_protocol)
 
-BOOST_AUTO_TEST_CASE(nginx_says_for_whom_it_comes, *precondition(nginx_is_there))
+BOOST_AUTO_TEST_CASE(nginx_sends_the_address_of_its_client, *precondition(nginx_is_there))
 {
     const Port ours;
     const Port theirs;
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(nginx_says_for_whom_it_comes, *precondition(nginx_is_there)
                                                    client.local_port(), theirs.text()));
 }
 
-BOOST_AUTO_TEST_CASE(what_comes_behind_nginxs_header_is_the_clients, *precondition(nginx_is_there))
+BOOST_AUTO_TEST_CASE(data_after_nginxs_header_is_the_clients, *precondition(nginx_is_there))
 {
     const Port ours;
     const Port theirs;
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(what_comes_behind_nginxs_header_is_the_clients, *preconditi
     BOOST_TEST((Client(theirs).echo(text) == text));
 }
 
-BOOST_AUTO_TEST_CASE(nginx_is_told_for_whom_we_come, *precondition(nginx_is_there))
+BOOST_AUTO_TEST_CASE(nginx_gets_the_address_of_our_client, *precondition(nginx_is_there))
 {
     for (const char* const version : {"on", "v2"}) {
         const Port ours;
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(nginx_is_told_for_whom_we_come, *precondition(nginx_is_ther
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_comes_behind_our_header_is_the_clients, *precondition(nginx_is_there))
+BOOST_AUTO_TEST_CASE(data_after_our_header_is_the_clients, *precondition(nginx_is_there))
 {
     const Port ours;
     const Port theirs;

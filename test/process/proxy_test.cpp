@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(megabytes_go_both_ways_at_once_between_slow_sides)
     server.wait_for_descriptors(before);
 }
 
-BOOST_AUTO_TEST_CASE(with_half_close_netcat_gets_the_answer_to_all_that_it_has_said,
+BOOST_AUTO_TEST_CASE(with_half_close_netcat_gets_the_answer_to_all_its_data,
                      *precondition(netcat_is_there))
 {
     const Port port;
@@ -307,7 +307,7 @@ int wait_for_either(int a, int b)
 
 BOOST_AUTO_TEST_SUITE(proxy_failures)
 
-BOOST_AUTO_TEST_CASE(a_server_that_refuses_is_left_alone_and_used_again_when_it_is_back)
+BOOST_AUTO_TEST_CASE(a_server_that_refuses_is_skipped_until_it_recovers)
 {
     const Port port;
     const Port first;

@@ -321,7 +321,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_waits_for_answers_takes_no_datagrams_from_the
     BOOST_TEST(old.answered() == 20);
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_quits_answers_what_is_under_way_and_refuses_the_rest)
+BOOST_AUTO_TEST_CASE(a_server_that_quits_answers_pending_requests_and_refuses_others)
 {
     for (const int workers : {0, 2}) {
         const Port port(SOCK_DGRAM);

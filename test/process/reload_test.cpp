@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_removed_listener_does_not_take_its_clients_with_it)
     BOOST_TEST(old.echo("after") == "after");
 }
 
-BOOST_AUTO_TEST_CASE(a_broken_file_changes_nothing_and_is_told_with_its_line)
+BOOST_AUTO_TEST_CASE(a_broken_file_changes_nothing_and_is_reported_with_its_line)
 {
     const Port port;
     const ServerConf conf{.stream = server_block(port, "return hello;")};
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(leaving_out_use_does_not_change_the_event_method)
     BOOST_TEST(ask(port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(an_address_in_use_leaves_all_as_it_was)
+BOOST_AUTO_TEST_CASE(an_address_in_use_changes_nothing)
 {
     const Port port;
     const Port taken;
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(the_log_goes_to_another_file)
     BOOST_TEST(read_file(old_log) == old_lines);
 }
 
-BOOST_AUTO_TEST_CASE(a_fifo_holds_nothing_up)
+BOOST_AUTO_TEST_CASE(a_fifo_does_not_block_a_reload)
 {
     for (const int workers : {1, 0}) {
         const Port port;
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_fifo_holds_nothing_up)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_pid_file_moves)
+BOOST_AUTO_TEST_CASE(the_pid_file_is_renamed)
 {
     const Port port;
     ServerConf conf{.stream = server_block(port, "return hello;")};

@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(each_client_gets_the_text_and_then_the_end)
     BOOST_TEST(Client(port).receive_all() == "hello, world");
 }
 
-BOOST_AUTO_TEST_CASE(variables_tell_who_talks_to_whom)
+BOOST_AUTO_TEST_CASE(variables_have_the_addresses_of_both_ends)
 {
     const Port port;
     Server server({.stream = server_block(
@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(variables_tell_who_talks_to_whom)
     BOOST_TEST(client.receive_all() == wanted);
 }
 
-BOOST_AUTO_TEST_CASE(variables_tell_about_the_server)
+BOOST_AUTO_TEST_CASE(variables_have_the_properties_of_the_server)
 {
     const Port port;
     Server server({.stream = server_block(port, "return '$pid ${hostname} $nginx_version';")});
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(time_iso8601_is_the_time_of_the_connection)
     BOOST_TEST(seconds <= now());
 }
 
-BOOST_AUTO_TEST_CASE(escapes_stand_for_what_cannot_be_written)
+BOOST_AUTO_TEST_CASE(escapes_represent_special_characters)
 {
     const Port port;
     Server server({.stream = server_block(port, R"(return "a\r\nb\tc\"d\\e\'f
@@ -111,7 +111,7 @@ g";)")});
     BOOST_TEST(ask(port) == "a\r\nb\tc\"d\\e'f\ng");
 }
 
-BOOST_AUTO_TEST_CASE(a_reader_that_takes_little_at_a_time_gets_all)
+BOOST_AUTO_TEST_CASE(a_slow_reader_gets_everything)
 {
     // The longest word of a configuration, and its text with the variables' values.
     constexpr std::size_t repeated = 800;
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_reader_that_takes_little_at_a_time_gets_all)
     BOOST_TEST(count(got, once) == repeated);
 }
 
-BOOST_AUTO_TEST_CASE(curl_takes_an_http_shaped_text_for_http, *precondition(curl_is_there))
+BOOST_AUTO_TEST_CASE(curl_accepts_a_text_with_an_http_head, *precondition(curl_is_there))
 {
     const Port port;
     Server server({.stream = server_block(port, R"(return "HTTP/1.1 200 OK\r\n)"

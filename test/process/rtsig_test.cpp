@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(descriptors_may_be_greater_than_was_expected)
     }
 }
 
-BOOST_AUTO_TEST_CASE(each_real_time_signal_will_do)
+BOOST_AUTO_TEST_CASE(each_real_time_signal_works)
 {
     for (const int signo : {SIGRTMIN, SIGRTMAX}) {
         const Port port;

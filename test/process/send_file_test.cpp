@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_is_asked_to_end_sends_its_file_first)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_is_told_to_end_does_not_wait_for_a_file)
+BOOST_AUTO_TEST_CASE(sigterm_does_not_wait_for_a_file)
 {
     for (const std::string& way : ways()) {
         for (const int workers : {0, 1}) {

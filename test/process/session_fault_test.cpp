@@ -590,7 +590,7 @@ BOOST_AUTO_TEST_CASE(clients_who_meet_faults_leave_nothing_behind)
     });
 }
 
-BOOST_AUTO_TEST_CASE(calls_that_the_kernel_does_not_have_are_done_without)
+BOOST_AUTO_TEST_CASE(missing_calls_of_the_kernel_are_replaced)
 {
     does_without({"accept4", ENOSYS, echo, untried, untried, "accept4()", "an old kernel"});
     if (setup().method == "epoll") {
@@ -598,7 +598,7 @@ BOOST_AUTO_TEST_CASE(calls_that_the_kernel_does_not_have_are_done_without)
     }
 }
 
-BOOST_AUTO_TEST_CASE(without_asynchronous_reads_files_are_read_as_ever,
+BOOST_AUTO_TEST_CASE(without_asynchronous_reads_files_are_read_directly,
                      *precondition(method_is_epoll))
 {
     const std::vector<Service> served = {echo, text, proxy, file, file_aio, file_threads, udp};

@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(a_renamed_log_is_followed_by_a_new_one_and_no_line_is_lost)
     BOOST_TEST(std::set<int>(numbers.begin(), numbers.end()).size() == asked + 1U);
 }
 
-BOOST_AUTO_TEST_CASE(every_log_is_opened_anew)
+BOOST_AUTO_TEST_CASE(every_log_is_reopened)
 {
     const Port port;
     Server server({.stream = "error_log stream.log info;\n" +
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(clients_of_an_old_configuration_follow_to_the_new_file)
     server.wait_for_log("*1 connection timed out");
 }
 
-BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_opened_anew_goes_on_as_it_was)
+BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_reopened_stays_open)
 {
     const Port port;
     Server server({.stream = server_block(port, "return hello;"), .log_file = "logs/error.log"});
@@ -246,7 +246,7 @@ BOOST_AUTO_TEST_CASE(without_a_master_or_a_daemon_the_binary_is_not_changed)
     BOOST_TEST(ask(port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(those_that_mean_nothing_do_no_harm)
+BOOST_AUTO_TEST_CASE(ignored_signals_are_harmless)
 {
     const Port port;
     Server server({.stream = server_block(port, "echo;")});
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(those_that_mean_nothing_do_no_harm)
     BOOST_TEST(count(server.log(), "received from") == before + 3U + 5U - meant);
 }
 
-BOOST_AUTO_TEST_CASE(an_idle_server_obeys_each_of_many_reloads)
+BOOST_AUTO_TEST_CASE(an_idle_server_handles_each_of_many_reloads)
 {
     const Port port;
     const ServerConf conf{.stream = server_block(port, "return hello;")};
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(an_idle_server_obeys_each_of_many_reloads)
     BOOST_TEST(ask(port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(an_idle_server_obeys_each_of_many_reopenings)
+BOOST_AUTO_TEST_CASE(an_idle_server_handles_each_of_many_reopenings)
 {
     const Port port;
     Server server({.stream = server_block(port, "return hello;")});
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(an_idle_server_obeys_each_of_many_reopenings)
     BOOST_TEST(ask(port) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_in_the_middle_of_a_reload_is_obeyed)
+BOOST_AUTO_TEST_CASE(a_signal_during_a_reload_is_handled)
 {
     for (const int number : {SIGTERM, SIGINT, SIGQUIT}) {
         const Port port;

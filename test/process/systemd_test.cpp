@@ -88,7 +88,7 @@ std::vector<std::string> with_sockets(const TempDir& dir, int given, int other,
 
 BOOST_AUTO_TEST_SUITE(systemd)
 
-BOOST_AUTO_TEST_CASE(it_is_told_of_the_start_of_reloads_and_of_the_end)
+BOOST_AUTO_TEST_CASE(systemd_is_notified_of_start_reloads_and_end)
 {
     for (const int workers : {2, 0}) {
         const Port port;
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(it_is_told_of_the_start_of_reloads_and_of_the_end)
     }
 }
 
-BOOST_AUTO_TEST_CASE(one_that_reads_no_more_holds_nothing_up_and_hears_in_the_end_that_it_is_ready)
+BOOST_AUTO_TEST_CASE(a_systemd_that_stops_reading_blocks_nothing)
 {
     for (const int workers : {2, 0}) {
         const Port port;
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_socket_that_is_handed_over_is_used_where_a_listen_matches
     BOOST_TEST(server.wait(patience()).exited_with(0));
 }
 
-BOOST_AUTO_TEST_CASE(a_number_that_says_too_much_is_told_in_one_line_and_takes_no_other_descriptor)
+BOOST_AUTO_TEST_CASE(a_wrong_number_of_sockets_is_reported_and_uses_no_other_descriptor)
 {
     for (const char* const number : {"3", "8", "100", "1000000", "2147483644"}) {
         const Port port;

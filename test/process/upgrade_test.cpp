@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(without_a_master_it_serves_as_well)
     BOOST_TEST(ask(site.port) == std::to_string(daemon.pid()));
 }
 
-BOOST_AUTO_TEST_CASE(one_that_cannot_start_tells_the_first_process)
+BOOST_AUTO_TEST_CASE(one_that_cannot_start_reports_to_the_first_process)
 {
     UpgradedSite site;
     site.conf.main = "working_directory /nowhere;";
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(upgrade)
 
-BOOST_AUTO_TEST_CASE(a_new_binary_takes_over_under_load_and_loses_nobody)
+BOOST_AUTO_TEST_CASE(a_new_binary_takes_over_under_load_and_loses_no_client)
 {
     const UpgradedSite site;
     const Daemon daemon(site.conf);
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_new_binary_takes_over_under_load_and_loses_nobody)
     BOOST_TEST(Client(daemon.dir() / "socket").receive_all() == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(the_old_binary_may_be_gone_back_to_under_load)
+BOOST_AUTO_TEST_CASE(the_old_binary_can_be_restored_under_load)
 {
     const UpgradedSite site;
     const Daemon daemon(site.conf);

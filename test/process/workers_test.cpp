@@ -111,7 +111,7 @@ std::size_t waits_of(const std::vector<pid_t>& workers)
 
 BOOST_AUTO_TEST_SUITE(workers)
 
-BOOST_AUTO_TEST_CASE(under_the_mutex_never_do_two_wait_for_the_listener,
+BOOST_AUTO_TEST_CASE(under_the_mutex_only_one_worker_watches_the_listener,
                      *precondition(method_is_epoll) * precondition(strace_works))
 {
     const Port port;
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(without_the_mutex_a_connection_wakes_about_one_worker,
     BOOST_TEST_MESSAGE(woken << " wake-ups of 4 workers for " << connections << " connections");
 }
 
-BOOST_AUTO_TEST_CASE(a_worker_that_has_accepted_sixteen_goes_to_the_end_of_the_line,
+BOOST_AUTO_TEST_CASE(a_worker_that_has_accepted_sixteen_goes_to_the_end_of_the_queue,
                      *precondition(method_is_epoll) * precondition(strace_works))
 {
     const Port port;

@@ -42,12 +42,12 @@ bool lets_in(const std::string& rules)
 
 BOOST_AUTO_TEST_SUITE(stream_access_module)
 
-BOOST_AUTO_TEST_CASE(without_rules_everybody_comes_in)
+BOOST_AUTO_TEST_CASE(without_rules_all_clients_are_allowed)
 {
     BOOST_TEST(lets_in(""));
 }
 
-BOOST_AUTO_TEST_CASE(the_first_rule_that_fits_decides)
+BOOST_AUTO_TEST_CASE(the_first_matching_rule_decides)
 {
     BOOST_TEST(!lets_in("deny 127.0.0.1;"));
     BOOST_TEST(lets_in("allow 127.0.0.1; deny all;"));
@@ -56,13 +56,13 @@ BOOST_AUTO_TEST_CASE(the_first_rule_that_fits_decides)
     BOOST_TEST(lets_in("deny 127.0.0.2; allow 127.0.0.0/8; deny all;"));
 }
 
-BOOST_AUTO_TEST_CASE(who_fits_no_rule_comes_in)
+BOOST_AUTO_TEST_CASE(a_client_that_no_rule_matches_is_allowed)
 {
     BOOST_TEST(lets_in("deny 127.0.0.2; deny 10.0.0.0/8; deny ::1; deny unix:;"));
     BOOST_TEST(lets_in("deny ::/0;"));
 }
 
-BOOST_AUTO_TEST_CASE(the_size_of_a_network_counts)
+BOOST_AUTO_TEST_CASE(the_prefix_length_of_a_network_counts)
 {
     BOOST_TEST(!lets_in("deny 0.0.0.0/0;"));
     BOOST_TEST(!lets_in("deny 126.0.0.0/7;"));
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(the_size_of_a_network_counts)
     BOOST_TEST(!lets_in("deny 127.0.0.0/31;"));
 }
 
-BOOST_AUTO_TEST_CASE(who_may_not_come_in_is_logged)
+BOOST_AUTO_TEST_CASE(a_denied_client_is_logged)
 {
     StreamStatus status = StreamStatus::none;
     hooks.phases[{'a', StreamPhase::log}] = [&](StreamSession& s) {
@@ -86,14 +86,14 @@ BOOST_AUTO_TEST_CASE(who_may_not_come_in_is_logged)
                         "client: 127.0.0.1, server: 127.0.0.1:PORT\n"));
 }
 
-BOOST_AUTO_TEST_CASE(rules_of_the_block_are_every_servers_that_has_none)
+BOOST_AUTO_TEST_CASE(a_server_without_rules_inherits_those_of_the_block)
 {
     const Server server("deny all;" + ruled("", "unix:DIR/a") + ruled("allow ::1;", "unix:DIR/b"));
     BOOST_TEST(answer(server, 0) == "");
     BOOST_TEST(answer(server, 1) == "in");
 }
 
-BOOST_AUTO_TEST_CASE(clients_of_unix_sockets_are_all_the_same)
+BOOST_AUTO_TEST_CASE(a_rule_matches_all_clients_of_unix_sockets)
 {
     for (const auto& [rules, wanted] :
          {std::pair("deny unix:;", ""), std::pair("allow unix:; deny all;", "in"),
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(an_ipv4_client_of_an_ipv6_socket_is_one_of_ipv4, *utf::prec
 }
 
 // Rules apply to the address of the proxy, not to the one in its header.
-BOOST_AUTO_TEST_CASE(rules_are_about_the_proxy_and_come_behind_its_header)
+BOOST_AUTO_TEST_CASE(rules_match_the_proxy_and_run_after_its_header)
 {
     const Server server(ruled("deny 192.0.2.1;", "127.0.0.1:PORT proxy_protocol"));
     const std::string text = server.serve([&] {
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(rules_are_about_the_proxy_and_come_behind_its_header)
     BOOST_TEST(text == "in");
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_network_is_refused)
+BOOST_AUTO_TEST_CASE(a_malformed_network_is_refused)
 {
     for (const std::string word :
          {"ALL", "any", "unix", "unix:/a", "127.0.0.1/33", "::/129", "127.0.0.1/", "127.0.0.1/x",
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_network_is_refused)
         contains(refusal(ruled("deny;")), "invalid number of arguments in \"deny\" directive in "));
 }
 
-BOOST_AUTO_TEST_CASE(bits_behind_the_network_are_warned_about)
+BOOST_AUTO_TEST_CASE(bits_beyond_the_prefix_are_a_warning)
 {
     const Server server({.stream = ruled("deny 127.0.0.1/8;"), .start = Start::conf});
     BOOST_TEST(contains(server.log(), "[warn]"));

@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_word_is_taken)
     BOOST_TEST(Listen("multipath bind")->protocol == IPPROTO_MPTCP);
 }
 
-BOOST_AUTO_TEST_CASE(every_option_of_a_socket_makes_it_an_own_one)
+BOOST_AUTO_TEST_CASE(every_option_makes_an_own_socket)
 {
     for (const char* const param :
          {"bind", "deferred", "reuseport", "multipath", "backlog=9", "fastopen=5", "rcvbuf=16k",
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(so_keepalive_takes_three_numbers_or_some_of_them)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_kernel_is_told_of_so_keepalive)
+BOOST_AUTO_TEST_CASE(so_keepalive_is_set_on_the_socket)
 {
     const Listen ls("so_keepalive=20:10:5");
     BOOST_TEST(ls.option(SOL_SOCKET, SO_KEEPALIVE) == 1);
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(bad_so_keepalive_is_refused)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_served_is_refused_by_name)
+BOOST_AUTO_TEST_CASE(unsupported_parameters_are_refused_by_name)
 {
     check_parameters_refused({"ssl"}, "the \"", "\" parameter is not supported");
 }
@@ -252,13 +252,13 @@ BOOST_AUTO_TEST_CASE(udp_is_a_type_of_socket)
     BOOST_TEST(ls.option(SOL_SOCKET, SO_REUSEPORT) == 1);
 }
 
-BOOST_AUTO_TEST_CASE(udp_may_be_said_twice_and_anywhere)
+BOOST_AUTO_TEST_CASE(udp_may_be_repeated_and_at_any_position)
 {
     BOOST_TEST(Listen("udp udp")->type == SOCK_DGRAM);
     BOOST_TEST(Listen("default_server udp")->type == SOCK_DGRAM);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_of_no_use_to_datagrams_cannot_be_asked_for_with_udp)
+BOOST_AUTO_TEST_CASE(parameters_of_tcp_are_refused_with_udp)
 {
     for (const std::string param : {"fastopen=16", "backlog=16", "deferred", "multipath",
                                     "so_keepalive=on", "proxy_protocol"}) {
@@ -280,7 +280,7 @@ BOOST_AUTO_TEST_CASE(tcp_and_udp_may_have_the_same_port)
     BOOST_TEST(server.listening(1).type == SOCK_DGRAM);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_parameter_is_refused_as_one)
+BOOST_AUTO_TEST_CASE(unknown_parameters_are_refused)
 {
     check_parameters_refused({"x", "default", "Bind", "bind=on", "backlog", "rcvbuf", "sndbuf",
                               "fastopen", "so_keepalive", "reuseport=on", "setfib=1", "quic",
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_parameter_is_refused_as_one)
                              "invalid parameter \"");
 }
 
-BOOST_AUTO_TEST_CASE(an_accept_filter_is_complained_of_and_ignored)
+BOOST_AUTO_TEST_CASE(an_accept_filter_is_a_warning_and_ignored)
 {
     const Listen ls("accept_filter=dataready backlog=9");
     BOOST_TEST_REQUIRE(ls.cycle.ok());
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(an_accept_filter_is_complained_of_and_ignored)
                                   "this platform, ignored in "));
 }
 
-BOOST_AUTO_TEST_CASE(a_bad_address_is_said_with_the_directive)
+BOOST_AUTO_TEST_CASE(a_bad_address_is_reported_with_the_directive)
 {
     BOOST_TEST(contains(refusal("server { listen 127.0.0.1:0; }"),
                         "invalid port in \"127.0.0.1:0\" of the \"listen\" directive in "));
@@ -321,7 +321,7 @@ BOOST_AUTO_TEST_CASE(a_server_without_listen_is_refused_with_its_place)
     BOOST_TEST(contains(log, "nginx.conf:4\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_fails_is_not_also_said_to_lack_listen)
+BOOST_AUTO_TEST_CASE(an_error_in_a_server_does_not_report_a_missing_listen)
 {
     const std::string log = refusal("server { unknown; }");
     BOOST_TEST(contains(log, "unknown directive \"unknown\""));
@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(a_server_may_have_several_error_logs)
     BOOST_TEST(read_file(server.cycle.dir() / "err.log") == "");
 }
 
-BOOST_AUTO_TEST_CASE(what_a_listener_fails_at_is_in_the_log_of_its_default_server)
+BOOST_AUTO_TEST_CASE(failures_of_a_listener_are_in_the_log_of_its_default_server)
 {
     const Server server("server { listen unix:DIR/a; return a; error_log a.log info; }");
     const Client client = server.connect();
@@ -376,7 +376,7 @@ BOOST_AUTO_TEST_CASE(what_a_listener_fails_at_is_in_the_log_of_its_default_serve
                              "connection on unix:DIR/a\n"));
 }
 
-BOOST_AUTO_TEST_CASE(small_pieces_are_sent_at_once_unless_the_server_wants_otherwise)
+BOOST_AUTO_TEST_CASE(tcp_nodelay_is_set_by_default)
 {
     BOOST_TEST(nodelay("server { listen 127.0.0.1:PORT; hold; }") == 1);
     BOOST_TEST(nodelay("server { listen 127.0.0.1:PORT; hold; tcp_nodelay on; }") == 1);
@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(small_pieces_are_sent_at_once_unless_the_server_wants_other
         nodelay("tcp_nodelay off; server { listen 127.0.0.1:PORT; hold; tcp_nodelay on; }") == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_is_not_asked_for_it)
+BOOST_AUTO_TEST_CASE(tcp_nodelay_is_not_set_on_a_unix_socket)
 {
     const Server server("server { listen unix:DIR/a; hold; }");
     const Client client = server.connect();

@@ -48,7 +48,7 @@ struct Quiet {
 
 BOOST_AUTO_TEST_SUITE(stream_discard_module)
 
-BOOST_AUTO_TEST_CASE(what_comes_is_read_and_nothing_is_said)
+BOOST_AUTO_TEST_CASE(data_is_read_and_nothing_is_sent)
 {
     for (const std::string_view address : {tcp, std::string_view("unix:DIR/a")}) {
         const Quiet quiet("", address);
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(what_comes_is_read_and_nothing_is_said)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_said_before_the_connection_is_accepted_is_read)
+BOOST_AUTO_TEST_CASE(data_sent_before_the_accept_is_read)
 {
     const Server server(discarding());
     const Client client = server.connect();
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(what_is_said_before_the_connection_is_accepted_is_read)
     server.turn_until([&] { return static_cast<StreamSession*>(c.data)->received == 5; });
 }
 
-BOOST_AUTO_TEST_CASE(a_client_may_say_as_much_as_it_likes)
+BOOST_AUTO_TEST_CASE(a_client_may_send_any_amount)
 {
     const Quiet quiet("", tcp);
     const std::string text(3'000'000, 'x');
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_client_may_say_as_much_as_it_likes)
     quiet.server.finish();
 }
 
-BOOST_AUTO_TEST_CASE(all_of_it_is_counted)
+BOOST_AUTO_TEST_CASE(all_received_bytes_are_counted)
 {
     const Quiet quiet;
     const std::string text(1'000'000, 'x');
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_poller_that_fails_ends_the_session)
     BOOST_TEST(server.connections().empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_where_nothing_happens_is_closed_after_a_minute)
+BOOST_AUTO_TEST_CASE(an_idle_connection_is_closed_after_a_minute)
 {
     const Quiet quiet("", tcp);
     const auto number = quiet.c.number;
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(the_time_is_as_configured)
     BOOST_TEST(left > 19'000);
 }
 
-BOOST_AUTO_TEST_CASE(whatever_is_said_starts_the_time_anew)
+BOOST_AUTO_TEST_CASE(any_data_restarts_the_timeout)
 {
     const Quiet quiet;
     Event& rev = *quiet.c.read;

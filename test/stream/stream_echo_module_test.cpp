@@ -55,7 +55,7 @@ struct Quiet {
 
 BOOST_AUTO_TEST_SUITE(stream_echo_module)
 
-BOOST_AUTO_TEST_CASE(what_is_said_comes_back)
+BOOST_AUTO_TEST_CASE(data_is_sent_back)
 {
     Quiet quiet("", tcp);
     for (const char* const text : {"a", "hello", "with a\nline feed\n"}) {
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(what_is_said_comes_back)
     BOOST_TEST(quiet.c.sent == 23);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_said_before_the_connection_is_accepted_comes_back)
+BOOST_AUTO_TEST_CASE(data_sent_before_the_accept_is_sent_back)
 {
     const Server server(echoing());
     const Client client = server.connect();
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(what_is_said_before_the_connection_is_accepted_comes_back)
     BOOST_TEST(server.serve([&] { return client.receive(5); }) == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(more_than_the_buffer_takes_comes_back)
+BOOST_AUTO_TEST_CASE(more_data_than_the_buffer_is_sent_back)
 {
     for (const char* const directive :
          {"", "echo_buffer_size 1;", "echo_buffer_size 7;", "echo_buffer_size 1m;"}) {
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(more_than_the_buffer_takes_comes_back)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_end_of_what_is_said_ends_the_session)
+BOOST_AUTO_TEST_CASE(the_end_of_data_ends_the_session)
 {
     Quiet quiet("", tcp);
     quiet.client.send("hello");
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_what_is_said_ends_the_session)
     quiet.server.finish();
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_says_nothing_at_all_ends_the_session)
+BOOST_AUTO_TEST_CASE(a_client_that_sends_only_its_end_ends_the_session)
 {
     for (const std::string_view address : {tcp, std::string_view("unix:DIR/a")}) {
         Quiet quiet("", address);
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_closes_at_once_ends_the_session)
 }
 
 // The server still has most of the text when it reads the end.
-BOOST_AUTO_TEST_CASE(what_was_said_before_the_end_comes_back_however_late_it_is_taken)
+BOOST_AUTO_TEST_CASE(data_before_the_end_is_sent_back_to_a_slow_reader)
 {
     const std::string text = numbers(2'000'000);
     Quiet quiet("echo_buffer_size 4m;");
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_takes_nothing_back_is_not_read_from)
     BOOST_TEST((quiet.server.serve([&] { return quiet.client.receive(said); }) == all));
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_where_nothing_happens_is_closed_after_a_minute)
+BOOST_AUTO_TEST_CASE(an_idle_connection_is_closed_after_a_minute)
 {
     const Quiet quiet("", tcp);
     const auto number = quiet.c.number;
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(the_time_is_as_configured)
     BOOST_TEST(left > 19'000);
 }
 
-BOOST_AUTO_TEST_CASE(whatever_is_said_starts_the_time_anew)
+BOOST_AUTO_TEST_CASE(any_data_restarts_the_timeout)
 {
     Quiet quiet;
     Event& rev = *quiet.c.read;
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(whatever_is_said_starts_the_time_anew)
     BOOST_TEST(quiet.timer() > 59'000);
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_only_does_not_take_is_closed_as_well)
+BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_is_closed_as_well)
 {
     Quiet quiet("echo_buffer_size 4k;");
     static_cast<void>(quiet.client.flood(numbers(100'000)));
@@ -242,7 +242,7 @@ bool poller_is_not_rtsig(boost::unit_test::test_unit_id)
     return suite.argc < 2 || std::string_view(suite.argv[1]) != "rtsig";
 }
 
-BOOST_AUTO_TEST_CASE(a_call_that_sends_less_is_gone_on_with,
+BOOST_AUTO_TEST_CASE(a_partial_send_is_continued,
                      *boost::unit_test::precondition(poller_is_not_rtsig))
 {
     Quiet quiet;
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_asked_to_close_closes)
     BOOST_TEST(event_timer_rbtree.empty());
 }
 
-BOOST_AUTO_TEST_CASE(echo_stands_once)
+BOOST_AUTO_TEST_CASE(echo_is_allowed_once)
 {
     BOOST_TEST(contains(refusal(echoing("echo;")), "\"echo\" directive is duplicate in "));
     BOOST_TEST(contains(refusal(echoing("echo on;")),

@@ -41,7 +41,7 @@ struct Held {
 
 BOOST_AUTO_TEST_SUITE(stream_handler)
 
-BOOST_AUTO_TEST_CASE(a_session_is_its_connections)
+BOOST_AUTO_TEST_CASE(a_session_belongs_to_its_connection)
 {
     const Held held;
     BOOST_TEST(held.s.signature == StreamSession::right_signature);
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_session_has_the_configuration_of_its_server)
     BOOST_TEST(cscf.ctx->conf[stream_srv_conf_offset] == held.s.srv_conf);
 }
 
-BOOST_AUTO_TEST_CASE(a_module_keeps_what_it_wants_of_a_session)
+BOOST_AUTO_TEST_CASE(a_module_stores_its_data_of_a_session)
 {
     const Held held;
     for (std::size_t i = 0; i < stream_max_module; i++) {
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_session_that_begins_is_logged)
     BOOST_TEST(contains(server.shorten(server.log()), line));
 }
 
-BOOST_AUTO_TEST_CASE(a_log_that_is_not_interested_is_told_nothing)
+BOOST_AUTO_TEST_CASE(a_log_below_the_level_gets_no_lines)
 {
     const Server server({.stream = "server { listen unix:DIR/a; return x; }",
                          .main = "master_process off; pid pid; error_log error.log notice;"});
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(the_content_begins_without_an_action)
     BOOST_TEST(action == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(a_session_that_ends_gives_everything_back)
+BOOST_AUTO_TEST_CASE(a_session_that_ends_releases_everything)
 {
     const Held held;
     const auto active = stat_active->load();
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(behind_a_wildcard_a_connection_is_asked_for_its_address_onc
     BOOST_TEST(held.c.local_sockaddr == sa);
 }
 
-BOOST_AUTO_TEST_CASE(where_one_server_answers_nobody_is_asked)
+BOOST_AUTO_TEST_CASE(a_single_server_needs_no_local_address)
 {
     const Held held("server { listen PORT; hold; }");
     BOOST_TEST(inet_wildcard(held.c.local_sockaddr));

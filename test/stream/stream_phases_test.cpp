@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(the_log_phase_sees_a_session_that_is_whole)
     BOOST_TEST(seen == "502 true");
 }
 
-BOOST_AUTO_TEST_CASE(a_preread_handler_sees_what_came_and_the_content_has_it_still)
+BOOST_AUTO_TEST_CASE(a_preread_handler_and_the_content_see_the_same_data)
 {
     const Preread preread;
     preread.server.accept();
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(a_preread_handler_sees_what_came_and_the_content_has_it_sti
     BOOST_TEST(preread.asked == 3);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_preread_is_counted_once)
+BOOST_AUTO_TEST_CASE(preread_data_is_counted_once)
 {
     for (const std::string_view content : {"echo", "discard"}) {
         off_t received = 0;
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(a_deferred_connection_whose_data_was_not_enough_is_waited_f
     BOOST_TEST(echoed == "hello\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_says_too_little_is_waited_for_no_longer_than_preread_timeout)
+BOOST_AUTO_TEST_CASE(a_client_that_sends_too_little_is_closed_after_preread_timeout)
 {
     const Preread preread("preread_timeout 7s; server { listen unix:DIR/a; echo; }");
     const Connection& c = preread.server.accepted();
@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_says_too_little_is_waited_for_no_longer_than_
     BOOST_TEST((preread.status == StreamStatus::ok));
 }
 
-BOOST_AUTO_TEST_CASE(the_timer_of_preread_is_not_the_contents)
+BOOST_AUTO_TEST_CASE(the_preread_timer_ends_before_the_content)
 {
     const Preread preread("server { listen unix:DIR/a; hold; }");
     const Connection& c = preread.server.accepted();
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(the_timer_of_preread_is_not_the_contents)
     BOOST_TEST(!c.read->timer_set());
 }
 
-BOOST_AUTO_TEST_CASE(a_preread_buffer_that_is_full_is_not_enough)
+BOOST_AUTO_TEST_CASE(a_full_preread_buffer_is_an_error)
 {
     const Preread preread("preread_buffer_size 4; server { listen unix:DIR/a; echo; }");
     preread.server.accept();

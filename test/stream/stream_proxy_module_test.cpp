@@ -92,7 +92,7 @@ int option_of(const Connection& c, int level, int name)
 
 BOOST_AUTO_TEST_SUITE(stream_proxy_module)
 
-BOOST_AUTO_TEST_CASE(each_side_hears_what_the_other_says)
+BOOST_AUTO_TEST_CASE(each_side_receives_the_data_of_the_other)
 {
     const Proxied proxied(proxying());
     BOOST_TEST(proxied.client_is_heard("hello"));
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(each_side_hears_what_the_other_says)
     BOOST_TEST(peer_of(proxied.server).sent == 13);
 }
 
-BOOST_AUTO_TEST_CASE(what_the_client_says_before_there_is_an_upstream_is_kept_for_it)
+BOOST_AUTO_TEST_CASE(data_before_the_connect_is_kept_for_the_upstream)
 {
     const Server server(proxying());
     const Upstream upstream(server.expand("DIR/up"));
@@ -257,7 +257,7 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_refuses_ends_the_session)
                              "upstream:0/0\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_that_is_not_there_is_said_at_once)
+BOOST_AUTO_TEST_CASE(a_missing_unix_socket_is_logged_at_once)
 {
     BOOST_TEST(contains(log_of_failed(""),
                         "connect() to unix:DIR/nobody failed (2: No such file or directory) while "
@@ -326,7 +326,7 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_does_not_answer_is_given_up)
                                       "connecting to upstream, client: 127.0.0.1, "));
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_is_gone_while_the_upstream_is_being_connected_ends_the_session)
+BOOST_AUTO_TEST_CASE(a_client_that_closes_during_the_connect_ends_the_session)
 {
     for (const bool reset : {false, true}) {
         const Connecting connecting(reset ? "proxy_half_close on;" : "proxy_protocol on;");
@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_waits_for_an_answer_or_has_said_something_is_
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_session_where_nothing_happens_is_closed)
+BOOST_AUTO_TEST_CASE(an_idle_session_is_closed)
 {
     const Proxied proxied(proxying("proxy_timeout 20s;"));
     BOOST_TEST(proxied.client_is_heard("hello"));
@@ -376,7 +376,7 @@ BOOST_AUTO_TEST_CASE(a_session_where_nothing_happens_is_closed)
                         "connection, client: unix:, "));
 }
 
-BOOST_AUTO_TEST_CASE(whoever_speaks_starts_the_time_anew)
+BOOST_AUTO_TEST_CASE(data_from_either_side_restarts_the_timeout)
 {
     const Proxied proxied(proxying("proxy_timeout 20s;"));
     BOOST_TEST(proxied.client_is_heard("hello"));
@@ -408,7 +408,7 @@ BOOST_AUTO_TEST_CASE(a_rate_holds_the_source_back)
     BOOST_TEST((proxied.peer.receive(1000) == numbers(1000)));
 }
 
-BOOST_AUTO_TEST_CASE(a_rate_goes_by_the_monotonic_clock)
+BOOST_AUTO_TEST_CASE(a_rate_uses_the_monotonic_clock)
 {
     const Proxied proxied(proxying("proxy_upload_rate 1k;"));
     const StreamSession& s = session_of(proxied.server);
@@ -507,7 +507,7 @@ BOOST_AUTO_TEST_CASE(an_address_that_is_not_ours_cannot_be_bound_to)
     BOOST_TEST(contains(log, "bind(192.0.2.1) failed (99: Cannot assign requested address)"));
 }
 
-BOOST_AUTO_TEST_CASE(the_upstream_is_told_who_the_client_is)
+BOOST_AUTO_TEST_CASE(the_upstream_gets_the_address_of_the_client)
 {
     const Server server("server { listen 127.0.0.1:PORT; proxy_pass unix:DIR/up; "
                         "proxy_protocol on; proxy_buffer_size 10; }");

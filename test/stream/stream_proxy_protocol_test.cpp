@@ -86,7 +86,7 @@ std::size_t warnings(std::initializer_list<const char*> params)
 
 BOOST_AUTO_TEST_SUITE(stream_proxy_protocol)
 
-BOOST_AUTO_TEST_CASE(variables_say_what_the_proxy_said)
+BOOST_AUTO_TEST_CASE(variables_have_the_values_of_the_header)
 {
     const Server server(told);
     BOOST_TEST(answer_to(server, v1) == "[192.0.2.1] [80] [198.51.100.2] [443] []");
@@ -95,28 +95,28 @@ BOOST_AUTO_TEST_CASE(variables_say_what_the_proxy_said)
     BOOST_TEST(answer_to(server, "PROXY UNKNOWN\r\n") == "[] [] [] [] []");
 }
 
-BOOST_AUTO_TEST_CASE(variables_are_empty_where_there_is_no_proxy)
+BOOST_AUTO_TEST_CASE(variables_are_empty_without_a_header)
 {
     const Server server("server { listen 127.0.0.1:PORT; return \"[$proxy_protocol_addr"
                         "$proxy_protocol_server_port$proxy_protocol_tlv_0x01]\"; }");
     BOOST_TEST(answer(server) == "[]");
 }
 
-BOOST_AUTO_TEST_CASE(names_of_what_else_a_header_says_have_no_case)
+BOOST_AUTO_TEST_CASE(names_of_tlvs_are_case_insensitive)
 {
     const Server server("server { listen 127.0.0.1:PORT proxy_protocol; return "
                         "\"$proxy_protocol_tlv_ALPN ${PROXY_PROTOCOL_TLV_0X1}\"; }");
     BOOST_TEST(answer_to(server, v2) == "h2 h2");
 }
 
-BOOST_AUTO_TEST_CASE(the_client_is_still_the_proxy)
+BOOST_AUTO_TEST_CASE(the_address_of_the_client_is_the_proxys)
 {
     const Server server(
         "server { listen 127.0.0.1:PORT proxy_protocol; return \"$remote_addr $server_addr\"; }");
     BOOST_TEST(answer_to(server, v1) == "127.0.0.1 127.0.0.1");
 }
 
-BOOST_AUTO_TEST_CASE(what_comes_behind_the_header_is_the_contents)
+BOOST_AUTO_TEST_CASE(data_after_the_header_belongs_to_the_content)
 {
     const Server server(echo);
     for (const std::string& header : {v1, v2, "PROXY UNKNOWN\r\n"s}) {
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_header_may_come_in_pieces)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_header_may_come_byte_by_byte_and_what_follows_is_the_contents)
+BOOST_AUTO_TEST_CASE(a_header_may_arrive_byte_by_byte)
 {
     const Server server(echo);
     const std::string echoed = server.serve([&] {
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(the_rest_of_a_header_is_not_waited_for_without_end)
     BOOST_TEST(contains(waiting.server.log(), "broken header: \"PROXY TCP4\""));
 }
 
-BOOST_AUTO_TEST_CASE(what_a_client_says_cannot_control_a_terminal)
+BOOST_AUTO_TEST_CASE(logged_data_of_a_client_is_escaped)
 {
     const Server server(echo);
     const Client client = server.connect();
@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(the_longest_header_is_read)
     BOOST_TEST(echoed == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_header_that_is_longer_still_is_refused)
+BOOST_AUTO_TEST_CASE(a_header_above_the_limit_is_refused)
 {
     const Waiting waiting;
     waiting.client.send("\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\xf1"s + std::string(4081, '\0'));
@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(a_header_that_is_longer_still_is_refused)
                         "header is too large while reading PROXY protocol, client: "));
 }
 
-BOOST_AUTO_TEST_CASE(a_header_whose_rest_does_not_come_is_broken)
+BOOST_AUTO_TEST_CASE(an_incomplete_header_is_an_error)
 {
     for (const std::string& header : {v1, v2}) {
         for (std::size_t n = 1; n < header.size(); n++) {
@@ -246,7 +246,7 @@ BOOST_AUTO_TEST_CASE(a_header_whose_rest_does_not_come_is_broken)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_header_is_logged)
+BOOST_AUTO_TEST_CASE(data_that_is_no_header_is_logged)
 {
     for (const std::string text :
          {"GET / HTTP/1.0\r\n\r\n", "\x80", "", "PROXY TCP9 a b 1 2\r\n"}) {
@@ -273,7 +273,7 @@ BOOST_AUTO_TEST_CASE(a_proxy_that_resets_ends_the_session)
                         "recv() failed (104: Connection reset by peer) while reading PROXY"));
 }
 
-BOOST_AUTO_TEST_CASE(a_proxy_that_says_nothing_is_waited_for_no_longer_than_the_timeout)
+BOOST_AUTO_TEST_CASE(a_silent_proxy_is_closed_after_the_timeout)
 {
     const Waiting waiting("proxy_protocol_timeout 7s;" + std::string(echo));
     BOOST_TEST(waiting.c.read->timer_set());
@@ -295,7 +295,7 @@ BOOST_AUTO_TEST_CASE(the_timeout_runs_from_the_first_wait)
     BOOST_TEST(waiting.server.connections().size() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(the_timer_of_the_header_is_not_the_contents)
+BOOST_AUTO_TEST_CASE(the_timer_of_the_header_ends_before_the_content)
 {
     const Waiting waiting("server { listen 127.0.0.1:PORT proxy_protocol; hold; }");
     waiting.client.send(v1);
@@ -369,7 +369,7 @@ BOOST_AUTO_TEST_CASE(one_server_of_an_address_that_wants_a_header_is_enough)
     BOOST_TEST(answer_to(server, v1) == "[192.0.2.1]");
 }
 
-BOOST_AUTO_TEST_CASE(servers_of_an_address_that_do_not_agree_are_warned_about)
+BOOST_AUTO_TEST_CASE(different_servers_of_an_address_are_a_warning)
 {
     const auto* const pp = "proxy_protocol";
     const auto* const bind = "bind";

@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_datagram_is_answered_and_the_session_goes_on)
     BOOST_TEST(s.upstream->received == 20);
 }
 
-BOOST_AUTO_TEST_CASE(datagrams_stay_what_they_are)
+BOOST_AUTO_TEST_CASE(datagrams_keep_their_boundaries)
 {
     Asked asked;
     for (const std::size_t size : {0UL, 1UL, 1000UL, 16'384UL}) {
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_datagram_of_a_client_without_room_is_dropped_whole_and_co
                               "cut:0/0\n"));
 }
 
-BOOST_AUTO_TEST_CASE(not_even_of_empty_datagrams_wait_more_than_so_many)
+BOOST_AUTO_TEST_CASE(the_number_of_waiting_empty_datagrams_is_limited)
 {
     Asked asked;
     const FakeCall full(Call::sendmsg, {.err = EAGAIN}, FakeCall::always);
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(not_even_of_empty_datagrams_wait_more_than_so_many)
     BOOST_TEST(session_of(asked.server).upstream->downstream.packets == 1U + 256);
 }
 
-BOOST_AUTO_TEST_CASE(a_datagram_larger_than_the_buffer_is_cut_and_told_of)
+BOOST_AUTO_TEST_CASE(a_datagram_larger_than_the_buffer_is_cut_and_logged)
 {
     Asked asked("proxy_buffer_size 1000; proxy_timeout 20s;");
     for (int i = 0; i < 2; i++) {
@@ -301,7 +301,7 @@ BOOST_AUTO_TEST_CASE(a_session_that_is_silent_ends)
                                      "client:8/6, bytes from/to upstream:6/8\n"));
 }
 
-BOOST_AUTO_TEST_CASE(an_answer_that_is_missing_is_the_upstreams_fault)
+BOOST_AUTO_TEST_CASE(a_missing_answer_is_a_failure_of_the_upstream)
 {
     Asked asked("proxy_responses 1;");
     Server::pass(600'000);
@@ -310,7 +310,7 @@ BOOST_AUTO_TEST_CASE(an_answer_that_is_missing_is_the_upstreams_fault)
                                      "proxying connection, udp client: 127.0.0.1, server: "));
 }
 
-BOOST_AUTO_TEST_CASE(an_upstream_that_is_not_there_is_told_of_by_the_next_read)
+BOOST_AUTO_TEST_CASE(an_unreachable_upstream_is_reported_by_the_next_read)
 {
     const Server server(proxying_udp("proxy_responses 1;"));
     const Client client = server.connect();
@@ -345,7 +345,7 @@ BOOST_AUTO_TEST_CASE(after_an_error_of_one_datagram_the_session_goes_on)
     BOOST_TEST(unsigned{rev.error} == 0);
 }
 
-BOOST_AUTO_TEST_CASE(what_waits_behind_an_error_is_read)
+BOOST_AUTO_TEST_CASE(data_after_an_error_is_read)
 {
     Asked asked;
     const FakeCall refused(Call::recv, {.err = ECONNREFUSED});
@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(what_waits_behind_an_error_is_read)
     BOOST_TEST(asked.server.connections().size() == 2U);
 }
 
-BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_datagram_does_not_cost_the_next)
+BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_datagram_does_not_lose_the_next)
 {
     Asked asked;
     const FakeCall refused(Call::sendmsg, {.err = ECONNREFUSED});
@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_datagram_does_not_cost_the_next)
     BOOST_TEST(asked.server.connections().size() == 2U);
 }
 
-BOOST_AUTO_TEST_CASE(a_datagram_that_was_sent_excuses_the_peer)
+BOOST_AUTO_TEST_CASE(a_datagram_that_was_sent_clears_the_failure_of_the_peer)
 {
     const Server server(proxying_udp(""));
     const Client client = server.connect();

@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(an_empty_text_only_closes)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_the_client_says_does_not_matter)
+BOOST_AUTO_TEST_CASE(data_of_the_client_is_ignored)
 {
     const Server server("server { listen 127.0.0.1:PORT; return x; }");
     const Client client = server.connect();
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_slow_client_gets_all_of_it)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_a_call_leaves_is_sent_when_the_poller_says_so)
+BOOST_AUTO_TEST_CASE(the_rest_of_a_call_is_sent_after_a_report)
 {
     const Server server("server { listen unix:DIR/a; return 0123456789; }");
     const FakeCall calls(Call::writev, {.at_most = 1});
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(it_is_waited_for_five_seconds)
     BOOST_TEST(contains(stuck.server.shorten(stuck.server.log()), line));
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_takes_some_is_waited_for_anew)
+BOOST_AUTO_TEST_CASE(partial_progress_restarts_the_send_timeout)
 {
     Stuck stuck;
     Event& wev = *stuck.c.write;
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_takes_some_is_waited_for_anew)
     BOOST_TEST(wev.timer_key - current_msec > 4000);
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_goes_away_is_noticed_by_the_write)
+BOOST_AUTO_TEST_CASE(a_client_that_closes_is_noticed_by_the_write)
 {
     Stuck stuck;
     stuck.client.reset();
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_goes_away_is_noticed_by_the_write)
                                             "returning text, client: 127.0.0.1, server: "));
 }
 
-BOOST_AUTO_TEST_CASE(an_error_of_the_peer_s_is_no_more_than_information)
+BOOST_AUTO_TEST_CASE(an_error_of_the_peer_is_logged_at_info)
 {
     const Server server("server { listen unix:DIR/a; return x; }");
     const FakeCall failing(Call::writev, {.err = EPIPE});

@@ -69,7 +69,7 @@ void check_script_refused(const std::string& text, const std::string& message)
 
 BOOST_AUTO_TEST_SUITE(stream_script)
 
-BOOST_AUTO_TEST_CASE(a_text_is_taken_apart_at_its_variables)
+BOOST_AUTO_TEST_CASE(a_text_is_split_at_its_variables)
 {
     check_parts("text", {"'text'"});
     check_parts("$one", {"one"});

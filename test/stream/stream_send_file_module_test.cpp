@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_slow_client_gets_all_of_it_in_each_way)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_unix_socket_is_as_good)
+BOOST_AUTO_TEST_CASE(a_file_is_sent_to_a_unix_socket)
 {
     for (const std::string& way : ways()) {
         const FileServer files(text_of(100'000), way, "unix:DIR/a");
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_read_that_fails_ends_the_session)
         contains(files.server.log(), "/file\" failed (5: Input/output error) while sending"));
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_takes_nothing_is_waited_for_a_minute)
+BOOST_AUTO_TEST_CASE(the_send_timeout_is_a_minute)
 {
     const StuckClient stuck("sendfile on;");
     const Msec left = stuck.c.write->timer_key - current_msec;
@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(the_time_can_be_set)
     BOOST_TEST(stuck.c.write->timer_key - current_msec <= 500);
 }
 
-BOOST_AUTO_TEST_CASE(a_client_that_goes_away_is_noticed_in_each_way)
+BOOST_AUTO_TEST_CASE(a_client_that_closes_is_noticed_in_each_way)
 {
     for (const std::string& way : ways()) {
         StuckClient stuck(way);
@@ -422,7 +422,7 @@ BOOST_AUTO_TEST_CASE(a_reload_leaves_a_file_to_its_old_threads,
     BOOST_TEST((got == text_of(100'000)));
 }
 
-BOOST_AUTO_TEST_CASE(the_block_s_values_are_those_of_its_servers)
+BOOST_AUTO_TEST_CASE(servers_inherit_the_values_of_the_block)
 {
     const Server server("sendfile on; send_file_timeout 5s;"
                         "server { listen unix:DIR/a; send_file file; }"

@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(a_second_block_is_refused)
     BOOST_TEST(!server.cycle.ok());
 }
 
-BOOST_AUTO_TEST_CASE(directives_stand_on_their_level_only)
+BOOST_AUTO_TEST_CASE(directives_are_allowed_on_their_level_only)
 {
     check_refused("listen PORT;", "\"listen\" directive is not allowed here");
     check_refused("return x;", "\"return\" directive is not allowed here");
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_hook_that_fails_is_the_last_one_called)
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_a_hook_complains_of_is_said_with_the_directive_and_the_place)
+BOOST_AUTO_TEST_CASE(an_error_of_a_hook_is_logged_with_the_directive_and_its_place)
 {
     hooks.failing = "a init_main_conf";
     BOOST_TEST(contains(refusal(""), "\"stream\" directive fails to initialise in "));
@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(an_address_with_options_has_a_socket_beside_the_wildcard)
     BOOST_TEST(answer_at(server, "127.0.0.3") == "own");
 }
 
-BOOST_AUTO_TEST_CASE(an_own_socket_need_not_ask_for_its_server)
+BOOST_AUTO_TEST_CASE(an_own_socket_needs_no_lookup_of_its_server)
 {
     const OnlyTested tested;
     const Server server = configured("server { listen *:PORT; listen 127.0.0.2:PORT; }"
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(the_first_server_of_an_address_answers)
     BOOST_TEST(answer(server) == "first");
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_never_answers_is_warned_of)
+BOOST_AUTO_TEST_CASE(an_unreachable_server_is_a_warning)
 {
     const Server server = configured("server { listen unix:DIR/a; return first; }"
                                      "server { listen unix:DIR/a; return second; }"
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(the_options_of_one_server_make_the_socket_an_own_one)
                boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(two_servers_may_not)
+BOOST_AUTO_TEST_CASE(options_of_two_servers_are_refused)
 {
     check_refused("server { listen unix:DIR/a backlog=7; } server { listen unix:DIR/a backlog=7; }",
                   "duplicate listen options for unix:DIR/a in ");

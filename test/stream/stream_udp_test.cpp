@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_text_of_nothing_is_not_returned)
     BOOST_TEST(::recv(client.fd(), &byte, 1, MSG_DONTWAIT) == -1);
 }
 
-BOOST_AUTO_TEST_CASE(a_text_that_finds_no_room_is_sent_in_a_moment)
+BOOST_AUTO_TEST_CASE(a_text_for_a_full_socket_is_sent_after_a_delay)
 {
     const Server server(serving("return hello;"));
     const Client client = server.connect();
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(a_text_that_finds_no_room_is_sent_in_a_moment)
     BOOST_TEST(client.receive_datagram() == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_text_that_finds_no_room_for_ever_is_given_up)
+BOOST_AUTO_TEST_CASE(a_text_for_a_socket_that_stays_full_is_dropped)
 {
     const Server server(serving("return hello;"));
     const Client client = server.connect();
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(a_session_that_begins_is_logged_as_one_of_udp)
                                         number, inet_get_port(&sa.any))));
 }
 
-BOOST_AUTO_TEST_CASE(a_line_about_a_session_says_that_it_is_of_udp)
+BOOST_AUTO_TEST_CASE(a_line_about_a_session_names_udp)
 {
     const Begun begun("hold;");
     begun.c.log->action = "testing";
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(an_empty_datagram_is_sent_back)
     BOOST_TEST(begun.server.serve([&] { return other.receive_datagram(); }) == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_datagram_as_large_as_they_get_is_sent_back_whole)
+BOOST_AUTO_TEST_CASE(the_largest_datagram_is_sent_back_whole)
 {
     const Begun begun("echo; echo_buffer_size 1;");
     BOOST_TEST(begun.client.receive_datagram() == "first");
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(a_silent_client_ends_its_session)
     }
 }
 
-BOOST_AUTO_TEST_CASE(each_datagram_puts_the_end_off)
+BOOST_AUTO_TEST_CASE(each_datagram_restarts_the_timeout)
 {
     const Begun begun("echo; echo_timeout 7s;");
     BOOST_TEST(begun.client.receive_datagram() == "first");
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(each_datagram_puts_the_end_off)
     BOOST_TEST(begun.timer() > 6000);
 }
 
-BOOST_AUTO_TEST_CASE(a_datagram_that_finds_no_room_is_lost_and_the_next_is_sent_back)
+BOOST_AUTO_TEST_CASE(a_datagram_for_a_full_socket_is_lost_and_the_next_is_sent)
 {
     const Begun begun("echo;");
     BOOST_TEST(begun.client.receive_datagram() == "first");
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_datagram_that_finds_no_room_is_lost_and_the_next_is_sent_
     BOOST_TEST(begun.c.sent == 9);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_discarded_is_read_and_counted)
+BOOST_AUTO_TEST_CASE(discarded_data_is_read_and_counted)
 {
     const Begun begun("discard;");
     begun.client.send("second");

@@ -57,19 +57,19 @@ StreamUpstreamRrPeers& peers_of(const Server& server)
 
 BOOST_AUTO_TEST_SUITE(stream_upstream_round_robin)
 
-BOOST_AUTO_TEST_CASE(equals_take_turns)
+BOOST_AUTO_TEST_CASE(equal_peers_take_turns)
 {
     BOOST_TEST(sequence("server unix:DIR/a; server unix:DIR/b; server unix:DIR/c;", 7) ==
                "abcabca");
 }
 
-BOOST_AUTO_TEST_CASE(a_heavy_one_is_chosen_more_often_and_not_in_a_row)
+BOOST_AUTO_TEST_CASE(a_heavier_peer_is_chosen_more_often_and_not_in_a_row)
 {
     BOOST_TEST(sequence("server unix:DIR/a weight=5; server unix:DIR/b; server unix:DIR/c;", 14) ==
                "aabacaaaabacaa");
 }
 
-BOOST_AUTO_TEST_CASE(who_is_down_is_not_chosen)
+BOOST_AUTO_TEST_CASE(a_peer_that_is_down_is_not_chosen)
 {
     BOOST_TEST(sequence("server unix:DIR/a down; server unix:DIR/b; server unix:DIR/c;", 4) ==
                "bcbc");
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(a_backup_is_chosen_when_all_others_have_failed)
                         4) == "bcbc");
 }
 
-BOOST_AUTO_TEST_CASE(who_has_failed_is_left_alone_for_a_while)
+BOOST_AUTO_TEST_CASE(a_failed_peer_is_not_chosen_for_fail_timeout)
 {
     const Server server(balanced("server unix:DIR/x max_fails=2 fail_timeout=10s; "
                                  "server unix:DIR/b;"));
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(who_has_failed_is_left_alone_for_a_while)
     BOOST_TEST(fails() == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(who_may_fail_for_ever_is_tried_again_and_again)
+BOOST_AUTO_TEST_CASE(a_peer_with_max_fails_0_is_always_tried)
 {
     const Server server(balanced("server unix:DIR/x max_fails=0; server unix:DIR/b;"));
     for (int i = 0; i < 6; i++) {
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(who_may_fail_for_ever_is_tried_again_and_again)
     BOOST_TEST(count(server.log(), "connect() to unix:") == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(who_has_recovered_counts_as_new)
+BOOST_AUTO_TEST_CASE(a_recovered_peer_counts_as_new)
 {
     const Server server(balanced("server unix:DIR/a; server unix:DIR/b;"));
     StreamUpstreamRrPeer& peer = peers_of(server).peer[0];
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(who_has_recovered_counts_as_new)
     BOOST_TEST(peer.fails == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_machine_without_free_ports_does_not_blame_the_peer)
+BOOST_AUTO_TEST_CASE(a_lack_of_local_ports_is_no_failure_of_the_peer)
 {
     const Server server(balanced("server unix:DIR/a; server unix:DIR/b;"));
     StreamUpstreamRrPeer& peer = peers_of(server).peer[0];
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(a_server_has_no_more_connections_than_it_may)
     }
 }
 
-BOOST_AUTO_TEST_CASE(more_servers_than_a_word_has_bits_are_each_tried)
+BOOST_AUTO_TEST_CASE(each_of_more_than_64_servers_is_tried)
 {
     std::string servers;
     for (int i = 0; i < 100; i++) {
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(the_least_busy_is_chosen)
     BOOST_TEST(peers_of(server).peer[1].conns == 2);
 }
 
-BOOST_AUTO_TEST_CASE(among_equally_busy_ones_it_goes_round)
+BOOST_AUTO_TEST_CASE(equally_busy_peers_take_turns)
 {
     BOOST_TEST(sequence("least_conn; server unix:DIR/a; server unix:DIR/b; server unix:DIR/c;",
                         7) == "abcabca");

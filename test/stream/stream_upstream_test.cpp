@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(a_name_stands_for_one_upstream)
             "upstream \"u\" may not have port 1 in ");
 }
 
-BOOST_AUTO_TEST_CASE(an_upstream_may_stand_behind_its_use)
+BOOST_AUTO_TEST_CASE(an_upstream_may_be_defined_after_its_use)
 {
     const Server server({.stream = "server { listen unix:DIR/a; proxy_pass u; } "
                                    "upstream u { server 127.0.0.1:1; }",
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(an_upstream_may_stand_behind_its_use)
     BOOST_TEST(server.cycle.ok());
 }
 
-BOOST_AUTO_TEST_CASE(a_second_method_is_warned_of)
+BOOST_AUTO_TEST_CASE(a_second_method_is_a_warning)
 {
     const Server server({.stream = "upstream u { least_conn; least_conn; server 127.0.0.1:1; }",
                          .start = Start::conf});

@@ -227,14 +227,14 @@ BOOST_AUTO_TEST_CASE(names_are_found_in_any_case_of_letters)
     BOOST_TEST(held.get("") == "not found");
 }
 
-BOOST_AUTO_TEST_CASE(a_variable_that_nobody_has_added_is_refused)
+BOOST_AUTO_TEST_CASE(an_unknown_variable_is_refused)
 {
     const std::string log = refusal(saying("$pid $Unknown"));
     BOOST_TEST(contains(log, "[emerg]"));
     BOOST_TEST(contains(log, "unknown \"unknown\" variable\n"));
 }
 
-BOOST_AUTO_TEST_CASE(of_several_that_are_unknown_the_first_is_named)
+BOOST_AUTO_TEST_CASE(the_first_unknown_variable_is_named)
 {
     const std::string log = refusal("server { listen unix:DIR/a; return $one; }"
                                     "server { listen unix:DIR/b; return $two; }");
@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_module_may_add_a_variable_when_the_block_has_been_read)
     BOOST_TEST(value_of("<$test_variable>") == "<added>");
 }
 
-BOOST_AUTO_TEST_CASE(a_name_is_given_once)
+BOOST_AUTO_TEST_CASE(a_variable_is_added_once)
 {
     for (const char* const name : {"remote_addr", "Remote_Addr", "pid"}) {
         hooks.variables = {added(name)};

@@ -70,7 +70,7 @@ std::int64_t physical_memory()
 
 BOOST_AUTO_TEST_SUITE(cgroup)
 
-BOOST_FIXTURE_TEST_CASE(without_a_cgroup_it_is_all_that_the_machine_has, Machine)
+BOOST_FIXTURE_TEST_CASE(without_a_cgroup_the_limit_is_the_machines, Machine)
 {
     const auto check = [this] {
         BOOST_TEST(processors().n == 64);
@@ -105,7 +105,7 @@ BOOST_FIXTURE_TEST_CASE(a_quota_is_rounded_up, Machine)
     BOOST_TEST(of("100000 0\n") == 64);
 }
 
-BOOST_FIXTURE_TEST_CASE(of_nested_groups_the_least_counts_and_is_named, Machine)
+BOOST_FIXTURE_TEST_CASE(the_lowest_limit_of_nested_groups_counts, Machine)
 {
     mount_v2("/a/b/c");
     write("sys/fs/cgroup/cpu.max", "max 100000\n");
@@ -121,7 +121,7 @@ BOOST_FIXTURE_TEST_CASE(of_nested_groups_the_least_counts_and_is_named, Machine)
                "the quota of /sys/fs/cgroup/a/b/c: 100000 us in 100000 us");
 }
 
-BOOST_FIXTURE_TEST_CASE(memory_is_the_least_of_the_groups_too, Machine)
+BOOST_FIXTURE_TEST_CASE(the_lowest_memory_limit_counts, Machine)
 {
     mount_v2("/a/b");
     write("sys/fs/cgroup/a/memory.max", "16777216\n");
@@ -144,7 +144,7 @@ BOOST_FIXTURE_TEST_CASE(the_root_group_may_have_limits, Machine)
     BOOST_TEST(memory().n == 8 * mega);
 }
 
-BOOST_FIXTURE_TEST_CASE(in_a_container_the_mount_is_the_group_whatever_the_path_says, Machine)
+BOOST_FIXTURE_TEST_CASE(in_a_container_the_mount_is_the_group, Machine)
 {
     mount_v2("/docker/0123456789");
     write("sys/fs/cgroup/cpu.max", "150000 100000\n");
@@ -170,7 +170,7 @@ BOOST_FIXTURE_TEST_CASE(version_1_has_a_hierarchy_for_each, Machine)
     BOOST_TEST(memory().limited_by == "the memory limit of /sys/fs/cgroup/memory/a/b");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_controller_is_told_by_its_whole_name, Machine)
+BOOST_FIXTURE_TEST_CASE(a_controller_is_found_by_its_whole_name, Machine)
 {
     write("proc/self/mountinfo", "30 20 0:30 / /sys/fs/cgroup/set rw - cgroup cgroup rw,cpuset\n");
     write("proc/self/cgroup", "4:cpuset:/\n3:cpu:/\n");
@@ -179,7 +179,7 @@ BOOST_FIXTURE_TEST_CASE(a_controller_is_told_by_its_whole_name, Machine)
     BOOST_TEST(processors().n == 64);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_quota_without_its_period_is_none, Machine)
+BOOST_FIXTURE_TEST_CASE(a_quota_without_a_period_is_ignored, Machine)
 {
     mount_v1("/");
     write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "100000\n");

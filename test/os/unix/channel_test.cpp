@@ -92,7 +92,7 @@ BOOST_FIXTURE_TEST_CASE(a_message_arrives_whole, Ends)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_channel_that_is_opened_comes_as_a_descriptor_of_the_receivers, Ends)
+BOOST_FIXTURE_TEST_CASE(the_descriptor_of_a_message_is_duplicated_for_the_receiver, Ends)
 {
     const Ends other;
     BOOST_TEST((write({.command = cmd_open_channel, .pid = 12, .slot = 3, .fd = other.out.get()}) ==
@@ -111,14 +111,14 @@ BOOST_FIXTURE_TEST_CASE(a_channel_that_is_opened_comes_as_a_descriptor_of_the_re
     BOOST_TEST(log.text == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_empty_channel_is_asked_again, Ends)
+BOOST_FIXTURE_TEST_CASE(an_empty_channel_returns_again, Ends)
 {
     Channel ch;
     BOOST_TEST((read(ch) == Rc::again));
     BOOST_TEST(log.text == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_full_channel_is_asked_again_and_has_no_part_of_the_message, Ends)
+BOOST_FIXTURE_TEST_CASE(a_full_channel_returns_again_and_takes_no_part_of_a_message, Ends)
 {
     std::size_t sent = 0;
     Rc rc = Rc::ok;
@@ -165,7 +165,7 @@ BOOST_FIXTURE_TEST_CASE(something_else_in_place_of_the_descriptor_is_an_error, E
                log.text);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_there_is_no_room_for_is_an_alert_and_the_message_good, Ends)
+BOOST_FIXTURE_TEST_CASE(cut_control_data_is_an_alert_and_the_message_is_valid, Ends)
 {
     take_credentials();
     send_bytes({.command = cmd_quit});
@@ -194,7 +194,7 @@ BOOST_FIXTURE_TEST_CASE(a_message_to_an_end_that_is_closed_is_an_alert, Ends)
     BOOST_TEST(contains(log.text, "sendmsg() failed (32: Broken pipe)\n"), log.text);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_descriptor_that_is_none_is_an_alert_for_both, Ends)
+BOOST_FIXTURE_TEST_CASE(an_invalid_descriptor_is_an_alert_for_both, Ends)
 {
     Channel ch;
     BOOST_TEST((read_channel(-1, ch, &log.log) == Rc::error));
@@ -204,7 +204,7 @@ BOOST_FIXTURE_TEST_CASE(a_descriptor_that_is_none_is_an_alert_for_both, Ends)
     BOOST_TEST(count(log.text, "[alert]") == 2U);
 }
 
-BOOST_AUTO_TEST_CASE(both_ends_are_closed_and_forgotten)
+BOOST_AUTO_TEST_CASE(both_ends_are_closed_and_reset)
 {
     TestLog log;
     int fds[2];
@@ -247,7 +247,7 @@ BOOST_FIXTURE_TEST_CASE(a_channel_may_be_watched_for_writing, Ends)
     BOOST_TEST(fake.calls == Calls{"add write"}, boost::test_tools::per_element());
 }
 
-BOOST_FIXTURE_TEST_CASE(the_event_that_has_no_handler_is_not_watched_whatever_the_poller, Ends)
+BOOST_FIXTURE_TEST_CASE(an_event_without_a_handler_is_not_watched_by_any_poller, Ends)
 {
     for (const unsigned flags :
          {use_level_event, use_clear_event | use_greedy_event, use_clear_event | use_epoll_event}) {
@@ -261,7 +261,7 @@ BOOST_FIXTURE_TEST_CASE(the_event_that_has_no_handler_is_not_watched_whatever_th
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(a_channel_that_cannot_be_watched_gives_its_slot_back, Ends)
+BOOST_FIXTURE_TEST_CASE(a_channel_that_cannot_be_watched_frees_its_slot, Ends)
 {
     const ListenCycle cycle("events { use fake; worker_connections 8; }", {.add = Rc::error});
     BOOST_TEST(

@@ -59,7 +59,7 @@ bool is_null(int fd)
 
 BOOST_AUTO_TEST_SUITE(daemon)
 
-BOOST_AUTO_TEST_CASE(the_first_process_waits_until_the_daemon_serves_and_ends_well)
+BOOST_AUTO_TEST_CASE(the_first_process_waits_until_the_daemon_serves)
 {
     const Forked first = in_daemon([](int fd, pid_t first_pid) {
         const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, first_pid, 0)));
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_ends_before_it_serves_is_a_failure_of_the_fir
     BOOST_TEST(in_daemon([](int, pid_t) { ::raise(SIGKILL); }).exited_with(1));
 }
 
-BOOST_AUTO_TEST_CASE(to_serve_is_said_once)
+BOOST_AUTO_TEST_CASE(the_start_of_the_service_is_reported_once)
 {
     const Forked first = in_daemon([](int fd, pid_t) {
         daemon_ready();
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(to_serve_is_said_once)
     BOOST_TEST(in_child([](int) { daemon_ready(); }).exited_with(0));
 }
 
-BOOST_AUTO_TEST_CASE(a_daemon_knows_itself_and_who_started_it)
+BOOST_AUTO_TEST_CASE(a_daemon_has_its_pid_and_its_parents)
 {
     const Forked first = in_daemon([](int fd, pid_t first_pid) {
         say(fd, pid == ::getpid() ? "pid" : "another");
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_knows_itself_and_who_started_it)
     BOOST_TEST(first.text == "pid log_pid parent");
 }
 
-BOOST_AUTO_TEST_CASE(a_daemon_has_a_session_of_its_own_and_makes_files_as_it_is_told)
+BOOST_AUTO_TEST_CASE(a_daemon_has_its_own_session_and_an_empty_umask)
 {
     const Forked first = in_daemon([](int fd, pid_t) {
         say(fd, ::getsid(0) == ::getpid() && ::getpgrp() == ::getpid() ? "own" : "inherited");
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_has_a_session_of_its_own_and_makes_files_as_it_is_
     BOOST_TEST(first.text == "own all");
 }
 
-BOOST_AUTO_TEST_CASE(a_daemon_neither_reads_nor_writes_what_its_terminal_shows)
+BOOST_AUTO_TEST_CASE(a_daemon_neither_reads_from_nor_writes_to_its_terminal)
 {
     const Forked first = in_daemon([](int fd, pid_t) {
         say(fd, is_null(STDIN_FILENO) ? "in" : "terminal");

@@ -77,7 +77,7 @@ BOOST_FIXTURE_TEST_CASE(a_file_is_not_inherited_by_other_programs, Digits)
     BOOST_TEST((::fcntl(file.fd, F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_file_is_described_and_closed, Digits)
+BOOST_FIXTURE_TEST_CASE(the_properties_of_a_file_are_read, Digits)
 {
     struct stat info {};
     BOOST_TEST(fd_info(file.fd, &info) == 0);
@@ -86,7 +86,7 @@ BOOST_FIXTURE_TEST_CASE(a_file_is_described_and_closed, Digits)
     BOOST_TEST(close_file(-1) == -1);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_read_is_from_where_it_is_asked_for, Digits)
+BOOST_FIXTURE_TEST_CASE(a_read_starts_at_the_requested_offset, Digits)
 {
     BOOST_TEST(got(ngx::read_file(file, buf, 3, 2)) == "234");
     BOOST_TEST(file.offset == 3);
@@ -137,7 +137,7 @@ BOOST_FIXTURE_TEST_CASE(a_task_that_no_pool_takes_is_an_error, ThreadDigits)
     BOOST_TEST(read(3, 2) == io_error);
 }
 
-BOOST_FIXTURE_TEST_CASE(direct_reads_are_switched_on_and_off, Digits)
+BOOST_FIXTURE_TEST_CASE(directio_is_switched_on_and_off, Digits)
 {
     if (directio_on(file.fd) == -1) {
         BOOST_TEST_MESSAGE("skipped: this file system has no direct reads");
@@ -148,7 +148,7 @@ BOOST_FIXTURE_TEST_CASE(direct_reads_are_switched_on_and_off, Digits)
     BOOST_TEST((::fcntl(file.fd, F_GETFL) & O_DIRECT) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_descriptor_that_is_none_has_no_direct_reads)
+BOOST_AUTO_TEST_CASE(an_invalid_descriptor_has_no_directio)
 {
     BOOST_TEST(directio_on(-1) == -1);
     BOOST_TEST(directio_off(-1) == -1);

@@ -71,7 +71,7 @@ struct Aio {
 
 BOOST_AUTO_TEST_SUITE(linux_aio_read, *boost::unit_test::precondition(file_aio_is_there))
 
-BOOST_FIXTURE_TEST_CASE(a_read_is_answered_by_the_same_call_once_its_event_has_come, Aio)
+BOOST_FIXTURE_TEST_CASE(the_same_call_returns_the_result_after_the_event, Aio)
 {
     BOOST_TEST(read(3, 2) == io_again);
     BOOST_TEST(unsigned{file.aio->event.active} == 1);

@@ -142,7 +142,7 @@ struct ThreadSender : Sender {
 
 BOOST_AUTO_TEST_SUITE(linux_sendfile_chain)
 
-BOOST_FIXTURE_TEST_CASE(memory_goes_by_one_writev, Sender)
+BOOST_FIXTURE_TEST_CASE(memory_is_sent_by_one_writev, Sender)
 {
     add_memory("abc");
     add_memory("def");
@@ -155,7 +155,7 @@ BOOST_FIXTURE_TEST_CASE(memory_goes_by_one_writev, Sender)
     BOOST_TEST(c.sent == 6);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_piece_of_a_file_goes_by_one_sendfile, Sender)
+BOOST_FIXTURE_TEST_CASE(a_piece_of_a_file_is_sent_by_one_sendfile, Sender)
 {
     add_file(2, 5);
     const FakeCall writev(Call::writev, {}, 0);
@@ -233,7 +233,7 @@ BOOST_FIXTURE_TEST_CASE(a_full_socket_is_no_error, Sender)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_sendfile_that_a_signal_has_ended_is_made_again, Sender)
+BOOST_FIXTURE_TEST_CASE(a_sendfile_that_a_signal_interrupts_is_repeated, Sender)
 {
     add_file(0, 26);
     const FakeCall sendfile(Call::sendfile, {.err = EINTR}, 3);
@@ -242,7 +242,7 @@ BOOST_FIXTURE_TEST_CASE(a_sendfile_that_a_signal_has_ended_is_made_again, Sender
     BOOST_TEST(peer_receives() == text.substr(0, 26));
 }
 
-BOOST_FIXTURE_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready, Sender)
+BOOST_FIXTURE_TEST_CASE(no_call_is_made_while_the_event_is_not_ready, Sender)
 {
     add_file(0, 26);
     wev.ready = 0;
@@ -305,7 +305,7 @@ BOOST_FIXTURE_TEST_CASE(no_call_is_for_more_than_two_gigabytes, Sender)
     BOOST_CHECK(wev.ready);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_empty_piece_of_a_file_is_a_point_to_stop_at, Sender)
+BOOST_FIXTURE_TEST_CASE(an_empty_piece_of_a_file_calls_debug_point, Sender)
 {
     const TestCycle cycle("events {}", Start::conf);
     add_file(7, 7);
@@ -321,7 +321,7 @@ BOOST_FIXTURE_TEST_CASE(memory_before_a_file_is_corked, TcpSender)
     BOOST_TEST(option(TCP_CORK));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_cork_takes_the_place_of_nodelay, TcpSender)
+BOOST_FIXTURE_TEST_CASE(a_cork_replaces_nodelay, TcpSender)
 {
     BOOST_TEST((tcp_nodelay(c) == Rc::ok));
     BOOST_TEST(option(TCP_NODELAY));
@@ -366,7 +366,7 @@ BOOST_FIXTURE_TEST_CASE(an_option_that_cannot_be_set_is_an_error_unless_a_signal
     BOOST_TEST((c.tcp_nopush == TcpOption::unset));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_thread_sends_what_the_chain_asks_for, ThreadSender)
+BOOST_FIXTURE_TEST_CASE(a_thread_sends_the_file_of_the_chain, ThreadSender)
 {
     add_file(0, 26);
     BOOST_TEST(send() == pieces.chain());
@@ -380,7 +380,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_sends_what_the_chain_asks_for, ThreadSender)
     BOOST_TEST(c.sent == 26);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_a_thread_has_left_is_posted_again, ThreadSender)
+BOOST_FIXTURE_TEST_CASE(the_rest_of_a_threads_send_is_posted_again, ThreadSender)
 {
     add_file(0, 26);
     const FakeCall sendfile(Call::sendfile, {.at_most = 10}, FakeCall::always);
@@ -421,7 +421,7 @@ BOOST_FIXTURE_TEST_CASE(room_that_was_reported_meanwhile_is_tried_at_once, Threa
     BOOST_TEST(peer_receives() == text.substr(0, 26));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_thread_makes_a_call_again_that_a_signal_has_ended, ThreadSender)
+BOOST_FIXTURE_TEST_CASE(a_thread_repeats_a_call_that_a_signal_interrupts, ThreadSender)
 {
     add_file(0, 26);
     BOOST_TEST(send() == pieces.chain());
@@ -431,7 +431,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_makes_a_call_again_that_a_signal_has_ended, Thr
     BOOST_TEST(send() == nullptr);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_failed_in_a_thread_is_an_error_here, ThreadSender)
+BOOST_FIXTURE_TEST_CASE(a_failure_in_a_thread_is_an_error_of_the_chain, ThreadSender)
 {
     add_file(0, 26);
     BOOST_TEST(send() == pieces.chain());

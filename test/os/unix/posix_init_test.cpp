@@ -15,7 +15,7 @@ namespace ngx::test {
 
 BOOST_AUTO_TEST_SUITE(posix_init)
 
-BOOST_AUTO_TEST_CASE(the_system_is_asked_what_it_is_like)
+BOOST_AUTO_TEST_CASE(the_properties_of_the_system_are_read)
 {
     const FileLimit limit(123);
     TestLog log;
@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(the_status_is_four_notices)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_calls_that_move_data_are_the_systems)
+BOOST_AUTO_TEST_CASE(the_io_functions_are_those_of_the_system)
 {
     BOOST_TEST(os_io.recv == ngx::unix_recv);
     BOOST_TEST(os_io.recv_chain == ngx::readv_chain);

@@ -75,7 +75,7 @@ Served serve(
 BOOST_AUTO_TEST_SUITE(process_cycle)
 
 // The loop tests the flags only after its wait.
-BOOST_AUTO_TEST_CASE(a_signal_that_comes_before_the_loop_is_obeyed)
+BOOST_AUTO_TEST_CASE(a_signal_before_the_loop_is_handled)
 {
     const auto [child, log] = serve([](Cycle&) { ::raise(SIGTERM); });
     BOOST_TEST(child.exited_with(0));
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(a_signal_that_comes_before_the_loop_is_obeyed)
     BOOST_TEST(contains(log, ": exit\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_during_the_loop_is_obeyed)
+BOOST_AUTO_TEST_CASE(a_signal_during_the_loop_is_handled)
 {
     const auto [child, log] = serve([](Cycle& cycle) {
         static Timer timer(cycle, [](Event&) noexcept { ::raise(SIGINT); });

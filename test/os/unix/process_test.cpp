@@ -247,7 +247,7 @@ std::string executed(const std::string& path, std::vector<std::string> words)
 
 BOOST_AUTO_TEST_SUITE(process)
 
-BOOST_AUTO_TEST_CASE(each_signal_sets_its_flag_and_says_what_it_means)
+BOOST_AUTO_TEST_CASE(each_signal_sets_its_flag_and_logs_its_meaning)
 {
     const Meaning cases[] = {
         {SIGTERM, "SIGTERM", "t", ", exiting"},
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(a_worker_leaves_some_signals_to_its_master)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_window_that_changes_its_size_means_something_only_to_a_daemon)
+BOOST_AUTO_TEST_CASE(sigwinch_is_handled_only_by_a_daemon)
 {
     check_meaning({SIGWINCH, "SIGWINCH", "n", ", stop accepting connections"},
                   {.process = Process::master, .daemonized = true});
@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(a_window_that_changes_its_size_means_something_only_to_a_da
                   {.process = Process::worker, .daemonized = true});
 }
 
-BOOST_AUTO_TEST_CASE(a_binary_is_not_changed_while_another_change_is_under_way)
+BOOST_AUTO_TEST_CASE(a_binary_is_not_changed_during_another_change)
 {
     const Role roles[] = {{.process = Process::master, .has_parent = true},
                           {.process = Process::master, .new_binary = 12}};
@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_binary_is_not_changed_while_another_change_is_under_way)
     BOOST_TEST(!contains(raised(SIGUSR2).text, "[crit]"));
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_of_a_process_names_its_sender)
+BOOST_AUTO_TEST_CASE(the_log_names_the_sender_of_a_signal)
 {
     const Forked child = with_signals([](const Cycle& cycle) {
         ::raise(SIGHUP);
@@ -323,7 +323,7 @@ BOOST_AUTO_TEST_CASE(a_signal_of_a_process_names_its_sender)
     BOOST_TEST(contains(child.text.substr(0, at), child.text.substr(at + 10)), child.text);
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_of_the_kernels_has_no_sender)
+BOOST_AUTO_TEST_CASE(a_signal_of_the_kernel_has_no_sender)
 {
     const Forked child = with_signals([](const Cycle&) {
         sigset_t alarm;
@@ -339,7 +339,7 @@ BOOST_AUTO_TEST_CASE(a_signal_of_the_kernels_has_no_sender)
     BOOST_TEST(contains(child.text, "signal 14 (SIGALRM) received\n"), child.text);
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_leaves_errno_alone)
+BOOST_AUTO_TEST_CASE(a_signal_does_not_change_errno)
 {
     const Forked child = with_signals([](const Cycle& cycle) {
         errno = EILSEQ;
@@ -411,7 +411,7 @@ BOOST_AUTO_TEST_CASE(a_debug_point_may_abort)
     BOOST_TEST(child.killed_by(SIGABRT));
 }
 
-BOOST_AUTO_TEST_CASE(a_debug_point_may_stop_the_process_until_it_is_told_to_go_on)
+BOOST_AUTO_TEST_CASE(a_debug_point_may_stop_the_process_until_sigcont)
 {
     const TestCycle cycle("debug_points stop; events {}", Start::conf);
     const Forked child = in_child([](int fd) {
@@ -432,7 +432,7 @@ BOOST_AUTO_TEST_CASE(a_debug_point_may_stop_the_process_until_it_is_told_to_go_o
 
 BOOST_AUTO_TEST_SUITE(spawn)
 
-BOOST_AUTO_TEST_CASE(a_child_gets_a_slot_and_says_that_it_starts)
+BOOST_AUTO_TEST_CASE(a_child_gets_a_slot_and_its_start_is_logged)
 {
     const std::string text = told([](Cycle& cycle) {
         cycle.generation = 4;
@@ -450,7 +450,7 @@ BOOST_AUTO_TEST_CASE(a_child_gets_a_slot_and_says_that_it_starts)
     BOOST_TEST(count(text, line) == 2U);
 }
 
-BOOST_AUTO_TEST_CASE(the_others_reach_a_child_by_its_channel)
+BOOST_AUTO_TEST_CASE(other_processes_reach_a_child_by_its_channel)
 {
     const std::string text = told([](Cycle& cycle) {
         spawn_process(cycle, obey, nullptr, "worker", process_norespawn);
@@ -478,7 +478,7 @@ BOOST_AUTO_TEST_CASE(a_channel_does_not_block_and_reports_to_the_master_by_sigio
     BOOST_TEST(contains(text, "told: true true true true, true false true false, \n"), text);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_knows_itself_and_its_parent)
+BOOST_AUTO_TEST_CASE(a_child_has_its_pid_and_its_parents)
 {
     const std::string text = told([](Cycle& cycle) {
         const auto look = [](Cycle&, void* data) {
@@ -494,7 +494,7 @@ BOOST_AUTO_TEST_CASE(a_child_knows_itself_and_its_parent)
     BOOST_TEST(contains(text, "told: 0\n"), text);
 }
 
-BOOST_AUTO_TEST_CASE(what_becomes_of_a_child_is_noted_in_its_slot)
+BOOST_AUTO_TEST_CASE(the_type_of_a_child_is_recorded_in_its_slot)
 {
     const std::string text = told([](Cycle& cycle) {
         std::string said;
@@ -534,7 +534,7 @@ BOOST_AUTO_TEST_CASE(a_free_slot_is_used_before_a_new_one)
     BOOST_TEST(contains(text, "told: 3 1 true new worker\n"), text);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_that_is_started_again_keeps_its_slot_and_what_it_is)
+BOOST_AUTO_TEST_CASE(a_child_that_is_started_again_keeps_its_slot_and_type)
 {
     const std::string text = told([](Cycle& cycle) {
         spawn_process(cycle, end_with, number(9), "first", process_just_respawn);
@@ -592,7 +592,7 @@ BOOST_AUTO_TEST_CASE(the_table_has_room_for_1024_children)
     BOOST_TEST(contains(text, "no more than 1024 processes can be spawned\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_program_runs_as_a_detached_child_with_its_words_and_its_environment)
+BOOST_AUTO_TEST_CASE(a_program_runs_as_a_detached_child_with_arguments_and_environment)
 {
     const std::string text =
         executed("/bin/sh", {"name", "-c", "test \"$0 $A\" = 'word of its own' && exit 7", "word"});
@@ -601,7 +601,7 @@ BOOST_AUTO_TEST_CASE(a_program_runs_as_a_detached_child_with_its_words_and_its_e
     BOOST_TEST(contains(text, " exited with code 7\n"), text);
 }
 
-BOOST_AUTO_TEST_CASE(a_program_takes_the_signals_that_are_blocked_here)
+BOOST_AUTO_TEST_CASE(a_program_does_not_inherit_blocked_signals)
 {
     // Not with a shell, which may use all of them itself.
     const std::string text =
@@ -609,7 +609,7 @@ BOOST_AUTO_TEST_CASE(a_program_takes_the_signals_that_are_blocked_here)
     BOOST_TEST(contains(text, " exited with code 0\n"), text);
 }
 
-BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_an_alert_of_its_child)
+BOOST_AUTO_TEST_CASE(a_missing_program_is_an_alert_of_its_child)
 {
     const std::string text = executed("/none/program", {"program"});
     BOOST_TEST(contains(text, "told: true de\n"), text);
@@ -642,7 +642,7 @@ std::string child_of(const std::string& text)
     return text.substr(at, text.find('\n', at) - at);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_that_ends_is_noted_with_its_status)
+BOOST_AUTO_TEST_CASE(a_child_that_exits_is_logged_with_its_status)
 {
     const std::string text = ended(3, process_respawn);
     BOOST_TEST(contains(text, "told: 3 re\n"), text);
@@ -689,7 +689,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_could_not_start_is_started_again_if_its_config
     BOOST_TEST(!contains(text, "cannot be respawned"), text);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_that_throws_says_so_ends_with_two_and_does_nothing_at_its_exit,
+BOOST_AUTO_TEST_CASE(a_child_that_throws_logs_it_and_exits_with_two,
                      *boost::unit_test::precondition([](auto) { return !have_asan; }))
 {
     const std::string text = told([](Cycle& cycle) {
@@ -704,7 +704,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_throws_says_so_ends_with_two_and_does_nothing_
     BOOST_TEST(!contains(text, "at exit"), text);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_of_nobodys_is_an_unknown_process)
+BOOST_AUTO_TEST_CASE(a_child_without_a_slot_is_an_unknown_process)
 {
     const std::string text = told([](Cycle& cycle) {
         const pid_t child = ::fork();
@@ -739,7 +739,7 @@ BOOST_AUTO_TEST_CASE(one_signal_may_be_for_many_children)
     BOOST_TEST(count(text, "(SIGCHLD) received") == 1U);
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_without_a_child_is_worth_a_line)
+BOOST_AUTO_TEST_CASE(a_signal_without_a_child_is_logged)
 {
     const std::string text = raised(SIGCHLD).text;
     BOOST_TEST(contains(text, "[info]"));
@@ -780,7 +780,7 @@ BOOST_AUTO_TEST_CASE(a_zone_that_a_dead_child_has_locked_is_released_with_an_ale
                text);
 }
 
-BOOST_AUTO_TEST_CASE(what_the_living_have_locked_stays_locked)
+BOOST_AUTO_TEST_CASE(locks_of_running_children_stay_locked)
 {
     const std::string text = told([](Cycle& cycle) {
         ShmZone& zone = add_zone(cycle, "z");

@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(one_read_fills_the_buffers_in_their_order)
     BOOST_TEST(has(20, 23) == "ij.");
 }
 
-BOOST_AUTO_TEST_CASE(a_read_goes_behind_what_a_buffer_holds_and_leaves_last_to_the_caller)
+BOOST_AUTO_TEST_CASE(a_read_appends_to_a_buffer_and_does_not_change_last)
 {
     Buf& b = add(0, 20);
     b.last += 5;

@@ -57,7 +57,7 @@ struct Reading : Pair {
 
 BOOST_AUTO_TEST_SUITE(recv)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_returns_what_is_there, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_returns_the_data_that_has_arrived, Reader, Readers)
 {
     Reading<Reader> r;
     r.peer_sends("hello");
@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_takes_no_more_than_was_asked_for, Reader, R
     }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_full_read_finds_out_how_much_is_left, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_full_read_counts_the_rest, Reader, Readers)
 {
     Reading<Reader> r;
     r.peer_sends("hello");
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nothing_to_read_is_no_error, Reader, Readers)
     }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_that_a_signal_has_ended_is_made_again, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_that_a_signal_interrupts_is_repeated, Reader, Readers)
 {
     Reading<Reader> r;
     r.peer_sends("hello");
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_that_a_signal_has_ended_is_made_again, Read
     BOOST_TEST(r.log.text == "");
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(an_error_is_logged_and_noted, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_error_is_logged_and_recorded, Reader, Readers)
 {
     Reading<Reader> r;
     const FakeCall call(Reader::call, {.err = EFAULT});
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_error_is_logged_and_noted, Reader, Readers)
     BOOST_TEST(contains(r.log.text, std::string(Reader::name) + " (14: Bad address)\n"));
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_is_as_loud_as_the_connection_wants, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_level_of_a_reset_is_the_connections, Reader, Readers)
 {
     const std::array wanted{std::pair{ConnectionError::alert, "[error]"},
                             std::pair{ConnectionError::err, "[error]"},
@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_of_the_kernels_is_an_error, Reader, Reader
     BOOST_TEST(contains(r.log.text, "(104: Connection reset by peer)\n"));
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(data_that_cannot_be_counted_are_an_error, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(data_that_cannot_be_counted_is_an_error, Reader, Readers)
 {
     Reading<Reader> r;
     r.peer_sends("hello");
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(data_that_cannot_be_counted_are_an_error, Reader, 
     BOOST_TEST(contains(r.log.text, "ioctl(FIONREAD) failed (9: Bad file descriptor)\n"));
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(data_are_counted_only_after_a_full_read, Reader, Readers)
+BOOST_AUTO_TEST_CASE_TEMPLATE(data_is_counted_only_after_a_full_read, Reader, Readers)
 {
     Reading<Reader> r(Mode::greedy);
     r.peer_sends("hello");

@@ -10,7 +10,7 @@ namespace ngx::test {
 
 BOOST_FIXTURE_TEST_SUITE(send, Pair)
 
-BOOST_AUTO_TEST_CASE(what_fits_is_sent_and_counted)
+BOOST_AUTO_TEST_CASE(data_that_fits_is_sent_and_counted)
 {
     BOOST_TEST(unix_send(c, "hello", 5) == 5);
     BOOST_TEST(unix_send(c, "you", 3) == 3);
@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(a_socket_that_takes_one_byte_at_a_time_gets_them_all)
     BOOST_TEST(peer_receives() == text);
 }
 
-BOOST_AUTO_TEST_CASE(a_send_that_a_signal_has_ended_is_made_again)
+BOOST_AUTO_TEST_CASE(a_send_that_a_signal_interrupts_is_repeated)
 {
     const FakeCall send(Call::send, {.err = EINTR}, 3);
     BOOST_TEST(unix_send(c, "hello", 5) == 5);
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_is_gone_is_an_error)
     BOOST_TEST(contains(log.text, "send() failed (32: Broken pipe)\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_peer_that_is_gone_is_information_where_that_is_usual)
+BOOST_AUTO_TEST_CASE(a_closed_peer_is_logged_at_info_where_that_is_usual)
 {
     peer.close();
     c.log_error = ConnectionError::info;
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_is_gone_is_information_where_that_is_usual)
     BOOST_TEST(contains(log.text, "[info]"));
 }
 
-BOOST_AUTO_TEST_CASE(a_failure_of_our_own_is_an_alert)
+BOOST_AUTO_TEST_CASE(a_local_failure_is_an_alert)
 {
     const FakeCall send(Call::send, {.err = EFAULT});
     BOOST_TEST(unix_send(c, "hello", 5) == io_error);

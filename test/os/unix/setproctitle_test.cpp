@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(the_list_of_processes_shows_the_title)
     BOOST_TEST(child.text == "ngxx: t");
 }
 
-BOOST_AUTO_TEST_CASE(a_title_takes_the_place_of_words_and_variables)
+BOOST_AUTO_TEST_CASE(a_title_replaces_the_arguments_and_the_environment)
 {
     const Forked child = in_child([](int fd) {
         TestLog log;
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_title_takes_the_place_of_words_and_variables)
     BOOST_TEST(child.text == "ngxx: worker process, clean; ngxx: x, clean");
 }
 
-BOOST_AUTO_TEST_CASE(a_title_is_cut_to_the_room_that_there_is)
+BOOST_AUTO_TEST_CASE(a_title_is_cut_to_the_available_room)
 {
     const Forked child = in_child([](int fd) {
         TestLog log;
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_title_is_cut_to_the_room_that_there_is)
     BOOST_TEST(child.text == "34 of 35, true");
 }
 
-BOOST_AUTO_TEST_CASE(variables_that_lie_elsewhere_are_no_room)
+BOOST_AUTO_TEST_CASE(variables_at_other_addresses_are_not_overwritten)
 {
     const Forked child = in_child([](int fd) {
         TestLog log;
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(the_environment_survives)
     BOOST_TEST(child.text == "FIRST=1,SECOND=two words,two words");
 }
 
-BOOST_AUTO_TEST_CASE(a_program_that_made_no_room_has_no_title)
+BOOST_AUTO_TEST_CASE(a_program_that_prepared_no_room_has_no_title)
 {
     const Forked child = in_child([](int fd) {
         TestLog log(log_debug_all);

@@ -43,7 +43,7 @@ bool is_mapped(void* page)
 
 BOOST_FIXTURE_TEST_SUITE(shmem, Shared)
 
-BOOST_AUTO_TEST_CASE(the_memory_is_there_and_zero)
+BOOST_AUTO_TEST_CASE(the_memory_is_mapped_and_zero)
 {
     BOOST_TEST((shm_alloc(shm) == Rc::ok));
     BOOST_TEST(std::ranges::all_of(bytes(), [](char byte) { return byte == 0; }));
@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(what_a_child_writes_its_parent_reads)
     BOOST_TEST(bytes()[pagesize] == 'c');
 }
 
-BOOST_AUTO_TEST_CASE(more_than_there_is_is_refused_with_an_alert)
+BOOST_AUTO_TEST_CASE(more_memory_than_available_is_refused_with_an_alert)
 {
     shm.size = std::numeric_limits<std::size_t>::max() / 2;
     BOOST_TEST((shm_alloc(shm) == Rc::error));
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(more_than_there_is_is_refused_with_an_alert)
                                               shm.size)));
 }
 
-BOOST_AUTO_TEST_CASE(memory_that_is_freed_is_gone)
+BOOST_AUTO_TEST_CASE(freed_memory_is_unmapped)
 {
     BOOST_TEST((shm_alloc(shm) == Rc::ok));
     void* const page = shm.addr;
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(memory_that_is_freed_is_gone)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_AUTO_TEST_CASE(memory_that_is_not_ours_is_freed_with_an_alert)
+BOOST_AUTO_TEST_CASE(freeing_other_memory_is_an_alert)
 {
     shm.addr = this;  // not the start of a page
     shm.size = 1;

@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(an_empty_datagram_is_not_the_end_of_the_data)
     BOOST_CHECK(!rev.eof);
 }
 
-BOOST_AUTO_TEST_CASE(what_does_not_fit_of_a_datagram_is_lost)
+BOOST_AUTO_TEST_CASE(the_part_of_a_datagram_that_does_not_fit_is_lost)
 {
     peer_sends("hello");
     BOOST_TEST(receive(2) == 2);
@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(no_datagram_is_no_error)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_read_that_a_signal_has_ended_is_made_again)
+BOOST_AUTO_TEST_CASE(a_read_that_a_signal_interrupts_is_repeated)
 {
     peer_sends("hello");
     const FakeCall recv(Call::recv, {.err = EINTR}, 3);
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(a_read_that_a_signal_has_ended_is_made_again)
     BOOST_TEST(recv.calls() == 4);
 }
 
-BOOST_AUTO_TEST_CASE(a_port_that_nobody_listens_on_is_an_error)
+BOOST_AUTO_TEST_CASE(a_closed_port_is_an_error)
 {
     const FakeCall recv(Call::recv, {.err = ECONNREFUSED});
     BOOST_TEST(receive(8) == io_error);

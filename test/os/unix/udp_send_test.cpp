@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(a_full_socket_is_no_error)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_send_that_a_signal_has_ended_is_made_again)
+BOOST_AUTO_TEST_CASE(a_send_that_a_signal_interrupts_is_repeated)
 {
     const FakeCall sendto(Call::sendto, {.err = EINTR}, 3);
     BOOST_TEST(udp_unix_send(c, "hello", 5) == 5);

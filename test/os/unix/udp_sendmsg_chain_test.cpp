@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(a_datagram_ends_with_flush_or_the_last_buffer)
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_datagram_whose_end_has_not_come_waits)
+BOOST_AUTO_TEST_CASE(an_incomplete_datagram_is_not_sent)
 {
     Pieces pieces({"abc", "d", "ef"});
     pieces[0].flush = 1;
@@ -91,14 +91,14 @@ BOOST_AUTO_TEST_CASE(a_datagram_whose_end_has_not_come_waits)
     BOOST_CHECK(wev.ready);
 }
 
-BOOST_AUTO_TEST_CASE(no_chain_is_no_datagram)
+BOOST_AUTO_TEST_CASE(an_empty_chain_sends_no_datagram)
 {
     const FakeCall sendmsg(Call::sendmsg, {}, 0);
     BOOST_TEST(udp_unix_sendmsg_chain(c, nullptr, 0) == nullptr);
     BOOST_TEST(sendmsg.calls() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready)
+BOOST_AUTO_TEST_CASE(no_call_is_made_while_the_event_is_not_ready)
 {
     Datagrams datagrams({"abc"});
     wev.ready = 0;
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready)
     BOOST_TEST(sendmsg.calls() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_mark_alone_is_an_empty_datagram)
+BOOST_AUTO_TEST_CASE(a_special_buffer_alone_is_an_empty_datagram)
 {
     Pieces pieces;
     pieces.add_flush();
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_mark_alone_is_an_empty_datagram)
     BOOST_TEST(peer_receives() == Texts{""}, boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(a_mark_behind_a_datagram_is_not_another_one)
+BOOST_AUTO_TEST_CASE(a_special_buffer_after_a_datagram_is_not_another_datagram)
 {
     Datagrams datagrams({"abc"});
     datagrams.add_flush();
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(a_limit_ends_behind_a_datagram)
     BOOST_CHECK(wev.ready);
 }
 
-BOOST_AUTO_TEST_CASE(a_limit_ends_datagrams_of_one_size_too)
+BOOST_AUTO_TEST_CASE(a_limit_also_ends_datagrams_of_one_size)
 {
     Datagrams datagrams(numbered(10, 100));
     BOOST_TEST(udp_unix_sendmsg_chain(c, datagrams.chain(), 301) == datagrams.link(4));
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(a_full_socket_leaves_the_datagrams_whole)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_send_that_a_signal_has_ended_is_made_again)
+BOOST_AUTO_TEST_CASE(a_send_that_a_signal_interrupts_is_repeated)
 {
     Datagrams datagrams({"abc"});
     const FakeCall sendmsg(Call::sendmsg, {.err = EINTR}, 3);
@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(a_datagram_that_would_be_a_65th_piece_is_left_for_the_next_
     BOOST_TEST(peer_receives() == wanted, boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(a_full_socket_leaves_all_that_were_sent_at_once,
+BOOST_AUTO_TEST_CASE(a_full_socket_sends_none_of_a_group,
                      *boost::unit_test::precondition(knows_segments))
 {
     Datagrams datagrams(numbered(10, 100));
@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(a_system_that_does_not_know_segments_gets_single_datagrams)
     BOOST_TEST(getsockopt.calls() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(after_a_refusal_datagrams_go_singly_for_good,
+BOOST_AUTO_TEST_CASE(after_a_refusal_datagrams_are_always_sent_singly,
                      *boost::unit_test::precondition(knows_segments))
 {
     for (const int err : {EIO, EINVAL, EOPNOTSUPP}) {
@@ -337,7 +337,7 @@ BOOST_AUTO_TEST_CASE(after_a_refusal_datagrams_go_singly_for_good,
     }
 }
 
-BOOST_AUTO_TEST_CASE(datagrams_that_are_too_large_for_the_way_do_not_stop_smaller_ones,
+BOOST_AUTO_TEST_CASE(datagrams_above_the_path_mtu_do_not_stop_smaller_ones,
                      *boost::unit_test::precondition(knows_segments))
 {
     {

@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_buffer_that_is_not_in_memory_fails_the_chain_before_a_byt
     BOOST_TEST(peer_receives() == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_buffer_that_is_not_in_memory_is_a_point_to_stop_at)
+BOOST_AUTO_TEST_CASE(a_buffer_that_is_not_in_memory_calls_debug_point)
 {
     const Forked child = in_child([this](int) {
         const TestCycle cycle("debug_points abort; events {}", Start::conf);
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(a_chain_is_sent_whole_in_one_call)
     }
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready)
+BOOST_AUTO_TEST_CASE(no_call_is_made_while_the_event_is_not_ready)
 {
     Pieces pieces({"abc"});
     wev.ready = 0;
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_tried_while_the_event_is_not_ready)
     BOOST_TEST(writev.calls() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(marks_alone_are_sent_by_sending_nothing)
+BOOST_AUTO_TEST_CASE(special_buffers_alone_are_sent_without_a_call)
 {
     Pieces pieces;
     pieces.add_flush();
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_limit_holds_over_all_calls)
     BOOST_CHECK(wev.ready);
 }
 
-BOOST_AUTO_TEST_CASE(a_limit_beyond_all_sizes_is_none)
+BOOST_AUTO_TEST_CASE(a_limit_above_the_maximum_is_no_limit)
 {
     Pieces pieces({"abc"});
     BOOST_TEST(ngx::writev_chain(c, pieces.chain(), std::numeric_limits<off_t>::max()) == nullptr);
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_full_socket_is_no_error)
     BOOST_TEST(log.text == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_write_that_a_signal_has_ended_is_made_again)
+BOOST_AUTO_TEST_CASE(a_write_that_a_signal_interrupts_is_repeated)
 {
     Pieces pieces({"abc"});
     const FakeCall writev(Call::writev, {.err = EINTR}, 3);
@@ -295,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_is_gone_is_an_error)
     BOOST_TEST(contains(log.text, "writev() failed (32: Broken pipe)\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_failure_of_our_own_is_an_alert)
+BOOST_AUTO_TEST_CASE(a_local_failure_is_an_alert)
 {
     Pieces pieces({"abc"});
     const FakeCall writev(Call::writev, {.err = EFAULT});
