@@ -20,7 +20,7 @@ namespace ngx::test {
 
 namespace {
 
-constexpr std::string_view conf =
+constexpr std::string_view method_conf =
     "master_process off; pid pid; events { use epoll; worker_aio_requests 256; }";
 
 /// A read of one byte.
@@ -81,7 +81,7 @@ struct Loop {
         }
     }
 
-    TestCycle cycle{conf};
+    TestCycle cycle{method_conf};
     std::string text{};
     Fd descriptor{};
     std::list<Read> reads{};
@@ -92,7 +92,7 @@ struct Loop {
 std::string failed_start(Call call, Answer answer)
 {
     const FakeCall failing(call, answer);
-    const TestCycle cycle(conf);
+    const TestCycle cycle(method_conf);
     BOOST_TEST(!file_aio);
     BOOST_TEST(eventfd == -1);
     BOOST_TEST(aio_ctx == 0U);
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_SUITE(epoll_aio, *boost::unit_test::precondition(file_aio_is_the
 
 BOOST_AUTO_TEST_CASE(the_start_makes_an_eventfd_that_does_not_block_and_a_context)
 {
-    const TestCycle cycle(conf);
+    const TestCycle cycle(method_conf);
     BOOST_TEST(file_aio);
     BOOST_TEST(aio_ctx != 0U);
     BOOST_TEST((::fcntl(eventfd, F_GETFL) & O_NONBLOCK) != 0);
@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE(done_releases_the_context_and_the_eventfd)
     const std::size_t before = open_descriptors();
     const FakeCall io_destroy(Call::io_destroy, {}, 0);
     {
-        const TestCycle cycle(conf);
+        const TestCycle cycle(method_conf);
     }
     BOOST_TEST(io_destroy.calls() == 1);
     BOOST_TEST(!file_aio);
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(done_releases_the_context_and_the_eventfd)
 BOOST_AUTO_TEST_CASE(a_context_that_cannot_be_released_is_an_alert)
 {
     TestLog log;
-    const TestCycle cycle(conf, Start::conf);
+    const TestCycle cycle(method_conf, Start::conf);
     BOOST_TEST((event_method(*cycle).actions.init(*cycle, 0) == Rc::ok));
     const FakeCall io_destroy(Call::io_destroy, {.err = EINVAL});
     event_actions.done(*cycle);
@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(a_context_that_cannot_be_released_is_an_alert)
 
 BOOST_AUTO_TEST_CASE(a_reload_without_a_master_keeps_the_number_of_requests_and_warns)
 {
-    TestCycle cycle(conf);
+    TestCycle cycle(method_conf);
     const aio_context_t before = aio_ctx;
     BOOST_TEST(cycle.reload("master_process off; pid pid; events { use epoll; }"));
     BOOST_TEST(aio_ctx == before);
