@@ -63,7 +63,7 @@ struct Bufs {
     std::size_t size;
 };
 
-/// A number of seconds; a type of its own, so that it is not mixed up with other numbers.
+/// A number of seconds, as a separate type that cannot be confused with other numbers.
 struct Seconds {
     std::int64_t count;
 };

@@ -59,7 +59,8 @@ struct {
     char** os_environ = nullptr;  // the environment at the start
 } state;
 
-/// What is missing after an option, for the error message; empty for an option without a value.
+/// Returns the name of the value that an option needs, for the error message; empty if it needs
+/// none.
 std::string_view wanted(char option) noexcept
 {
     switch (option) {

@@ -171,7 +171,7 @@ void show()
 
 // ---- the behaviour of the server's own poll module, for the exercises ----
 
-/// What the peer does.
+/// The action of the peer.
 enum class Fate { sends, goes, pipe_ends };
 
 /// Opens a connection whose peer does this. For a closed pipe poll() reports only POLLHUP, and not

@@ -57,7 +57,7 @@ class Lesson(unittest.TestCase):
         self.assertEqual(len(quoted.splitlines()), len(result.stdout.splitlines()),
                          f"the chapter has to quote all of this:\n{result.stdout}")
 
-    def test_exercises_are_unsolved_as_they_are_and_solvable(self) -> None:
+    def test_exercises_are_unsolved_and_solvable(self) -> None:
         text = prose(read(chapter_of(Files.name))).partition("## Exercises")[2]
         numbers = re.findall(r"^(\d)\. ", text, re.MULTILINE)
         self.assertTrue(numbers)
@@ -92,7 +92,7 @@ class Texts(unittest.TestCase):
         return sorted(f"docs/lessons/{path.name}"
                       for path in (Files.root / "docs/lessons").glob("[0-9]*.md"))
 
-    def test_chapters_are_short_and_say_what_they_should(self) -> None:
+    def test_chapters_are_short_and_have_their_sections(self) -> None:
         for name in self.chapters:
             with self.subTest(name):
                 lines = read(name).splitlines()

@@ -53,7 +53,7 @@ void* allocate_or_throw(Allocate allocate, Sizes... sizes)
 
 void* operator new(std::size_t size)
 {
-    // Every object needs an address of its own, even one of size 0.
+    // Every object needs its own address, even one of size 0.
     return ngx::allocate_or_throw([=] { return std::malloc(size == 0 ? 1 : size); }, size);
 }
 

@@ -92,8 +92,8 @@ void signal_fd_handler(Event& rev) noexcept
 ///
 /// Differs from nginx: a signal that arrives after the loop has checked the flags and before it
 /// waits would be handled only after the next event, which may never come. nginx's workers get a
-/// message on a channel, which wakes them; a process without a master has a descriptor of its own
-/// here.
+/// message on a channel, which wakes them; here a process without a master has its own
+/// descriptor.
 void init_signal_channel(Cycle& cycle)
 {
     state.signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

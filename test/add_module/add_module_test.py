@@ -24,10 +24,10 @@ class AddModule(unittest.TestCase):
             pathlib.Path(prefix, "nginx.conf").write_text(conf)
             return self.run_ngxx("-p", prefix, "-c", "nginx.conf", "-t")
 
-    def test_the_module_stands_last_in_the_table(self) -> None:
+    def test_the_module_is_last_in_the_table(self) -> None:
         self.assertTrue(self.run_ngxx("-V").stderr.endswith(" ngx_hello_module\n"))
 
-    def test_its_directive_is_taken_and_its_hook_called(self) -> None:
+    def test_its_directive_is_accepted_and_its_hook_called(self) -> None:
         result = self.check_conf("hello world; events {}")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("[notice]", result.stderr)

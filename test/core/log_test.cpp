@@ -484,7 +484,7 @@ BOOST_AUTO_TEST_CASE(the_head_keeps_its_address_when_a_log_goes_before_it)
     BOOST_TEST(head->next->next == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(a_log_of_another_level_starts_a_chain_of_its_own)
+BOOST_AUTO_TEST_CASE(a_log_of_another_level_starts_its_own_chain)
 {
     Reader reader({&errlog_module});
     Log* head = nullptr;

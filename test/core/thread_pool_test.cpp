@@ -89,7 +89,7 @@ std::size_t threads_of_this_process()
 
 BOOST_AUTO_TEST_SUITE(thread_pool, *boost::unit_test::precondition(poller_is_built("epoll")))
 
-BOOST_AUTO_TEST_CASE(a_task_runs_on_a_thread_of_its_own_and_comes_back_to_the_loop)
+BOOST_AUTO_TEST_CASE(a_task_runs_on_its_own_thread_and_comes_back_to_the_loop)
 {
     Pools cycle("thread_pool a threads=1;");
     std::thread::id ran_on{};

@@ -70,7 +70,7 @@ class Page(WithFolder):
         self.assertEqual(result.returncode, 1)
         self.assertIn(message, result.stderr)
 
-    def test_it_is_what_the_tables_say(self) -> None:
+    def test_it_matches_the_tables(self) -> None:
         result = self.check()
         self.assertEqual(result.returncode, 0, result.stderr)
 
@@ -94,7 +94,7 @@ class Page(WithFolder):
         self.replace("variables.tsv", "protocol\t`TCP`", "#")
         self.refused("variables.tsv has no line for $protocol")
 
-    def test_what_is_said_to_be_absent_is(self) -> None:
+    def test_absent_directives_are_absent(self) -> None:
         self.replace("directives-absent.tsv", "\tzone\t", "\tzone least_conn $pid\t")
         self.refused("directives-absent.tsv has least_conn, which the server has")
         self.refused("directives-absent.tsv has $pid, which the server has")

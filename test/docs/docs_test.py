@@ -158,7 +158,7 @@ class Samples(unittest.TestCase):
         if result.returncode != 0:
             raise RuntimeError(f"{shlex.join(command)}:\n{result.stdout}{result.stderr}")
 
-    def test_documents_and_what_helps_are_installed(self) -> None:
+    def test_documents_and_helper_files_are_installed(self) -> None:
         shares = [path.parent for path in self.installed.root.rglob("ngxx/new-module")]
         self.assertEqual(len(shares), 1)
         share = shares[0].parent
@@ -194,7 +194,7 @@ class Samples(unittest.TestCase):
         result = run([Files.ngxx, "-p", str(self.prefix), "-c", "cmake.conf", "-t"])
         self.assertEqual(result.returncode, 0, result.stderr)
 
-    def test_each_compiler_understands_what_pkg_config_says(self) -> None:
+    def test_each_compiler_accepts_the_flags_of_pkg_config(self) -> None:
         (self.prefix / "empty.cpp").write_text('#include "core/module.hpp"\n')
         for name in ("ngxx", "ngxx-module"):
             flags = self.installed.pkg_config("--cflags", name)
@@ -252,7 +252,7 @@ class Samples(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("[emerg]", result.stderr)
 
-    def test_the_programs_of_the_page_on_embedding_do_what_they_say(self) -> None:
+    def test_the_programs_of_the_page_on_embedding_work(self) -> None:
         says = {
             "descriptor": "5 bytes: hello\nend\n",
             "threads": "the sum is 6\n",
@@ -265,7 +265,7 @@ class Samples(unittest.TestCase):
                 self.assertEqual((result.returncode, result.stdout, result.stderr),
                                  (0, output, ""))
 
-    def test_the_program_with_signals_takes_them_on_its_loop(self) -> None:
+    def test_the_program_with_signals_handles_them_in_its_loop(self) -> None:
         command = [str(self.prefix / "loop/build/signals")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
             guard = threading.Timer(SECONDS, program.kill)
@@ -299,7 +299,7 @@ class Samples(unittest.TestCase):
 
 
 class Embedding(unittest.TestCase):
-    def test_the_page_has_the_programs_as_they_are(self) -> None:
+    def test_the_page_contains_the_programs_unchanged(self) -> None:
         page = (Files.root / "docs/embedding.md").read_text()
         shown = re.findall(r"^```cpp\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
         programs = [path.read_text() for path in (Files.root / "docs/examples/loop").glob("*.cpp")]
@@ -312,7 +312,7 @@ class Promises(unittest.TestCase):
         if not Files.contract:
             self.skipTest("ngxx-event-contract is not built")
 
-    def test_all_that_the_guide_names_are_there(self) -> None:
+    def test_all_promises_that_the_guide_names_exist(self) -> None:
         there = {name for names in listed(Files.contract).values() for name in names}
         quotes = re.findall(r"^>(.*)$", guide(), re.MULTILINE)
         named = set(re.findall(r"`(\w+)`", "".join(quotes)))

@@ -116,7 +116,7 @@ class Pages(unittest.TestCase):
         self.folder = Path(os.environ["PAGES"])
         self.assertTrue(commands)
 
-    def test_each_option_stands_in_its_page(self) -> None:
+    def test_each_option_is_in_its_page(self) -> None:
         for name, command in commands.items():
             with self.subTest(name):
                 told = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -127,14 +127,14 @@ class Pages(unittest.TestCase):
                 shown = set(re.findall(r"Fl (\S+)", " ".join(items)))
                 self.assertEqual(shown, {option[1:] for option in options})
 
-    def test_mandoc_has_nothing_to_say(self) -> None:
+    def test_mandoc_reports_nothing(self) -> None:
         if not shutil.which("mandoc"):
             self.skipTest("mandoc is not installed")
         for name in commands:
             with self.subTest(name):
                 self.assertEqual(lint((self.folder / name).read_text(encoding="utf-8")), [])
 
-    def test_mandoc_has_nothing_to_say_of_programs_that_this_build_lacks(self) -> None:
+    def test_mandoc_reports_nothing_about_programs_that_this_build_lacks(self) -> None:
         if not shutil.which("mandoc"):
             self.skipTest("mandoc is not installed")
         for template in sorted((ROOT / "docs/man").glob("*.in")):

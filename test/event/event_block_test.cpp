@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(a_method_that_needs_the_accept_mutex_is_refused_without_it)
     BOOST_TEST(log_of("master_process off; worker_processes 2;", "accept_mutex off;") == "");
 }
 
-BOOST_AUTO_TEST_CASE(epoll_has_directives_of_its_own, *utf::precondition(poller_is_built("epoll")))
+BOOST_AUTO_TEST_CASE(epoll_has_its_own_directives, *utf::precondition(poller_is_built("epoll")))
 {
     const Configured cycle("events { use fake; epoll_events 8; worker_aio_requests 4; }");
     BOOST_TEST(cycle.ok());

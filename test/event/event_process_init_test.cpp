@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(the_counters_move_to_shared_memory_once_and_only_under_a_ma
     BOOST_TEST(child.exited_with(0));
 }
 
-BOOST_AUTO_TEST_CASE(every_shared_counter_has_a_cache_line_of_its_own)
+BOOST_AUTO_TEST_CASE(every_shared_counter_has_its_own_cache_line)
 {
     const ListenCycle cycle("master_process on; events { use fake; }");
     const std::vector<const Atomic*> counters{accept_mutex_ptr, connection_counter, stat_accepted,

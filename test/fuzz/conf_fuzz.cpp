@@ -215,7 +215,7 @@ int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hi
     return __real_getaddrinfo("127.0.0.1", service, &numeric, found);
 }
 
-/// Replaces getpwnam(). While a configuration is read, the only user is nobody.
+/// Replaces getpwnam(). While a configuration is read, the only user is `nobody`.
 passwd* __wrap_getpwnam(const char* name)
 {
     static passwd nobody{.pw_name = nullptr,

@@ -70,7 +70,7 @@ inside() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
-# own_network COMMAND...: runs COMMAND, whose `inside` then has a network of its own with only the
+# own_network COMMAND...: runs COMMAND, whose `inside` then has its own network with only the
 # loopback interface, so that every port is free. At the end the daemons in it are killed.
 own_network() {
     local outside=(unshare --net --pid --fork --kill-child python3 -c '

@@ -106,7 +106,7 @@ class BareSystem(unittest.TestCase):
         self.assertEqual((folders["prefix"], folders["libdir"]), ("/usr/local", "lib"))
         self.assertEqual(self.default_paths(), ["/run/ngxx.pid", "/run/lock/ngxx.lock"])
 
-    def test_the_three_commands_work_in_a_prefix_of_its_own_with_lib64(self) -> None:
+    def test_the_three_commands_work_in_its_own_prefix_with_lib64(self) -> None:
         prefix = self.root / "own"
         self.install(f"--prefix={prefix}", "-Dlibdir=lib64")
         folder = self.begin_module(prefix)
@@ -123,14 +123,14 @@ class BareSystem(unittest.TestCase):
         said = self.run_it("meson", "setup", "build", where=folder)
         self.assertIn(f"{prefix}/bin/ngxx", said)
 
-    def test_a_prefix_of_its_own_has_all_that_the_server_writes(self) -> None:
+    def test_its_own_prefix_has_all_files_that_the_server_writes(self) -> None:
         prefix = self.root / "own"
         self.install(f"--prefix={prefix}")
         run = prefix / "var/run"
         self.assertEqual(self.default_paths(), [f"{run}/ngxx.pid", f"{run}/ngxx.lock"])
         self.assertTrue(run.is_dir())
 
-    def test_the_server_of_its_own_prefix_comes_before_what_the_user_has_elsewhere(self) -> None:
+    def test_the_server_of_its_own_prefix_is_preferred(self) -> None:
         prefix, other = self.root / "own", self.root / "other"
         self.install(f"--prefix={prefix}")
         other.mkdir()
@@ -140,7 +140,7 @@ class BareSystem(unittest.TestCase):
         folder = self.begin_module(prefix)
         self.run_it("meson", "setup", "build", where=folder)
 
-        # Without it, a module that is moved to another machine finds the server there.
+        # Without that folder, as on another machine, a module finds the server by PKG_CONFIG_PATH.
         shutil.rmtree(prefix / "lib/pkgconfig")
         (other / "ngxx-module.pc").write_text(text)
         said = self.run_it("meson", "setup", "build2", where=folder)

@@ -37,7 +37,7 @@ class NewModule(unittest.TestCase):
 
 
 class Writes(NewModule):
-    def test_all_files_of_each_kind_bear_the_name(self) -> None:
+    def test_all_files_of_each_kind_contain_the_name(self) -> None:
         for kind in KINDS:
             self.assertEqual(self.run_it(kind, "x_9y", kind).returncode, 0)
             names = {path.name for path in (self.folder / kind).iterdir()}
@@ -48,12 +48,12 @@ class Writes(NewModule):
             self.assertIn("struct X9y", source)
             self.assertNotIn("xample", source)
 
-    def test_into_an_empty_directory_that_is_there_and_into_one_that_is_not(self) -> None:
+    def test_an_empty_or_a_missing_directory_is_filled(self) -> None:
         self.assertEqual(self.run_it("core", "x", ".").returncode, 0)
         self.assertTrue((self.folder / "x_module.cpp").exists())
         self.assertEqual(self.run_it("core", "x", "a/b").returncode, 0)
 
-    def test_help_is_enough(self) -> None:
+    def test_help_needs_no_other_arguments(self) -> None:
         text = self.run_it("--help").stdout
         for word in (*KINDS, "KIND NAME DIR", "meson setup build", "Exit status"):
             self.assertIn(word, text)
@@ -63,23 +63,23 @@ class Refuses(NewModule):
     def test_an_unknown_kind(self) -> None:
         self.refuse("http", "x", "x", why='unknown kind "http"; the kinds are event, stream, core')
 
-    def test_what_is_no_name_of_c(self) -> None:
+    def test_a_name_that_is_no_identifier_is_refused(self) -> None:
         for name in ("", "1x", "a-b", "a b", "_a", "a_", "a__b", "a/b", "é"):
             self.refuse("core", name, "x", why=f'"{name}" is not a valid name')
 
-    def test_what_ngxx_has_already(self) -> None:
+    def test_a_name_that_ngxx_has_is_refused(self) -> None:
         self.refuse("event", "poll", "x", why='"poll" is taken')
         self.refuse("core", "stream_echo", "x", why='ngxx already has "stream_echo_module"')
         self.refuse("stream", "echo", "x", why='"echo" is taken')
         self.refuse("stream", "proxy", "x", why='ngxx already has "proxy_timeout"')
 
-    def test_a_place_that_is_not_free(self) -> None:
+    def test_a_directory_with_files_is_refused(self) -> None:
         (self.folder / "file").touch()
         self.refuse("core", "x", ".", why="exists and is not empty")
         self.refuse("core", "x", "file", why="is not a directory")
         self.refuse("core", "x", "file/x", why="file")
 
-    def test_a_place_where_not_all_can_be_written(self) -> None:
+    def test_a_directory_that_is_not_writable_leaves_no_files(self) -> None:
         self.refuse("core", "x" * 250, "a/b", why="File name too long")
 
 

@@ -446,7 +446,7 @@ BOOST_AUTO_TEST_CASE(listeners_are_opened_kept_and_closed)
     BOOST_TEST(connect_error(site.echo) == ECONNREFUSED);
 }
 
-BOOST_AUTO_TEST_CASE(each_worker_has_a_reuseport_socket_of_its_own_over_reloads)
+BOOST_AUTO_TEST_CASE(each_worker_has_its_own_reuseport_socket_over_reloads)
 {
     Port port;
     ServerConf conf{.stream = server_block(port, "return $pid;", "reuseport"), .workers = 3};

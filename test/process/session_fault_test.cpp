@@ -38,7 +38,7 @@ constexpr bool sanitized = false;
 enum class Service { echo, text, proxy, file, file_aio, file_threads, udp, udp_proxy };
 using enum Service;
 
-/// What happens to the client of the failing call.
+/// The effect on the client of the failing call.
 enum class Then {
     ends,     // its session ends; datagrams get no answer
     goes_on,  // it is served normally

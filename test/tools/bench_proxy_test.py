@@ -41,7 +41,7 @@ class Arguments(unittest.TestCase):
         for option in ("--max-syscalls N", "--max-instructions N", "--max-memory BYTES"):
             self.assertIn(option, result.stdout)
 
-    def test_a_limit_of_what_is_not_counted_is_refused(self) -> None:
+    def test_a_limit_for_a_measure_that_is_not_taken_is_refused(self) -> None:
         text = self.refused("--only", "pairs", "--max-memory=3400")
         self.assertIn("--max-memory needs memory", text)
 
@@ -50,7 +50,7 @@ class Arguments(unittest.TestCase):
             self.assertIn(option, self.refused(option, "0"))
         self.assertIn("--pairs 2 or more", self.refused("--pairs", "1"))
 
-    def test_a_binary_that_is_not_there_is_named(self) -> None:
+    def test_a_missing_binary_is_named(self) -> None:
         self.assertIn("/nowhere/ngxx does not exist", self.refused("--binary", "/nowhere/ngxx"))
 
     def test_a_missing_redis_is_named_with_its_package(self) -> None:

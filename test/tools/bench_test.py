@@ -66,10 +66,10 @@ class Arguments(unittest.TestCase):
         self.assertIn("--max-syscalls N", result.stdout)
         self.assertIn("--max-instructions N", result.stdout)
 
-    def test_what_excludes_each_other_is_refused(self) -> None:
+    def test_options_that_exclude_each_other_are_refused(self) -> None:
         self.assertIn("exclude each other", self.refused("--counts-only", "--only", "pairs"))
 
-    def test_a_limit_of_what_is_not_counted_is_refused(self) -> None:
+    def test_a_limit_for_a_measure_that_is_not_taken_is_refused(self) -> None:
         self.assertIn("--max-syscalls needs", self.refused("--only", "pairs", "--max-syscalls=5"))
         text = self.refused("--only", "syscalls", "--max-instructions", "4000")
         self.assertIn("--max-instructions needs", text)
@@ -84,7 +84,7 @@ class Arguments(unittest.TestCase):
         self.assertIn("--only", self.refused("--only", "luck"))
         self.assertIn("fast", self.refused("fast"))
 
-    def test_a_binary_that_is_not_there_is_named(self) -> None:
+    def test_a_missing_binary_is_named(self) -> None:
         text = self.refused("--binary", "/nowhere/ngxx")
         self.assertEqual(
             text,
@@ -112,7 +112,7 @@ class Parsing(unittest.TestCase):
             counts.parse_strace(self.TABLE), {"accept4": 101, "epoll_wait": 100, "writev": 100}
         )
 
-    def test_no_table_has_no_calls(self) -> None:
+    def test_a_text_without_a_table_has_no_calls(self) -> None:
         self.assertEqual(counts.parse_strace("strace: PTRACE_TRACEME: not permitted\n"), {})
 
     def test_the_totals_of_callgrind_are_read(self) -> None:
@@ -125,7 +125,7 @@ class Parsing(unittest.TestCase):
 
 
 class Counting(unittest.TestCase):
-    def test_what_a_server_does_once_counts_for_no_connection(self) -> None:
+    def test_calls_of_the_start_are_not_counted(self) -> None:
         counts = {
             bench.WARM_UP: {"openat": 7, "writev": 100},
             bench.WARM_UP + 10: {"openat": 7, "writev": 110, "close": 5},
@@ -148,11 +148,11 @@ class Counting(unittest.TestCase):
     def test_without_a_limit_nothing_is_over_it(self) -> None:
         self.assertEqual(self.over_limits(100, 100_000), [])
 
-    def test_up_to_the_limit_is_good(self) -> None:
+    def test_a_value_at_the_limit_passes(self) -> None:
         limits = ("--max-syscalls", "5", "--max-instructions", "4000")
         self.assertEqual(self.over_limits(5, 4000, *limits), [])
 
-    def test_more_is_said_with_both_numbers(self) -> None:
+    def test_a_value_above_the_limit_is_reported_with_both_numbers(self) -> None:
         limits = ("--max-syscalls", "5.1", "--max-instructions", "4000")
         self.assertEqual(
             self.over_limits(6, 4001, *limits),
@@ -162,7 +162,7 @@ class Counting(unittest.TestCase):
             ],
         )
 
-    def test_what_was_not_counted_is_a_dash(self) -> None:
+    def test_a_missing_count_is_a_dash(self) -> None:
         self.assertEqual(bench.cell(bench.Row(SERVER).total("return", "syscalls"), 2), "-")
 
 
@@ -180,7 +180,7 @@ class Servers(unittest.TestCase):
 
 
 class Ending(unittest.TestCase):
-    """How a server is stopped, with another program instead of a server."""
+    """Stops another program in place of a server."""
 
     def start(self, script: str) -> servers.Running:
         folder = tempfile.TemporaryDirectory()
@@ -210,7 +210,7 @@ class Ending(unittest.TestCase):
         run.stop()
         self.assertEqual(run.process.returncode, 7)
 
-    def test_a_server_that_does_not_listen_is_killed(self) -> None:
+    def test_a_server_that_ignores_signals_is_killed(self) -> None:
         run = self.start(
             self.PROLOGUE
             + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -221,7 +221,7 @@ class Ending(unittest.TestCase):
             run.stop()
         self.assertEqual(run.process.returncode, -signal.SIGKILL)
 
-    def test_a_server_that_has_ended_says_why(self) -> None:
+    def test_the_output_of_a_server_that_exits_is_reported(self) -> None:
         run = self.start(
             self.PROLOGUE + "open('output', 'w').write('no such directive')\n" + self.READY
         )
@@ -244,13 +244,13 @@ class Real(unittest.TestCase):
         except (OSError, subprocess.CalledProcessError) as error:
             self.skipTest(f"strace cannot be used: {error}")
 
-    def test_a_package_that_is_missing_is_named(self) -> None:
+    def test_a_missing_package_is_named(self) -> None:
         for measure, package in (("syscalls", "strace"), ("instructions", "valgrind")):
             result = run_bench("--binary", self.binary, "--only", measure, path="/nowhere")
             self.assertEqual(result.returncode, 2)
             self.assertIn(f"{package} is not installed: apt-get install {package}", result.stderr)
 
-    def test_a_method_that_is_not_there_is_the_server_s_to_refuse(self) -> None:
+    def test_the_server_refuses_an_unknown_method(self) -> None:
         self.skip_without_strace()
         result = run_bench(
             "--binary", self.binary, "--only", "syscalls", "--use", "kqueue", "--without-nginx"

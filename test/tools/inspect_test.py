@@ -341,7 +341,7 @@ class CommandLine(WithFiles):
         for view in VIEWS:
             self.assertIn(f"  {view}", result.stdout)
 
-    def test_it_says_from_where_a_relative_file_was_taken(self) -> None:
+    def test_it_names_the_folder_of_a_relative_file(self) -> None:
         name = "tools/run"  # a relative path to a file that is not a configuration
         result = subprocess.run(
             [os.environ["INSPECT"], "events", "-c", name, "-p", self.dir],
@@ -356,7 +356,7 @@ class CommandLine(WithFiles):
         result = inspect("events", "-c", "bad.conf", "-p", self.dir)
         self.assertNotIn("relative", result.stderr)
 
-    def test_what_makes_no_sense_is_refused(self) -> None:
+    def test_contradictory_arguments_are_refused(self) -> None:
         self.assertIn("a view is missing", self.refused())
         self.assertIn('unknown view "x"', self.refused("x"))
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))

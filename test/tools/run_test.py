@@ -1,4 +1,4 @@
-"""Tests of tools/run: which arguments reach the server, and what the user is told."""
+"""Tests of tools/run: the arguments of the server, and the messages to the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Stands in for the server: says what it was given.
+# Replaces the server: prints its arguments.
 SERVER = """#!/usr/bin/env python3
 import json, sys
 if sys.argv[1:] == ["-V"]:
@@ -29,7 +29,7 @@ print(json.dumps(sys.argv[1:]))
 """
 
 
-# Stands in for one that serves: says so, as it would say it to systemd, and waits for its end.
+# Replaces a server that serves: notifies as it notifies systemd, and waits for its end.
 SERVING = """#!/usr/bin/env python3
 import os, signal, socket, sys
 if sys.argv[1:] == ["-V"]:
@@ -48,7 +48,7 @@ notify("STOPPING=1")
 
 
 class Run(unittest.TestCase):
-    """A tree of its own, with tools/run in it, and else/ for the user to stand in."""
+    """A temporary tree with tools/run, and else/ as the user's working directory."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -71,7 +71,7 @@ class Run(unittest.TestCase):
         path.chmod(0o755)
 
     def command(self, *arguments: str) -> dict:
-        """What subprocess needs to run it."""
+        """Returns the arguments for subprocess."""
         return {
             "args": [str(self.root / "tools" / "run"), *arguments],
             "cwd": self.root / "else",
@@ -125,7 +125,7 @@ class Arguments(Run):
         options, _, _ = self.run_with("-g", "pid a;daemon on;")
         self.assertEqual(options["-g"], "pid a;daemon on;")
 
-    def test_neither_is_one_that_the_configuration_sets(self) -> None:
+    def test_a_directive_that_the_configuration_sets_is_not_given_twice(self) -> None:
         conf = self.root / "else" / "a.conf"
         for text, given in (
             ("events {} pid a;", "daemon off; "),
@@ -146,19 +146,19 @@ class Arguments(Run):
         self.assertEqual(options["-s"], "stop")
         self.assertEqual((rest, printed), ([], ""))
 
-    def test_paths_are_meant_from_where_the_user_stands(self) -> None:
+    def test_paths_are_relative_to_the_users_directory(self) -> None:
         options, rest, printed = self.run_with("-tc", "a.conf", "-pb")
         self.assertEqual(options["-c"], f"{self.root}/else/a.conf")
         self.assertEqual(options["-p"], f"{self.root}/else/b")
         self.assertEqual((rest, printed), (["-t"], ""))
 
-    def test_what_it_does_not_know_is_left_to_the_server(self) -> None:
+    def test_unknown_arguments_are_passed_to_the_server(self) -> None:
         for words in (["-x"], ["--help"], ["word"], [""], ["-c"]):
             self.assertEqual(self.run_with(*words)[1], words)
 
 
 class Told(Run):
-    """What the user is told of a server that serves, or cannot."""
+    """The messages when the server serves or fails."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -167,11 +167,11 @@ class Told(Run):
             self.script(f"bin/{name}", "")
 
     def serve(self, *arguments: str) -> tuple[int, str]:
-        """The first process, and all that is printed from when it serves until it has ended."""
+        """Returns the first process, and its output from the time when it serves until its exit."""
         with subprocess.Popen(
             **self.command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
-            # Nothing comes before it serves.
+            # There is no output before it serves.
             self.assertEqual(process.stdout.readline(), "started\n")
             process.stdin.write("x")
             process.stdin.flush()
@@ -189,12 +189,12 @@ class Told(Run):
         self.assertIn("nc 127.0.0.1 8007", lines[3])
         self.assertEqual(len(lines), 4)
 
-    def test_one_line_for_a_configuration_of_the_users(self) -> None:
+    def test_one_line_for_the_users_configuration(self) -> None:
         (self.root / "else" / "a.conf").touch()
         pid, said = self.serve("-c", "a.conf")
         self.assertEqual(said, f"ngxx serves, as process {pid}. Ctrl-C stops it.\n")
 
-    def test_a_port_that_is_taken_and_the_commands_to_take_another(self) -> None:
+    def test_a_port_in_use_and_the_commands_to_use_another(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             self.conf.write_text(f"    listen {port};\n", encoding="utf-8")
@@ -206,7 +206,7 @@ class Told(Run):
                 first, f"tools/run: port {port} is already in use. To use another:"
             )
 
-            # As they stand.
+            # Runs the suggested commands unchanged.
             subprocess.run(edit, shell=True, cwd=command["cwd"], check=True)
             words = shlex.split(run)
             self.assertEqual((self.root / "else" / words[0]).resolve(), self.root / "tools/run")
@@ -214,7 +214,7 @@ class Told(Run):
             other = int(re.fullmatch(r"    listen (\d+);\n", conf)[1])
             self.assertGreater(other, port)
 
-    def test_somebody_else_who_is_notified_stays_so(self) -> None:
+    def test_another_receiver_of_notifications_keeps_them(self) -> None:
         self.script("build/ngxx", "#!/bin/sh\necho $NOTIFY_SOCKET\n")
         command = self.command()
         command["env"]["NOTIFY_SOCKET"] = "/run/theirs"

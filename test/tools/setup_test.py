@@ -76,20 +76,20 @@ class Setup(unittest.TestCase):
         )
         return self.log.read_text(encoding="utf-8").splitlines()
 
-    def test_what_is_there_is_not_installed(self) -> None:
+    def test_installed_packages_are_not_installed_again(self) -> None:
         words = self.install(installed="nginx strace")[0].split()
         self.assertNotIn("nginx", words)
         self.assertNotIn("strace", words)
         for name in ("g++", "libnginx-mod-stream", "redis-server", "dnsmasq-base"):
             self.assertIn(name, words)
 
-    def test_to_run_what_the_user_tries_it_with_comes_too(self) -> None:
+    def test_tools_for_trying_the_server_are_installed(self) -> None:
         words = self.install(kind="run")[0].split()
         for name in ("g++", "curl", "netcat-openbsd"):
             self.assertIn(name, words)
         self.assertNotIn("nginx", words)
 
-    def test_without_sudo_it_says_a_command_that_works_as_it_stands(self) -> None:
+    def test_without_sudo_it_prints_a_complete_command(self) -> None:
         if os.geteuid() == 0 and not shutil.which("setpriv"):
             self.skipTest("setpriv is not installed, to be another user with")
         (self.bin / "sudo").unlink()
@@ -111,12 +111,12 @@ class Setup(unittest.TestCase):
         self.assertEqual(shlex.split(command), [str(script), "test"])
         self.assertIn("redis-server", what.split())
 
-    def test_to_build_nothing_is_kept_from_starting(self) -> None:
+    def test_for_a_build_no_service_is_masked(self) -> None:
         words = self.install(kind="build")[0]
         self.assertNotIn("nginx", words)
         self.assertNotIn("DPkg::Path", words)
 
-    def test_the_services_of_what_is_installed_neither_start_nor_are_enabled(self) -> None:
+    def test_services_of_installed_packages_neither_start_nor_are_enabled(self) -> None:
         said = self.install(
             "invoke-rc.d --quiet nginx status",
             "invoke-rc.d nginx start",
@@ -141,7 +141,7 @@ class Setup(unittest.TestCase):
             ],
         )
 
-    def test_other_services_do_as_they_like(self) -> None:
+    def test_other_services_are_not_affected(self) -> None:
         said = self.install(
             "invoke-rc.d cron start",
             "deb-systemd-invoke start nginx-debug.service",

@@ -161,7 +161,7 @@ class Definitions(Trees):
         names = [name for name, _, _ in self.names("src/core/nginx.c")]
         self.assertEqual(names, ["main", "ngx_clean"])
 
-    def test_both_forms_of_a_macro_and_the_one_of_a_type_count(self) -> None:
+    def test_both_forms_of_a_macro_and_the_definition_of_a_type_count(self) -> None:
         self.assertEqual(
             self.names("src/event/ngx_clock.h"),
             [
@@ -187,12 +187,12 @@ class Check(Trees):
         self.assertIn(["in", "all", "7", "5", "2"], lines)
         self.assertIn(["1", "destructors", "serve"], lines)
 
-    def test_a_name_that_nginx_has_not_is_told(self) -> None:
+    def test_a_name_that_nginx_does_not_have_is_reported(self) -> None:
         self.change("event/clock.cpp", "ngx_clock_stop()", "ngx_clock_stop(), ngx_clock_rest()")
         (finding,) = self.findings()
         self.assertIn("event/clock.cpp:10: nginx has no ngx_clock_rest", finding)
 
-    def test_a_type_that_nginx_has_not_is_told(self) -> None:
+    def test_a_type_that_nginx_does_not_have_is_reported(self) -> None:
         self.change("event/clock.hpp", "ngx_tick_t", "ngx_tack_t")
         unknown, unused = self.findings()
         self.assertIn("nginx has no ngx_tack_t", unknown)
@@ -204,7 +204,7 @@ class Check(Trees):
         self.assertIn("src/core/nginx.c ngx_clean has no counterpart", missing)
         self.assertIn("docs/nginx-absent.tsv:2: no name needs this row", stale)
 
-    def test_a_reason_is_stale_once_there_is_a_counterpart(self) -> None:
+    def test_a_reason_for_a_function_with_a_counterpart_is_stale(self) -> None:
         self.change("event/bell.cpp", "nobody there does.", "now.\n///\n/// nginx: ngx_heap_push()")
         moved, stale = self.findings()
         self.assertIn("event/bell.cpp:2: ngx_heap_push is in src/core/ngx_heap.c", moved)
@@ -226,7 +226,7 @@ class Check(Trees):
         self.assertIn("+ src/core/nginx.c ngx_clean", lines)
         self.assertIn("- src/core/ngx_heap.c ngx_old", lines)
 
-    def test_the_list_of_a_release_can_be_had(self) -> None:
+    def test_the_list_of_a_release_can_be_printed(self) -> None:
         self.assertEqual(
             sorted(self.run_tool("--list", self.nginx).stdout.splitlines()[1:]),
             sorted(OURS["docs/nginx-functions.tsv"].splitlines()[1:]),
@@ -243,7 +243,7 @@ class Refused(Trees):
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
         return result.stderr.splitlines()[-1]
 
-    def test_what_is_no_source_of_nginx(self) -> None:
+    def test_a_folder_that_is_no_source_of_nginx(self) -> None:
         error = self.refused(self.ours)
         self.assertIn("it is no source tree of nginx", error)
 
@@ -300,7 +300,7 @@ class FromApt(Trees):
             "FAIL": "",
         }
 
-    def test_the_package_is_taken_with_lists_of_its_own(self) -> None:
+    def test_the_package_is_downloaded_with_separate_lists(self) -> None:
         result = self.run_tool("--check", "--from-apt", env=self.env)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("nginx 9.8.7: 0 names new, 0 gone", result.stdout)
@@ -313,14 +313,14 @@ class FromApt(Trees):
             self.assertIn(f"Dir::Cache={folder[1]}/cache", call)
             self.assertFalse(Path(folder[1]).exists())
 
-    def test_one_line_says_why_it_cannot_be_had(self) -> None:
+    def test_one_line_has_the_reason_of_a_failure(self) -> None:
         result = self.run_tool("--from-apt", "--check", env={**self.env, "FAIL": "no network"})
         self.assertEqual(result.returncode, 2)
         self.assertEqual(
             result.stderr, "tools/side-by-side: --from-apt: apt-get update: E: no network\n"
         )
 
-    def test_a_system_without_debian_repositories_is_told(self) -> None:
+    def test_a_system_without_debian_repositories_is_reported(self) -> None:
         result = self.run_tool("--from-apt", "--check", env={**self.env, "TARGETS": ""})
         self.assertEqual(result.returncode, 2)
         self.assertIn("has no repository of Debian", result.stderr)
@@ -355,7 +355,7 @@ class Page(Trees):
         for target in re.findall(r'href="#([^"]+)"', self.text):
             self.assertIn(target, ids)
 
-    def test_a_function_stands_beside_its_counterpart(self) -> None:
+    def test_a_function_is_beside_its_counterpart(self) -> None:
         row = self.row("ngx_clock_start")
         left, right = row.split("<div class=pane>")[1:]
         self.assertIn("&lt;b&gt;about&lt;/b&gt;", left)
@@ -375,10 +375,10 @@ class Page(Trees):
         self.assertEqual(self.row("ngx_tick_now").count("return t.n;"), 1)
         self.assertIn("slow(t)", self.row("ngx_tick_now"))
 
-    def test_a_type_stands_beside_its_own(self) -> None:
+    def test_a_type_is_beside_its_counterpart(self) -> None:
         self.assertIn("struct Tick {", self.row("ngx_tick_t"))
 
-    def test_what_one_side_alone_has_is_listed_with_the_reason(self) -> None:
+    def test_functions_of_one_side_only_are_listed_with_the_reason(self) -> None:
         self.assertIn("destructors serve", self.row("ngx_clean"))
         only = self.text[self.text.index("id=only-nginx") :]
         self.assertRegex(only, r"a &lt;priority&gt; queue serves.*src/core/ngx_heap.c.*_heap_push")
@@ -396,7 +396,7 @@ class Page(Trees):
         listed = self.text[self.text.index("id=differences") :]
         self.assertIn("Differs from nginx: it is started once, and never twice.", listed)
 
-    def test_an_older_release_is_told_where_it_lacks_a_name(self) -> None:
+    def test_a_name_that_an_older_release_lacks_is_marked(self) -> None:
         path = self.nginx / "src/event/ngx_clock.c"
         text = path.read_text(encoding="utf-8").replace("ngx_clock_stop", "ngx_clock_halt")
         path.write_text(text, encoding="utf-8")
@@ -593,7 +593,7 @@ class Browser(Trees):
         self.eventually("return location.hash === '#clock_start'")
         self.in_view("clock_start")
 
-    def test_what_has_no_text_is_found_in_the_list(self) -> None:
+    def test_a_function_without_text_is_found_in_the_list(self) -> None:
         self.browser.type("/", "heap_push", "Enter")
         self.eventually("return location.hash === '#ngx_heap_push'")
         self.eventually("return document.getElementById('ngx_heap_push').checkVisibility()")
@@ -616,7 +616,7 @@ class Browser(Trees):
         self.assertLessEqual(left, right)
         self.assertLessEqual(width, 0)
 
-    def test_it_is_dark_where_the_reader_wants_that(self) -> None:
+    def test_it_is_dark_if_the_reader_prefers_that(self) -> None:
         script = "return getComputedStyle(document.body).backgroundColor"
         self.addCleanup(self.browser.colours, "light")
         seen = []

@@ -43,21 +43,21 @@ class Skips(unittest.TestCase):
         self.assertEqual(result.returncode, status, result.stderr)
         self.assertEqual(result.stdout.splitlines(), list(said))
 
-    def test_a_suite_of_which_nothing_ran_is_skipped(self) -> None:
+    def test_a_suite_whose_tests_all_skip_is_skipped(self) -> None:
         line = "skipped: no gdb: A.test_a, A.test_b"
         self.check(SKIP.format("a") + SKIP.format("b"), 77, line)
         self.check(SUBTESTS.format((0, 1)), 77, "skipped: no poll: A.test_sub [0], A.test_sub [1]")
         self.check("    pass\n" + WHOLE, 77, "skipped: no nginx: B.test_one, B.test_two")
 
-    def test_one_of_which_something_ran_says_what_did_not(self) -> None:
+    def test_a_suite_that_ran_lists_its_skipped_tests(self) -> None:
         self.check(GOOD + SKIP.format("a"), 0, "skipped: no gdb: A.test_a")
         self.check(GOOD + WHOLE, 0, "skipped: no nginx: B.test_one, B.test_two")
         self.check(SUBTESTS.format((0,)), 0, "skipped: no poll: A.test_sub [0]")
 
-    def test_one_that_failed_has_failed(self) -> None:
+    def test_a_suite_with_a_failure_fails(self) -> None:
         self.check(BAD + SKIP.format("a"), 1, "skipped: no gdb: A.test_a")
 
-    def test_one_that_skips_nothing_says_nothing(self) -> None:
+    def test_a_suite_without_skipped_tests_prints_nothing(self) -> None:
         self.check(GOOD, 0)
 
 

@@ -30,10 +30,10 @@ def run_spread(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Arithmetic(unittest.TestCase):
-    def test_the_variation_is_nothing_when_all_have_the_same(self) -> None:
+    def test_the_variation_of_equal_counts_is_zero(self) -> None:
         self.assertEqual(spread.variation([5, 5, 5, 5]), 0)
 
-    def test_the_variation_is_greatest_when_one_has_all(self) -> None:
+    def test_the_variation_is_greatest_if_one_worker_has_all(self) -> None:
         self.assertAlmostEqual(spread.variation([8, 0, 0, 0]), 3**0.5)
 
     def test_groups_that_are_alike_differ_by_chance(self) -> None:
@@ -51,7 +51,7 @@ class Command(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assertIn("--runs 2 or more", result.stderr)
 
-    def test_a_binary_that_is_not_there_is_named(self) -> None:
+    def test_a_missing_binary_is_named(self) -> None:
         result = run_spread("--binary", "/nowhere/ngxx")
         self.assertEqual(result.returncode, 2)
         self.assertIn("/nowhere/ngxx", result.stderr)

@@ -53,15 +53,15 @@ class Test(unittest.TestCase):
         self.assertTrue(lines[0].endswith(" --suite unit"))
         return result.returncode, lines[1:]
 
-    def test_what_was_skipped_is_said_at_the_end(self) -> None:
+    def test_skipped_tests_are_listed_at_the_end(self) -> None:
         said = self.run_tests(LOGGED="x\\nskipped: no gdb: A.test_a\\nskipped: no gdb: A.test_a\\n")
         self.assertEqual(said, (0, ["skipped: no gdb: A.test_a"]))
 
-    def test_nothing_is_said_when_nothing_was(self) -> None:
+    def test_without_skipped_tests_nothing_is_listed(self) -> None:
         self.assertEqual(self.run_tests(LOGGED="fine\\n"), (0, []))
         self.assertEqual(self.run_tests(), (0, []))
 
-    def test_its_status_is_that_of_the_tests(self) -> None:
+    def test_its_exit_status_is_that_of_the_tests(self) -> None:
         said = self.run_tests(LOGGED="skipped: no gdb: A.test_a\\n", STATUS="3")
         self.assertEqual(said, (3, ["skipped: no gdb: A.test_a"]))
 

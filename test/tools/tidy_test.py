@@ -38,7 +38,7 @@ def functions(text: str) -> list[tuple[str, str, int]]:
 
 
 class Scanner(unittest.TestCase):
-    """How the script finds the functions of a file."""
+    """Finding the functions of a file."""
 
     def test_definitions_and_declarations_with_their_scope(self) -> None:
         text = (
@@ -100,7 +100,7 @@ class Scanner(unittest.TestCase):
         )
         self.assertEqual(functions(text), [("", "f", 5), ("", "g", 2)])
 
-    def test_a_test_case_has_its_macro_as_name(self) -> None:
+    def test_the_name_of_a_test_case_is_its_macro(self) -> None:
         text = (
             "BOOST_AUTO_TEST_SUITE(event_timer)\n"
             "BOOST_AUTO_TEST_CASE(the_first_expires) {\n}\n"
@@ -128,7 +128,7 @@ class CheckTest(unittest.TestCase):
 
 
 class FunctionLength(CheckTest):
-    def test_seventy_lines_pass_and_one_more_does_not(self) -> None:
+    def test_seventy_lines_pass_and_seventy_one_do_not(self) -> None:
         self.write("core/a.cpp", "void f() {\n" + "    g();\n" * 68 + "}\n")
         self.assertEqual(self.findings("function-length"), [])
         self.write("core/a.cpp", "int x;\nvoid f() {\n" + "    g();\n" * 69 + "}\n")
@@ -139,7 +139,7 @@ class FunctionLength(CheckTest):
         self.write("core/a.hpp", "struct A {\n" + body + "};\n")
         self.assertEqual(self.findings("function-length"), ["core/a.hpp:2"])
 
-    def test_half_a_block_under_a_condition_is_told(self) -> None:
+    def test_half_a_block_under_a_condition_is_reported(self) -> None:
         body = "#if X\n    if (a) {\n#else\n    {\n#endif\n    }\n"
         self.write("core/a.cpp", f"void f() {{\n{body}}}\n")
         self.assertEqual(self.findings("function-length"), ["core/a.cpp:1"])
@@ -155,7 +155,7 @@ class Columns(CheckTest):
         self.write("core/a.cpp", "// " + "é" * 97 + "\n")
         self.assertEqual(self.findings("columns"), [])
 
-    def test_scripts_and_meson_files_are_looked_at_and_build_folders_are_not(self) -> None:
+    def test_scripts_and_meson_files_are_checked_and_build_folders_are_not(self) -> None:
         for name in ("tools/x", ".ci/run", "meson.build", "build-asan/a.cpp", ".git/a.cpp"):
             self.write(name, "#" * 101 + "\n")
         self.assertEqual(self.findings("columns"), [".ci/run:1", "meson.build:1", "tools/x:1"])
@@ -213,7 +213,7 @@ class Meson(CheckTest):
         self.write("test/hello/modules", "hello_module\n")
         self.assertEqual(self.findings("meson"), [])
 
-    def test_a_name_may_be_put_together_from_two_words(self) -> None:
+    def test_a_name_may_consist_of_two_words(self) -> None:
         for name in ("epoll_module.cpp", "poll_module.cpp", "run_test.cpp", "rtsig_module.cpp"):
             self.write(f"event/{name}", "")
         self.write(
@@ -223,7 +223,7 @@ class Meson(CheckTest):
         )
         self.assertEqual(self.findings("meson"), ["event/rtsig_module.cpp:1"])
 
-    def test_the_name_of_another_folder_does_not_help(self) -> None:
+    def test_the_same_name_in_another_folder_does_not_count(self) -> None:
         self.write("core/a.cpp", "")
         self.write("event/meson.build", "files('a.cpp')\n")
         self.assertEqual(self.findings("meson"), ["core/a.cpp:1"])
@@ -247,7 +247,7 @@ class NginxLine(CheckTest):
         text = "/// nginx: ngx_f()\ntemplate <typename T>\n[[nodiscard]] inline int f(T t) {\n}"
         self.assertEqual(self.header(text), [])
 
-    def test_one_overload_speaks_for_all(self) -> None:
+    def test_one_overload_with_the_line_is_enough(self) -> None:
         self.assertEqual(self.header("/// nginx: ngx_f()\nint f();\nint f(int a);"), [])
 
     def test_others_members_and_details_need_none(self) -> None:
@@ -264,13 +264,43 @@ class NginxLine(CheckTest):
         self.assertEqual(self.findings("nginx-name"), ["core/a.hpp:1"])
 
 
+class Words(CheckTest):
+    def test_forbidden_words_of_comments_are_found(self) -> None:
+        self.write("core/a.cpp", "int a;  // nobody reads it\n\n/// Opened anew.\nint b;\n")
+        self.write("a.py", "a = 1  # a type of {} own, for safety\n".format("its"))
+        self.write("meson.build", "# Unlike there, it is set.\n")
+        found = ["a.py:1", "core/a.cpp:1", "core/a.cpp:3", "meson.build:1"]
+        self.assertEqual(self.findings("words"), found)
+
+    def test_a_comment_has_a_subject(self) -> None:
+        texts = ("/// What a log is.\n", "// Of a log.\n", "// The end\n// Of it.\n")
+        self.write("core/a.cpp", "int a;\n\n".join(texts))
+        self.assertEqual(self.findings("words"), ["core/a.cpp:1", "core/a.cpp:4"])
+
+    def test_names_of_tests_are_checked(self) -> None:
+        self.write("test/a.cpp", "BOOST_AUTO_TEST_CASE({}_listens)\n".format("nobody"))
+        self.write("test/a.py", "def test_{}_asks(self) -> None:\n".format("whoever"))
+        self.assertEqual(self.findings("words"), ["test/a.cpp:1", "test/a.py:1"])
+
+    def test_documents_are_checked_except_their_samples(self) -> None:
+        self.write("docs/a.md", "Be it so.\n```\nnobody\n```\nThe user `nobody`.\n")
+        self.assertEqual(self.findings("words"), ["docs/a.md:1"])
+
+    def test_strings_and_other_meanings_pass(self) -> None:
+        text = '// The end of its own channel, than there is.\nint a = "nobody";\n'
+        self.write("core/a.cpp", text)
+        self.write("conf/a.conf", "user nobody;\n")
+        self.assertEqual(self.findings("words"), [])
+
+
+
 @unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
 class Format(CheckTest):
     def setUp(self) -> None:
         super().setUp()
         self.write(".clang-format", "BasedOnStyle: Google\nIndentWidth: 4\n")
 
-    def test_each_file_is_told_once_and_fix_mends_it(self) -> None:
+    def test_each_file_is_reported_once_and_fix_formats_it(self) -> None:
         self.write("core/good.cpp", "int f() {\n    g();\n    return 1;\n}\n")
         self.write("core/bad.cpp", "int x;\nint  f( ) {\ng();\nreturn 1;\n}\n")
         self.assertEqual(self.findings("format"), ["core/bad.cpp:2"])
@@ -287,7 +317,7 @@ class ClangTidy(CheckTest):
         checks = "-*,readability-braces-around-statements"
         self.write(".clang-tidy", f"Checks: '{checks}'\nHeaderFilterRegex: '.*'\n")
 
-    def test_a_finding_in_a_header_is_told_once(self) -> None:
+    def test_a_finding_in_a_header_is_reported_once(self) -> None:
         text = "inline int g(int a) {\n    if (a)\n        a = 1;\n    return a;\n}"
         self.write("core/a.hpp", text)
         entries = []
@@ -318,7 +348,7 @@ class Command(CheckTest):
         self.assertIn(line, result.stdout)
         self.assertEqual(self.run_tidy("--only", "meson", "--skip", "meson").returncode, 0)
 
-    def test_a_check_that_cannot_run_is_not_a_clean_one(self) -> None:
+    def test_a_check_that_cannot_run_is_an_error(self) -> None:
         self.write("core/a.hpp", "namespace ngx {\nint f();\n}\n")
         result = self.run_tidy("--only", "nginx-line")
         self.assertEqual(result.returncode, 2)

@@ -185,7 +185,7 @@ class Timeouts(Trace):
         wait_for(lambda: "timer signal" in self.text())
         self.assertIn("timeout none: timer_resolution\n", self.end())
 
-    def test_who_has_not_the_mutex_waits_for_accept_mutex_delay(self) -> None:
+    def test_a_worker_without_the_mutex_waits_for_accept_mutex_delay(self) -> None:
         self.start("accept_mutex on; accept_mutex_delay 50ms;",
                    "daemon on; worker_processes 2;", "--workers")
         self.echo(self.connect())
@@ -199,7 +199,7 @@ class Timeouts(Trace):
         self.assertEqual(processes, {"ngxx", "worker 0", "worker 1"})
 
 
-    def test_a_hook_of_a_loaded_module_may_want_less(self) -> None:
+    def test_a_hook_of_a_loaded_module_may_shorten_the_wait(self) -> None:
         self.start(main=f"load_module {os.environ['HOOK_MODULE']};")
         for pattern in (r"timeout 20 ms: a module's hook\n",
                         r"timeout \d+ ms: timer of no fd, ngx::hook_timer_handler\n",
@@ -207,7 +207,7 @@ class Timeouts(Trace):
             wait_for(lambda: re.search(pattern, self.text()) is not None)
         self.end()
 
-    def test_what_is_posted_for_the_next_turn_ends_the_wait(self) -> None:
+    def test_an_event_posted_for_the_next_turn_ends_the_wait(self) -> None:
         (self.dir / "data").write_bytes(b"x" * 5000)
         self.start()
         client = self.connect("file")
@@ -233,7 +233,7 @@ class TheEnd(Trace):
                 self.assertIn("ngx::event_accept", self.names("handler"))
                 self.assertRegex(text, r"\[notice\] exit\n")
 
-    def test_it_ends_after_so_many_turns(self) -> None:
+    def test_it_exits_after_the_given_number_of_turns(self) -> None:
         for workers in ((), ("--workers",)):
             with self.subTest(workers=workers):
                 self.setUp()
@@ -268,7 +268,7 @@ class TheEnd(Trace):
 
 
 class Refused(Trace):
-    def test_a_bad_configuration_is_as_to_the_server(self) -> None:
+    def test_a_bad_configuration_is_reported_as_by_the_server(self) -> None:
         conf = self.dir / "bad.conf"
         conf.write_text("events { use none; }", encoding="utf-8")
         answers = [

@@ -2,7 +2,7 @@
 
 #include "test/event/contract/bench.hpp"
 
-/// What a handler may do to connections whose events are still to be handled in the same turn. No
+/// A handler may act on connections whose events are still to be handled in the same turn. No
 /// promise relies on the order of the events: each handler would do the same to the other
 /// connections, and the first that is called does it.
 namespace ngx::contract {

@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(a_poller_without_edges_of_an_eventfd_keeps_all_promises_of_
     }
 }
 
-BOOST_AUTO_TEST_CASE(each_promise_has_a_name_of_its_own_and_a_sentence)
+BOOST_AUTO_TEST_CASE(each_promise_has_its_own_name_and_a_sentence)
 {
     std::set<std::string_view> names;
     for (const Chapter& chapter : chapters()) {

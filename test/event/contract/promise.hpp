@@ -27,8 +27,9 @@ struct Subject {
     std::uint32_t seed = 1;
 };
 
-/// What an event module can declare, by event_flags, event_actions and its EventModule, and what a
-/// build can leave out. A promise that needs more than that is not tried.
+/// The properties that an event module can declare, by event_flags, event_actions and its
+/// EventModule, and the parts that a build can leave out. A promise that needs any that are missing
+/// is not tested.
 namespace capability {
 inline constexpr unsigned clear = 0x01;
 inline constexpr unsigned level = 0x02;

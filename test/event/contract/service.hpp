@@ -47,7 +47,7 @@ struct ServiceConf {
     bool small_limits = false;     // few files and few pending signals
 };
 
-/// The whole server with the subject, in processes of its own: a text, echo over TCP and UDP, a
+/// The whole server with the subject, in its own processes: a text, echo over TCP and UDP, a
 /// proxy to the echo, and a text after a PROXY protocol header. Errors go to the verdict. The
 /// destructor ends all processes.
 class Service {

@@ -189,7 +189,7 @@ BOOST_FIXTURE_TEST_CASE(a_quota_without_a_period_is_ignored, Machine)
     BOOST_TEST(processors().n == 64);
 }
 
-BOOST_AUTO_TEST_CASE(the_affinity_mask_is_a_limit_of_its_own)
+BOOST_AUTO_TEST_CASE(the_affinity_mask_is_a_separate_limit)
 {
     const TempDir empty;
     const Forked child = in_child([&](int fd) {

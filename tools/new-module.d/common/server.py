@@ -64,7 +64,7 @@ class Server:
 
     def __enter__(self) -> Server:
         command = [NGXX, "-p", str(self.path), "-c", "test.conf"]
-        # In a session of its own, so that remaining processes can be found and killed.
+        # Its own session, so that remaining processes can be found and killed.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True
         )

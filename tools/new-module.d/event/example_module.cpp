@@ -274,7 +274,7 @@ constexpr Command example_commands[] = {
 };
 
 // The null actions are those that this poller does not have: add_conn and del_conn are for
-// edge-triggered pollers, and notify for pollers with a descriptor of their own to wake the loop. A
+// edge-triggered pollers, and notify for pollers with their own descriptor to wake the loop. A
 // module wakes the loop by EventWaker, which works with every event method.
 constexpr EventModule example_module_ctx = {
     .name = "example",
