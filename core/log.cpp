@@ -337,11 +337,12 @@ Rc log_open_default(Cycle& cycle)
 
 Rc log_redirect_stderr(Cycle& cycle)
 {
-    if (cycle.log_use_stderr) {
+    const Log* log = log_get_file_log(cycle.log);
+    if (cycle.log_use_stderr || !log) {
         return Rc::ok;
     }
 
-    const int fd = log_get_file_log(cycle.log)->file->fd;
+    const int fd = log->file->fd;
     if (fd != STDERR_FILENO && ::dup2(fd, STDERR_FILENO) == -1) {
         log_error(log_alert, cycle.log, errno, "dup2(STDERR_FILENO) failed");
         return Rc::error;

@@ -528,6 +528,14 @@ BOOST_AUTO_TEST_CASE(the_first_log_that_is_a_file_is_found)
     BOOST_TEST(log_get_file_log(nullptr) == nullptr);
 }
 
+BOOST_AUTO_TEST_CASE(descriptor_2_is_not_redirected_if_no_log_has_a_file)
+{
+    Log memory{};
+    Cycle cycle;
+    cycle.log = &memory;
+    BOOST_TEST((log_redirect_stderr(cycle) == Rc::ok));
+}
+
 BOOST_AUTO_TEST_CASE(descriptor_2_is_redirected_unless_stderr_is_a_log)
 {
     const auto write_through = [](const std::string& conf) {
