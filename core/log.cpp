@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <poll.h>
 #include <string>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "core/times.hpp"
 #include "os/unix/files.hpp"
 #include "os/unix/os.hpp"
+#include "os/unix/process.hpp"
 
 namespace ngx {
 
@@ -39,10 +41,27 @@ struct {
     OpenFile file{};
 } state;
 
+/// Whether a line of the master to stderr would wait for a reader.
+///
+/// Differs from nginx: with nginx, a pipe as stderr that is full blocks the master, which obeys no
+/// signal and replaces no worker until the pipe is read. With ngxx the master's lines are lost; its
+/// workers wait as in nginx. A line of the master to stderr costs a call of poll().
+bool has_no_room(int fd) noexcept
+{
+    if (fd != STDERR_FILENO || process != Process::master) {
+        return false;
+    }
+    pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
+    return ::poll(&entry, 1, 0) == 0;
+}
+
 /// Writes a line to a log's file. After ENOSPC it skips the log for the rest of the second, as a
 /// write may block. Threads of a pool may write to the same log.
 bool write_file(Log& log, std::string_view line) noexcept
 {
+    if (has_no_room(log.file->fd)) {
+        return true;
+    }
     const std::atomic_ref<std::time_t> disk_full_time(log.disk_full_time);
     if (time() == disk_full_time.load(std::memory_order_relaxed)) {
         return false;

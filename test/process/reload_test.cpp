@@ -288,6 +288,39 @@ BOOST_AUTO_TEST_CASE(a_fifo_does_not_block_a_reload)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_full_stderr_does_not_block_the_master)
+{
+    const Port port;
+    const TempDir dir;
+    ServerConf conf{.stream = server_block(port, "return hello;"), .workers = 1};
+    conf.log_file = "stderr";
+    conf.log_level = "notice";
+    write_file(dir / "nginx.conf", conf.text());
+    const std::string pipe = dir / "pipe";
+    BOOST_TEST_REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    const Fd reader(::open(pipe.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    Child server({"sh", "-c", "exec \"$0\" -p \"$1\" -c nginx.conf -e stderr 2>\"$2\"",
+                  setup().binary, dir.path(), pipe});
+    wait_until("the server listens", [&] { return connect_error(port) == 0; });
+    BOOST_TEST(ask(port) == "hello");
+
+    const std::string line(2048, 'x');
+    while (::write(reader.get(), line.data(), line.size()) > 0) {}
+    conf.stream = server_block(port, "return world;");
+    write_file(dir / "nginx.conf", conf.text());
+    server.signal(SIGHUP);
+    wait_until("the new worker serves", [&] { return ask(port) == "world"; });
+
+    // The workers wait for the reader.
+    server.signal(SIGTERM);
+    std::string lines(1 << 16, '\0');
+    while (server.running()) {
+        (void)!::read(reader.get(), lines.data(), lines.size());
+        std::this_thread::yield();
+    }
+    BOOST_TEST(server.wait(patience()).exited_with(0));
+}
+
 BOOST_AUTO_TEST_CASE(the_pid_file_is_renamed)
 {
     const Port port;
