@@ -361,6 +361,26 @@ BOOST_AUTO_TEST_CASE(a_module_that_throws_refuses_the_reload_or_ends_its_worker_
     BOOST_TEST(ask(lack.port) == "hello");
 }
 
+BOOST_AUTO_TEST_CASE(an_uncaught_exception_is_logged_before_the_worker_aborts)
+{
+    Short lack;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe");
+    lack.conf.main = fmt::format("load_module {};\n", (program.parent_path() / "say1.so").string());
+    Server server(lack.conf);
+    for (const char* const text : {"say throws, aborting", "exited on signal 6", "once more"}) {
+        server.allow(text);
+    }
+    ServerConf throwing = lack.conf;
+    throwing.main += "say \"throw event\";";
+    server.write_conf(throwing);
+    server.signal(SIGHUP);
+    server.wait_for_log("say throws, aborting\n", 2);
+    server.wait_for_log("exited on signal 6", 2);
+    server.write_conf(lack.conf);
+    BOOST_TEST(reload(server, 2));
+    BOOST_TEST(ask(lack.port) == "hello");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace ngx::test::process

@@ -3,12 +3,14 @@
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"
+#include "event/event_posted.hpp"
 #include "stream/stream_variables.hpp"
 
 /// \file
 /// Two modules in a file, which is built twice with different SAY_VERSION. `say TEXT;` at the main
 /// level: the module's hooks log the text with the version; with `say "throw HOOK";` that hook
-/// throws. In a stream, `$say_version` is the version.
+/// throws, and with `say "throw event";` the handler of an event in the first turn. In a stream,
+/// `$say_version` is the version.
 
 namespace ngx {
 
@@ -40,6 +42,17 @@ const char* say_text(Conf& cf, const Command& cmd, void* conf)
     return conf_set_str_slot<&SayConf::text>(cf, cmd, conf);
 }
 
+/// Throws out of a handler that is noexcept.
+void throw_in_first_turn(Cycle& cycle)
+{
+    static Connection c;
+    static Event ev;
+    ev.data = &c;
+    ev.log = cycle.log;
+    ev.handler = [](Event&) noexcept { throw_if("throw event", "event"); };
+    post_event(ev, posted_next_events);
+}
+
 void say(Cycle& cycle, const char* when)
 {
     const SayConf& conf = *get_conf<SayConf>(cycle.conf_ctx);
@@ -57,6 +70,9 @@ Rc say_init_module(Cycle& cycle)
 Rc say_init_process(Cycle& cycle)
 {
     say(cycle, "process");
+    if (get_conf<SayConf>(cycle.conf_ctx)->text == "throw event") {
+        throw_in_first_turn(cycle);
+    }
     return Rc::ok;
 }
 
