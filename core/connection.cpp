@@ -16,6 +16,7 @@
 #include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
@@ -621,6 +622,7 @@ Connection* get_connection(int s, Log* log) noexcept
     reset_event(*rev, *c, instance);
     reset_event(*wev, *c, instance);
     wev->write = 1;
+    event_observed(EventFactType::connection_taken, *c);
     return c;
 }
 
@@ -638,6 +640,7 @@ void free_connection(Connection& c) noexcept
     if (static_cast<std::size_t>(c.fd) < cycle.files_n && cycle.files[c.fd] == &c) {
         cycle.files[c.fd] = nullptr;
     }
+    event_observed(EventFactType::connection_freed, c);
 }
 
 void close_connection(Connection& c) noexcept

@@ -20,6 +20,7 @@
 #include "core/log_limit.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
@@ -124,6 +125,7 @@ void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 {
     if (accept_disabled > 0) {
         log_debug(log_debug_event, cycle.log, 0, "accept mutex not tried: {}", accept_disabled);
+        event_observed(EventFactType::mutex_not_tried, accept_disabled);
         accept_disabled--;
         return;
     }
@@ -149,7 +151,9 @@ void del_turn_hook(TurnHook& hook) noexcept
     }
 }
 
-void process_events_and_timers(Cycle& cycle) noexcept
+namespace {
+
+[[gnu::noinline]] void turn(Cycle& cycle) noexcept
 {
     const bool by_alarm = state.timer_resolution != 0;
     Msec timer = by_alarm ? timer_infinite : event_find_timer();
@@ -171,15 +175,38 @@ void process_events_and_timers(Cycle& cycle) noexcept
     log_debug(log_debug_event, cycle.log, 0, "timer delta: {}", current_msec - before);
     call_after_hooks();
 
-    event_process_posted(cycle, posted_accept_events);
+    if (!posted_accept_events.empty()) {
+        event_process_posted(cycle, posted_accept_events);
+    }
     if (accept_mutex_held) {
         shmtx_unlock(accept_mutex);
         log_debug(log_debug_event, cycle.log, 0, "accept mutex unlocked");
+        event_observed(EventFactType::mutex_unlocked);
     }
 
     event_expire_timers(state.timer_resolution);
-    event_process_posted(cycle, posted_events);
+    if (!posted_events.empty()) {
+        event_process_posted(cycle, posted_events);
+    }
     log_debug(log_debug_event, cycle.log, 0, "worker cycle done");
+}
+
+[[gnu::cold, gnu::noinline]] void observed_turn(Cycle& cycle) noexcept
+{
+    event_observed(EventFactType::turn_begin);
+    turn(cycle);
+    event_observed(EventFactType::turn_end);
+}
+
+}  // namespace
+
+void process_events_and_timers(Cycle& cycle) noexcept
+{
+    if (event_observer) [[unlikely]] {
+        observed_turn(cycle);
+    } else {
+        turn(cycle);
+    }
 }
 
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept
@@ -549,6 +576,7 @@ Rc event_process_init(Cycle& cycle)
     if (event_method(cycle).actions.init(cycle, state.timer_resolution) != Rc::ok) {
         return Rc::error;
     }
+    event_observe_poller();
     if (init_timer_alarm(cycle) != Rc::ok) {
         return Rc::error;
     }

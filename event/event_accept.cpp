@@ -10,6 +10,7 @@
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 
@@ -256,6 +257,7 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
     stat_handled->fetch_add(1, std::memory_order_relaxed);
 
     log_accepted(*c, ecf);
+    event_observed(EventFactType::accepted, *c);
 
     if (watch_accepted(*c) == Rc::error) {
         close_accepted_connection(*c);
@@ -324,6 +326,7 @@ void stop_accepting(Event& ev) noexcept
     if (accept_mutex_held) {
         shmtx_unlock(accept_mutex);
         accept_mutex_held = false;
+        event_observed(EventFactType::mutex_unlocked);
     }
     accept_disabled = 1;
 }
@@ -343,6 +346,7 @@ Rc trylock_accept_mutex(Cycle& cycle) noexcept
     if (!shmtx_trylock(accept_mutex)) {
         log_debug(log_debug_event, cycle.log, 0, "accept mutex lock failed: {:d}",
                   accept_mutex_held);
+        event_observed(EventFactType::mutex_busy);
         if (accept_mutex_held && disable_accept_events(cycle, false) == Rc::error) {
             return Rc::error;
         }
@@ -351,11 +355,13 @@ Rc trylock_accept_mutex(Cycle& cycle) noexcept
     }
 
     log_debug(log_debug_event, cycle.log, 0, "accept mutex locked");
+    event_observed(EventFactType::mutex_locked);
     if (accept_mutex_held && !accept_events) {
         return Rc::ok;
     }
     if (enable_accept_events(cycle) == Rc::error) {
         shmtx_unlock(accept_mutex);
+        event_observed(EventFactType::mutex_unlocked);
         return Rc::error;
     }
     accept_events = false;

@@ -52,4 +52,13 @@ Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* 
     return Rc::ok;
 }
 
+void dispatch_observed(Event& ev) noexcept
+{
+    log_debug(log_debug_event, ev.log, 0, "dispatch event {}", static_cast<const void*>(&ev));
+    ev.ready = 1;
+    event_observed(EventFactType::call_ready, ev);
+    ev.handler(ev);
+    event_observed(EventFactType::call_done);
+}
+
 }  // namespace ngx

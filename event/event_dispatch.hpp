@@ -4,6 +4,7 @@
 
 #include "core/core.hpp"
 #include "event/event.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_posted.hpp"
 
 /// The code that all pollers share around their wait. In nginx each poller has a copy of it.
@@ -41,12 +42,15 @@ inline void post_ready_event(Event& ev) noexcept
     post_event(ev, ev.accept ? posted_accept_events : posted_events);
 }
 
+/// Calls the handler of a ready event between two reports to the observer.
+[[gnu::cold]] void dispatch_observed(Event& ev) noexcept;
+
 /// Marks the event as ready and calls its handler, or posts the event if `flags` has post_events.
 inline void dispatch_event(Event& ev, unsigned flags) noexcept
 {
-    if ((flags & post_events) != 0) {
-        post_ready_event(ev);
-        return;
+    // One test for both flags, so that an observer costs nothing here while there is none.
+    if ((flags & (post_events | observe_calls)) != 0) {
+        return (flags & post_events) != 0 ? post_ready_event(ev) : dispatch_observed(ev);
     }
     log_debug(log_debug_event, ev.log, 0, "dispatch event {}", static_cast<const void*>(&ev));
     ev.ready = 1;

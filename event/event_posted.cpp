@@ -17,9 +17,12 @@ void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept
         Event& ev = posted.front();
         log_debug(log_debug_event, cycle.log, 0, "posted event {}", fmt::ptr(&ev));
 
+        event_observed(EventFactType::call_posted, ev);
+
         // Removed before its handler runs: the handler may post it again or close its connection.
         delete_posted_event(ev);
         ev.handler(ev);
+        event_observed(EventFactType::call_done);
     }
 }
 
@@ -37,6 +40,7 @@ void event_move_posted_next(Cycle& cycle) noexcept
         log_debug(log_debug_event, cycle.log, 0, "posted next event {}", fmt::ptr(&ev));
         ev.ready = 1;
         ev.available = -1;
+        event_observed(EventFactType::next_moved, ev);
     }
     posted_events.splice(posted_events.end(), posted_next_events);
 }

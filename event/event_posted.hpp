@@ -4,6 +4,7 @@
 
 #include "core/log.hpp"
 #include "event/event.hpp"
+#include "event/event_observer.hpp"
 
 namespace ngx {
 
@@ -26,10 +27,12 @@ inline void post_event(Event& ev, PostedQueue& queue) noexcept
     if (ev.posted()) {
         log_debug(log_debug_core, ev.log, 0, "update posted event {}",
                   static_cast<const void*>(&ev));
+        event_observed(EventFactType::posted_again, ev);
         return;
     }
     queue.push_back(ev);
     log_debug(log_debug_core, ev.log, 0, "post event {}", static_cast<const void*>(&ev));
+    event_observed(EventFactType::posted, ev, &queue);
 }
 
 /// Removes a posted event from the queue that it is in.
@@ -39,6 +42,7 @@ inline void delete_posted_event(Event& ev) noexcept
 {
     posted_events.erase(posted_events.iterator_to(ev));
     log_debug(log_debug_core, ev.log, 0, "delete posted event {}", static_cast<const void*>(&ev));
+    event_observed(EventFactType::unposted, ev);
 }
 
 /// Removes each event from the queue and calls its handler, until the queue is empty. A handler may

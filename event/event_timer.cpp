@@ -26,9 +26,11 @@ void event_expire_timers(Msec staleness) noexcept
         }
 
         log_debug(log_debug_event, ev.log, 0, "expired event {}", fmt::ptr(&ev));
+        event_observed(EventFactType::call_expired, ev);
         event_del_timer(ev);
         ev.timedout = 1;
         ev.handler(ev);
+        event_observed(EventFactType::call_done);
     }
 }
 

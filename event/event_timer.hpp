@@ -5,6 +5,7 @@
 #include "core/log.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_observer.hpp"
 
 namespace ngx {
 
@@ -61,6 +62,7 @@ inline void event_del_timer(Event& ev) noexcept
 {
     log_debug(log_debug_event, ev.log, 0, "event timer del: {}: {}", event_ident(ev), ev.timer_key);
     event_timer_rbtree.erase(event_timer_rbtree.iterator_to(ev));
+    event_observed(EventFactType::timer_deleted, ev);
 }
 
 /// Sets the timer to `timer` ms from now. Setting it again is cheap: a change of less than
@@ -76,6 +78,7 @@ inline void event_add_timer(Event& ev, Msec timer) noexcept
         if (diff < timer_lazy_delay && diff > -timer_lazy_delay) {
             log_debug(log_debug_event, ev.log, 0, "event timer: {}, old: {}, new: {}",
                       event_ident(ev), ev.timer_key, key);
+            event_observed(EventFactType::timer_kept, ev, diff);
             return;
         }
         event_del_timer(ev);
@@ -85,6 +88,7 @@ inline void event_add_timer(Event& ev, Msec timer) noexcept
     log_debug(log_debug_event, ev.log, 0, "event timer add: {}: {}:{}", event_ident(ev), timer,
               key);
     event_timer_rbtree.insert(ev);
+    event_observed(EventFactType::timer_set, ev, static_cast<std::int64_t>(timer));
 }
 
 /// nginx: ngx_add_timer()

@@ -15,6 +15,7 @@
 #include "core/log_limit.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
@@ -410,6 +411,7 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
     stat_handled->fetch_add(1, std::memory_order_relaxed);
 
     log_received(*c, ecf, d.size);
+    event_observed(EventFactType::accepted, *c);
 
     c->log->data = nullptr;
     c->log->handler = nullptr;

@@ -21,6 +21,7 @@
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/files.hpp"
 
@@ -505,6 +506,7 @@ void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
     Event& rev = *c.read;
     if (c.fd == -1 || rev.instance != instance) {
         log_debug(log_debug_event, log, 0, "epoll: stale event {}", fmt::ptr(&c));
+        event_observed(EventFactType::stale, c);
         return;
     }
 
@@ -530,6 +532,7 @@ void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
     if ((revents & EPOLLOUT) != 0 && wev && wev->active) {
         if (c.fd == -1 || wev->instance != instance) {
             log_debug(log_debug_event, log, 0, "epoll: stale event {}", fmt::ptr(&c));
+            event_observed(EventFactType::stale, c);
             return;
         }
         wev->complete = 1;  // tells sendfile() in a thread that there is room now

@@ -6,7 +6,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fmt/format.h>
+#include <span>
 #include <unistd.h>
+
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
 
 namespace ngx::trace {
 
@@ -53,24 +58,24 @@ std::string_view text_of(std::string_view line) noexcept
     return line;
 }
 
-/// Returns the event whose address is at the end of the text. The event exists, because this
-/// function is called while its line is being logged.
-EventInfo event_of(std::string_view text) noexcept
+/// Appends the text of the line that was added last, for which there is room. The caller holds the
+/// lock.
+void add_text(std::string_view text) noexcept
 {
-    constexpr std::string_view mark = " event 0x";
-    const std::size_t at = text.find(mark);
-    if (at == text.npos || text.starts_with("epoll: stale")) {
-        return {};
-    }
-    std::uintptr_t address = 0;
-    for (const char ch : text.substr(at + mark.size())) {
-        const int digit = ch >= 'a' ? ch - 'a' + 10 : ch - '0';
-        if (digit < 0 || digit > 15) {
-            return {};
-        }
-        address = address * 16 + static_cast<unsigned>(digit);
-    }
-    return event_info(*reinterpret_cast<const Event*>(address));
+    std::copy(text.begin(), text.end(), state.text.data() + state.text_n);
+    state.text_n += text.size();
+}
+
+/// Writes "accept on 127.0.0.1:8007: *1 127.0.0.1:53282 fd:11" for an accepted connection. Returns
+/// the number of bytes.
+std::size_t write_accepted(const Connection& c, std::span<char> text) noexcept
+{
+    std::array<char, sockaddr_strlen> peer;
+    const std::size_t len = sock_ntop(c.sockaddr, c.socklen, peer.data(), peer.size(), true);
+    const auto result = fmt::format_to_n(text.data(), text.size(), "accept on {}: *{} {} fd:{}",
+                                         c.listening->addr_text, c.number,
+                                         std::string_view(peer.data(), len), c.fd);
+    return std::min(result.size, text.size());
 }
 
 /// Returns null if there is no room. The caller holds the lock.
@@ -117,15 +122,41 @@ EventInfo event_info(const Event& ev) noexcept
             .accept = ev.accept != 0};
 }
 
+ConnectionInfo connection_info(const Connection& c) noexcept
+{
+    const Connection* const first = ngx_cycle->connections.get();
+    const bool in_array =
+        !std::less<>()(&c, first) && std::less<>()(&c, first + ngx_cycle->connection_n);
+    return {.fd = c.fd,
+            .slot = in_array ? std::optional(static_cast<std::size_t>(&c - first)) : std::nullopt,
+            .instance = c.read && c.read->instance != 0};
+}
+
 void add_line(unsigned level, std::string_view line) noexcept
 {
     const std::string_view text = text_of(line);
     const Lock lock;
     if (Line* const added = new_line(text.size())) {
         added->level = level;
-        added->event = level == log_debug_level ? event_of(text) : EventInfo{};
-        std::memcpy(state.text.data() + state.text_n, text.data(), text.size());
-        state.text_n += text.size();
+        add_text(text);
+    }
+}
+
+void add_fact(const EventFact& fact) noexcept
+{
+    std::array<char, 2 * sockaddr_strlen> buffer;
+    std::string_view text;
+    if (fact.type == EventFactType::accepted) {
+        text = {buffer.data(), write_accepted(*fact.connection, buffer)};
+    }
+
+    const Lock lock;
+    if (Line* const added = new_line(text.size())) {
+        added->kind = LineKind::fact;
+        added->fact = fact;
+        added->event = fact.event ? event_info(*fact.event) : EventInfo{};
+        added->connection = fact.connection ? connection_info(*fact.connection) : ConnectionInfo{};
+        add_text(text);
     }
 }
 
@@ -133,7 +164,7 @@ void add_timeout(const Timeout& timeout) noexcept
 {
     const Lock lock;
     if (Line* const line = new_line(0)) {
-        line->is_timeout = true;
+        line->kind = LineKind::timeout;
         line->timeout = timeout;
     }
 }

@@ -29,7 +29,8 @@ The server stays in the foreground ("daemon off") and is one process ("master_pr
 regardless of the configuration. With --workers it has a master, and each worker is traced; the
 accept mutex is used only with two workers or more.
 
-The program reads the debug log, so only a build with -Dwith_debug=true has it.
+In a build with -Dwith_debug=true the trace also has the lines of the debug log, except those
+of the event subsystem.
 
 SIGINT, SIGTERM and SIGQUIT stop the server as usual; the trace is then complete.
 

@@ -15,6 +15,7 @@
 #include "core/log.hpp"
 #include "core/module.hpp"
 #include "core/palloc.hpp"
+#include "event/event_observer.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
@@ -40,6 +41,7 @@ struct {
     Lines lines{};  // the lines of the turn that is written
 
     bool turning = false;  // this process runs a traced loop
+    std::string poller{};
     bool posted_next = false;
     bool mutex_tried = false;
     std::size_t turn = 0;
@@ -74,7 +76,7 @@ void write_turn()
     if (state.lines.lines.empty()) {
         return;
     }
-    const Turn turn = make_turn(state.lines, state.turn, state.thread, now());
+    const Turn turn = make_turn(state.lines, state.turn, state.thread, state.poller, now());
     if (state.settings.text) {
         write_all(STDOUT_FILENO, turn_text(turn, who(), state.start));
     }
@@ -98,35 +100,36 @@ bool begin_turn()
     return true;
 }
 
-/// Stops the server if this is the last line of the last turn to trace.
-void end_if_done(std::string_view text) noexcept
+/// The log writer of all logs: records the line.
+void writer(Log&, unsigned level, char* buf, std::size_t len)
 {
-    if (state.settings.turns != 0 && state.turn == state.settings.turns &&
-        text == "worker cycle done") {
+    add_line(level, {buf, len});
+}
+
+/// Records a fact. The first one of a turn also writes the previous turn; the time for that belongs
+/// to no turn. The last one of the last turn to trace stops the server.
+void report(const EventFact& fact, void*) noexcept
+{
+    if (!state.turning) {
+        return;
+    }
+    const SignalsBlocked blocked;  // the lines of signal handlers then belong to the new turn
+    if (fact.type == EventFactType::turn_begin && !begin_turn()) {
+        return;
+    }
+    state.posted_next |= fact.type == EventFactType::next_moved;
+    state.mutex_tried |=
+        fact.type == EventFactType::mutex_locked || fact.type == EventFactType::mutex_busy;
+    add_fact(fact);
+    if (fact.type == EventFactType::turn_end && state.settings.turns == state.turn) {
         write_all(state.end_fd, "x");
     }
 }
 
-/// The log writer of all logs: records the line. The first line of a turn also writes the previous
-/// turn; the time for that belongs to no turn.
-void writer(Log&, unsigned level, char* buf, std::size_t len)
-{
-    std::string_view line(buf, len);
-    if (!state.turning || ::gettid() != state.thread) {
-        add_line(level, line);
-        return;
-    }
+constexpr EventObserver event_observer_of_trace = {.report = report};
 
-    const SignalsBlocked blocked;  // the lines of signal handlers then belong to the new turn
-    line.remove_suffix(1);
-    if (line.ends_with(": worker cycle") && !begin_turn()) {
-        return;
-    }
-    state.posted_next |= line.find(": posted next event ") != line.npos;
-    state.mutex_tried |= line.find(": accept mutex lock") != line.npos;
-    add_line(level, {buf, len});
-    end_if_done(line.substr(line.rfind(": ") + 2));
-}
+/// The debug lines to record: all but those of the event subsystem, which the facts replace.
+constexpr unsigned recorded_debug = have_debug ? log_debug_all & ~log_debug_event : 0;
 
 /// Inserts the writer before the log's own output. The head of the chain stays the same object,
 /// with its own handler; its former content is copied to a new log behind it.
@@ -136,7 +139,7 @@ void attach(Pool& pool, Log& head)
         return;
     }
     Log* const rest = pool.create<Log>(head);
-    head.log_level = log_debug_all;
+    head.log_level = std::max(head.log_level | recorded_debug, log_info);
     head.file = nullptr;
     head.writer = writer;
     head.next = rest;
@@ -237,12 +240,13 @@ Rc trace_init_module(Cycle& cycle)
 }
 
 /// Starts to trace the loop. A worker discards the lines that its master logged before the fork.
-Rc trace_init_process(Cycle&)
+Rc trace_init_process(Cycle& cycle)
 {
     if (state.turning) {
         return Rc::ok;  // a reload without a master
     }
     state.turning = true;
+    state.poller = event_method(cycle).name;
     state.thread = ::getpid();
     if (process == Process::worker) {
         Lines before;
@@ -254,12 +258,14 @@ Rc trace_init_process(Cycle&)
     }
     state.hook.before = before_wait;
     add_turn_hook(state.hook);
+    event_observe(&event_observer_of_trace);
     return Rc::ok;
 }
 
 void trace_exit_process(Cycle&)
 {
     del_turn_hook(state.hook);
+    event_observe(nullptr);
 }
 
 /// Called for each directive; the first call adds the module to the table. It comes after the core
@@ -277,7 +283,7 @@ void add_trace_module(const Conf& cf, const Module&, const Command&, void*)
     }
 }
 
-constexpr ConfObserver observer = {.begin = add_trace_module};
+constexpr ConfObserver conf_observer_of_trace = {.begin = add_trace_module};
 
 /// Opens a pipe; a byte written to the result makes the system send SIGTERM to this process. A
 /// worker cannot signal its master itself if it runs as another user.
@@ -310,7 +316,7 @@ void start(const Settings& settings)
     if (std::atexit(finish) != 0) {
         throw std::runtime_error("atexit() failed");
     }
-    conf_observer = &observer;
+    conf_observer = &conf_observer_of_trace;
 }
 
 constinit Module trace_module = {

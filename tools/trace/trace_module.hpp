@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// The module that receives the server's log lines and writes the trace.
+/// The module that observes the loop, receives the server's log lines and writes the trace.
 
 #include <string>
 

@@ -1,8 +1,8 @@
 #include "tools/trace/turn.hpp"
 
 #include <array>
-#include <charconv>
 #include <fmt/format.h>
+#include <utility>
 
 #include "event/event_timer.hpp"
 #include "tools/trace/names.hpp"
@@ -13,57 +13,33 @@ namespace {
 
 constexpr std::string_view accept_phase = "posted accept events";
 constexpr std::string_view mutex_phase = "accept mutex";
+constexpr std::string_view release_phase = "accept mutex released";
 constexpr std::string_view after_phase = "after the turn";
 
-/// Removes a number from the start of the text. Returns false if the text does not start with one.
-bool take_number(std::string_view& text, std::uint64_t& number) noexcept
+/// Returns how an event is added to the poller.
+std::string_view trigger(unsigned flags) noexcept
 {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc()) {
-        return false;
-    }
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    return true;
+    return (flags & clear_event) != 0       ? ", edge-triggered"
+           : (flags & exclusive_event) != 0 ? ", exclusive"
+                                            : "";
 }
 
-bool take(std::string_view& text, std::string_view what) noexcept
+/// Returns "3, instance 1", the slot of a connection and the instance of its events.
+std::string slot_text(const ConnectionInfo& c)
 {
-    if (!text.starts_with(what)) {
-        return false;
-    }
-    text.remove_prefix(what.size());
-    return true;
+    return c.slot ? fmt::format("{}, instance {:d}", *c.slot, c.instance) : "none";
 }
 
-/// Removes the "*12 " with which the lines of a connection's log start.
-std::string_view without_connection(std::string_view text) noexcept
+/// Returns the text of a fact about a call that receives or sends: "recv: fd:11 5 of 16384".
+std::string moved_text(const char* call, const Line& line)
 {
-    std::string_view rest = text;
-    std::uint64_t number = 0;
-    return take(rest, "*") && take_number(rest, number) && take(rest, " ") ? rest : text;
-}
-
-/// Returns a timer's line in plain words; empty if the line is not about a timer.
-std::string timer_text(std::string_view text)
-{
-    std::uint64_t fd = 0;
-    std::uint64_t a = 0;
-    std::uint64_t b = 0;
-    const bool is_add = take(text, "event timer add: ");
-    const bool is_del = !is_add && take(text, "event timer del: ");
-    const bool is_move = !is_add && !is_del && take(text, "event timer: ");
-    if (!(is_add || is_del || is_move) || !take_number(text, fd)) {
-        return {};
+    const std::int64_t n = line.fact.value;
+    if (n < 0) {
+        return fmt::format("{}: fd:{} {}", call, line.connection.fd,
+                           n == io_again ? "not ready" : "failed");
     }
-    if (is_add && take(text, ": ") && take_number(text, a)) {
-        return fmt::format("timer of fd {} set: {} ms", fd, a);
-    }
-    if (is_move && take(text, ", old: ") && take_number(text, a) && take(text, ", new: ") &&
-        take_number(text, b)) {
-        return fmt::format("timer of fd {} stays: its new time is {:+} ms from its old one", fd,
-                           static_cast<MsecInt>(b - a));
-    }
-    return is_del ? fmt::format("timer of fd {} deleted", fd) : std::string();
+    const std::string of = line.fact.size == 0 ? "" : fmt::format(" of {}", line.fact.size);
+    return fmt::format("{}: fd:{} {}{}", call, line.connection.fd, n, of);
 }
 
 class Builder {
@@ -72,13 +48,22 @@ public:
 
     void take_line(const Line& line, std::string_view text)
     {
-        if (line.is_timeout) {
+        switch (line.kind) {
+        case LineKind::timeout:
             turn_.timeout = line.timeout;
-        } else if (line.thread != thread_ || line.level != log_debug_level) {
-            note(line, other_text(line, text));
-        } else if (!loop_line(line, text) && !event_line(line, without_connection(text))) {
-            const std::string timer = timer_text(without_connection(text));
-            note(line, timer.empty() ? std::string(text) : timer);
+            break;
+        case LineKind::log:
+            note(line, log_text(line, text));
+            break;
+        case LineKind::fact:
+            // The first fact after the wait is the poller's: the wait is over.
+            if (std::exchange(waiting_, false)) {
+                phase(line.time, "dispatch");
+            }
+            if (!turn_fact(line) && !mutex_fact(line) && !call_fact(line) && !queue_fact(line) &&
+                !timer_fact(line)) {
+                connection_fact(line, text);
+            }
         }
     }
 
@@ -92,7 +77,7 @@ public:
     }
 
 private:
-    static std::string other_text(const Line& line, std::string_view text)
+    static std::string log_text(const Line& line, std::string_view text)
     {
         static constexpr std::array levels = {"",     "emerg",  "alert", "crit", "error",
                                               "warn", "notice", "info",  "debug"};
@@ -100,89 +85,161 @@ private:
                                              : fmt::format("[{}] {}", levels[line.level], text);
     }
 
-    /// Handles the lines by which the loop reports its next step. Returns false for other lines.
-    bool loop_line(const Line& line, std::string_view text)
+    /// Handles the facts about the steps of a turn. Each of these functions returns false for the
+    /// facts that it does not handle.
+    bool turn_fact(const Line& line)
     {
-        if (waiting_) {
-            waiting_ = false;
-            phase(line.time, "dispatch");
-        }
-        if (text == "worker cycle") {
+        switch (line.fact.type) {
+        case EventFactType::turn_begin:
             turn_.begin = line.time;
             phase(line.time, "timers looked for");
-        } else if (text.starts_with("accept mutex")) {
-            mutex_line(line, text);
-        } else if (text.starts_with("timer delta: ")) {
-            dispatched_ = true;
+            return true;
+        case EventFactType::wait:
+            turn_.wait = static_cast<Msec>(line.fact.value);
+            phase(line.time, fmt::format("wait: {}", turn_.poller));
+            waiting_ = true;
+            return true;
+        case EventFactType::dispatched:
             close(line.time);
-        } else if (text == "worker cycle done") {
+            return true;
+        case EventFactType::turn_end:
             close(line.time);
             turn_.end = line.time;
             phase(line.time, after_phase);
-        } else {
-            return wait_line(line, text);
-        }
-        return true;
-    }
-
-    void mutex_line(const Line& line, std::string_view text)
-    {
-        if (text == "accept mutex unlocked") {
-            phase(line.time, "accept mutex released");
-            return;
-        }
-        phase(line.time, mutex_phase);
-        note(line, text == "accept mutex locked"                  ? "taken"
-                   : text.starts_with("accept mutex lock failed") ? "not taken: another has it"
-                                                                  : std::string(text));
-    }
-
-    /// Handles "epoll timer: 60000", which each poller logs right before it waits.
-    bool wait_line(const Line& line, std::string_view text)
-    {
-        constexpr std::string_view mark = " timer: ";
-        const std::size_t at = text.find(mark);
-        if (dispatched_ || at == text.npos || text.substr(0, at).find(' ') != text.npos) {
+            return true;
+        default:
             return false;
         }
-        std::string_view rest = text.substr(at + mark.size());
-        std::uint64_t timer = 0;
-        if (!take_number(rest, timer) || !rest.empty()) {
-            return false;
-        }
-        turn_.wait = timer;
-        turn_.poller = text.substr(0, at);
-        phase(line.time, "wait: " + turn_.poller);
-        waiting_ = true;
-        return true;
     }
 
-    /// Handles the lines that contain the address of an event.
-    bool event_line(const Line& line, std::string_view text)
+    bool mutex_fact(const Line& line)
     {
-        if (!line.event.handler) {
+        switch (line.fact.type) {
+        case EventFactType::mutex_not_tried:
+            phase(line.time, mutex_phase);
+            note(line, fmt::format("accept mutex not tried: {}", line.fact.value));
+            return true;
+        case EventFactType::mutex_locked:
+            phase(line.time, mutex_phase);
+            note(line, "taken");
+            return true;
+        case EventFactType::mutex_busy:
+            phase(line.time, mutex_phase);
+            note(line, "not taken: another has it");
+            return true;
+        case EventFactType::mutex_unlocked:
+            if (turn_.wait && !has_handler_) {
+                phase(line.time, release_phase);
+            } else {
+                note(line, std::string(release_phase));
+            }
+            return true;
+        default:
             return false;
         }
+    }
+
+    bool call_fact(const Line& line)
+    {
         const std::string name = event_text(line.event);
-        if (text.starts_with("dispatch event ")) {
+        switch (line.fact.type) {
+        case EventFactType::call_ready:
             handler(line, name + " ready");
-        } else if (text.starts_with("expired event ")) {
+            return true;
+        case EventFactType::call_expired:
             phase(line.time, "expired timers");
             handler(line, name + " timed out");
-        } else if (text.starts_with("posted event ")) {
+            return true;
+        case EventFactType::call_posted:
             phase(line.time, line.event.accept ? accept_phase : "posted events");
             handler(line, name + " posted");
-        } else if (text.starts_with("posted next event ")) {
+            return true;
+        case EventFactType::call_done:
+            close_handler(line.time);
+            return true;
+        default:
+            return false;
+        }
+    }
+
+    bool queue_fact(const Line& line)
+    {
+        const std::string name = event_text(line.event);
+        switch (line.fact.type) {
+        case EventFactType::posted:
+            note(line, name + " posted");
+            return true;
+        case EventFactType::posted_again:
+            note(line, name + " is posted already");
+            return true;
+        case EventFactType::unposted:
+            if (line.event.event != running_) {
+                note(line, name + " is not posted any more");
+            }
+            return true;
+        case EventFactType::next_moved:
             phase(line.time, "posted-next events");
             note(line, name + " is due now");
-        } else if (text.starts_with("update posted event ")) {
-            note(line, name + " is posted already");
-        } else if (text.starts_with("post event ")) {
-            note(line, name + " posted");
-        } else if (text.starts_with("delete posted event ") && line.event.event != running_) {
-            note(line, name + " is not posted any more");
+            return true;
+        default:
+            return false;
         }
-        return true;
+    }
+
+    bool timer_fact(const Line& line)
+    {
+        const int fd = line.event.fd;
+        switch (line.fact.type) {
+        case EventFactType::timer_set:
+            note(line, fmt::format("timer of fd {} set: {} ms", fd, line.fact.value));
+            return true;
+        case EventFactType::timer_kept:
+            note(line, fmt::format("timer of fd {} stays: its new time is {:+} ms from its old one",
+                                   fd, line.fact.value));
+            return true;
+        case EventFactType::timer_deleted:
+            note(line, fmt::format("timer of fd {} deleted", fd));
+            return true;
+        default:
+            return false;
+        }
+    }
+
+    void connection_fact(const Line& line, std::string_view text)
+    {
+        const std::string_view poller = turn_.poller;
+        const ConnectionInfo& c = line.connection;
+        const unsigned flags = line.fact.flags;
+        const char* const closed = (flags & close_event) != 0 ? ", closed next" : "";
+        const char* const direction = line.event.write ? "write" : "read";
+        switch (line.fact.type) {
+        case EventFactType::stale:
+            return note(line, fmt::format("stale event of slot {}", slot_text(c)));
+        case EventFactType::connection_taken:
+            return note(line,
+                        fmt::format("connection of fd:{} taken: slot {}", c.fd, slot_text(c)));
+        case EventFactType::connection_freed:
+            return note(line,
+                        fmt::format("connection of fd:{} freed: slot {}", c.fd, slot_text(c)));
+        case EventFactType::accepted:
+            return note(line, std::string(text));
+        case EventFactType::event_added:
+            return note(line, fmt::format("{} add event: fd:{} {}{}", poller, line.event.fd,
+                                          direction, trigger(flags)));
+        case EventFactType::event_deleted:
+            return note(line, fmt::format("{} del event: fd:{} {}{}", poller, line.event.fd,
+                                          direction, closed));
+        case EventFactType::connection_added:
+            return note(line, fmt::format("{} add connection: fd:{}", poller, c.fd));
+        case EventFactType::connection_deleted:
+            return note(line, fmt::format("{} del connection: fd:{}{}", poller, c.fd, closed));
+        case EventFactType::received:
+            return note(line, moved_text("recv", line));
+        case EventFactType::sent:
+            return note(line, moved_text("send", line));
+        default:
+            return;
+        }
     }
 
     void note(const Line& line, std::string text)
@@ -249,7 +306,6 @@ private:
     bool has_phase_ = false;
     bool has_handler_ = false;
     bool waiting_ = false;
-    bool dispatched_ = false;
     const Event* running_ = nullptr;  // the event of the current handler
 };
 
@@ -283,9 +339,10 @@ std::string reason_text(const Turn& turn)
     return {};
 }
 
-Turn make_turn(const Lines& lines, std::size_t number, pid_t thread, std::int64_t end)
+Turn make_turn(const Lines& lines, std::size_t number, pid_t thread, std::string_view poller,
+               std::int64_t end)
 {
-    Turn turn{.number = number, .lost = lines.lost};
+    Turn turn{.number = number, .poller = poller, .lost = lines.lost};
     turn.begin = lines.lines.empty() ? end : lines.lines.front().time;
     Builder builder(turn, thread);
     for (const Line& line : lines.lines) {

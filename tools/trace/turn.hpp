@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file
-/// A turn of the loop, built from the lines that were logged in it.
+/// A turn of the loop, built from the lines that were recorded in it.
 
 #include <optional>
 #include <string>
@@ -30,16 +30,17 @@ struct Turn {
     std::size_t number = 0;
     std::int64_t begin = 0;
     std::int64_t end = 0;  // excludes the work after the turn, which `records` includes
+    std::string_view poller{};
     Timeout timeout{};
-    std::optional<Msec> wait{};  // the timeout passed to the poller
-    std::string poller{};
+    std::optional<Msec> wait{};     // the timeout passed to the poller
     std::vector<Record> records{};  // sorted by `begin`
     std::size_t lost = 0;
 };
 
-/// Builds a turn from the lines between two "worker cycle" lines, the second of which was logged at
-/// `end`. `thread` is the loop's thread.
-Turn make_turn(const Lines& lines, std::size_t number, pid_t thread, std::int64_t end);
+/// Builds a turn from the lines between two facts turn_begin, the second of which was reported at
+/// `end`. `thread` is the loop's thread, `poller` the name of its poller, which the caller keeps.
+Turn make_turn(const Lines& lines, std::size_t number, pid_t thread, std::string_view poller,
+               std::int64_t end);
 
 /// Returns "fd 9 write", or "no fd" for an event without a descriptor.
 std::string event_text(const EventInfo& event);
