@@ -328,7 +328,7 @@ BOOST_AUTO_TEST_CASE(a_pool_is_defined_once)
 
 BOOST_AUTO_TEST_CASE(an_event_method_that_threads_cannot_wake_is_refused)
 {
-    for (const std::string& method : built_pollers_but("epoll")) {
+    for (const std::string& method : built_pollers_without_notify()) {
         const std::string conf = "thread_pool a threads=1; events { use " + method + "; }";
         BOOST_TEST(
             contains(conf_refusal(conf), "[emerg] the event method \"" + method +

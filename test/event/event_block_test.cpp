@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_method_is_refused_by_name)
         const std::string conf = "events { use " + method + "; }";
         check_refused({{conf, "invalid event type \"" + method + "\""}}, " (there are ");
     }
-    const std::string log = refusal("events { use iouring; }");
+    const std::string log = refusal("events { use kqueue; }");
     BOOST_TEST(contains(log, ", fake) in "), log);
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
@@ -269,6 +270,27 @@ int select(int n, fd_set* read, fd_set* write, fd_set* except, timeval* timeout)
 int eventfd(unsigned count, int flags)
 {
     return fails("eventfd") ? -1 : static_cast<int>(::syscall(SYS_eventfd2, count, flags));
+}
+
+struct io_uring;
+struct io_uring_params;
+
+/// The functions of liburing return a negative errno.
+int io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* params)
+{
+    using Init = int(unsigned, io_uring*, io_uring_params*);
+    return fails("io_uring_setup")
+               ? -errno
+               : real<Init>("io_uring_queue_init_params")(entries, ring, params);
+}
+
+int io_uring_enter2(unsigned fd, unsigned submit, unsigned wait, unsigned flags, sigset_t* arg,
+                    size_t size)
+{
+    using Enter = int(unsigned, unsigned, unsigned, unsigned, sigset_t*, size_t);
+    return fails("io_uring_enter")
+               ? -errno
+               : real<Enter>("io_uring_enter2")(fd, submit, wait, flags, arg, size);
 }
 
 /// operator new uses it. A fault treats both as one call.

@@ -43,8 +43,11 @@ void copy_text(std::array<char, N>& to, const std::string& text)
 
 std::string wait_call()
 {
-    const std::map<std::string, std::string> calls{
-        {"epoll", "epoll_wait"}, {"poll", "poll"}, {"select", "select"}, {"rtsig", "poll"}};
+    const std::map<std::string, std::string> calls{{"epoll", "epoll_wait"},
+                                                   {"iouring", "io_uring_enter"},
+                                                   {"poll", "poll"},
+                                                   {"select", "select"},
+                                                   {"rtsig", "poll"}};
     return calls.at(setup().method);
 }
 

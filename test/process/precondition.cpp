@@ -64,6 +64,11 @@ assertion_result method_is_epoll(test_unit_id)
     return holds(setup().method == "epoll", "this is about epoll only");
 }
 
+assertion_result method_is_iouring(test_unit_id)
+{
+    return holds(setup().method == "iouring", "this is about iouring only");
+}
+
 assertion_result method_is_rtsig(test_unit_id)
 {
     return holds(setup().method == "rtsig", "this is about rtsig only");

@@ -33,6 +33,7 @@ assertion_result we_are_root(test_unit_id);
 
 assertion_result method_is_epoll(test_unit_id);
 
+assertion_result method_is_iouring(test_unit_id);
 assertion_result method_is_rtsig(test_unit_id);
 
 /// nginx and its stream module are installed.

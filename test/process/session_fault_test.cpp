@@ -202,10 +202,17 @@ const std::vector<Row> watching = {
     {"epoll_ctl", ENOSPC, proxy, ends, untried, "epoll_ctl(", "max_user_watches are in use", 2},
     {"epoll_ctl", ENOSPC, udp_proxy, ends, ends, "epoll_ctl(", "max_user_watches are in use"},
 
-    // epoll_wait(2), poll(2), select(2)
+    // epoll_wait(2), io_uring_enter(2), poll(2), select(2)
     {"epoll_wait", EINTR, echo, goes_on, untried, "epoll_wait()", "a signal"},
     {"epoll_wait", EINVAL, echo, goes_on, untried, "epoll_wait()", "no epoll descriptor"},
     {"epoll_wait", EBADF, echo, goes_on, untried, "epoll_wait()", "no descriptor"},
+    {"io_uring_enter", EINTR, echo, goes_on, untried, "io_uring_enter()", "a signal"},
+    {"io_uring_enter", EAGAIN, echo, goes_on, untried, "io_uring_enter()", "no memory"},
+    {"io_uring_enter", EBUSY, echo, goes_on, untried, "io_uring_enter()", "too many completions"},
+    {"io_uring_enter", EBADR, echo, goes_on, untried, "io_uring_enter()", "lost completions"},
+    {"io_uring_enter", EBADF, echo, goes_on, untried, "io_uring_enter()", "no descriptor"},
+    {"io_uring_enter", EFAULT, echo, goes_on, untried, "io_uring_enter()", "bad memory"},
+    {"io_uring_enter", EINVAL, echo, goes_on, untried, "io_uring_enter()", "unknown flags"},
     {"poll", EINTR, echo, goes_on, untried, "poll()", "a signal"},
     {"poll", EINVAL, echo, goes_on, untried, "poll()", "more than RLIMIT_NOFILE"},
     {"poll", ENOMEM, echo, goes_on, untried, "poll()", "no memory"},
@@ -226,6 +233,9 @@ bool concerns_method(const Row& row)
     const std::string& method = setup().method;
     if (call == "poll" || call == "select") {
         return call == method;
+    }
+    if (call == "io_uring_enter") {
+        return method == "iouring";
     }
     // The kernel signals room only after the buffer was full, which it is not here.
     if (method == "rtsig" && row.err == EAGAIN && std::string_view(row.why) == "no room") {
@@ -385,8 +395,8 @@ std::size_t count_told(Server& server, const Row& row)
 /// Returns whether the server logs at most one line per second about it.
 bool is_limited(const Row& row)
 {
-    static const std::set<std::string_view> calls{"accept4", "epoll_wait", "io_getevents",
-                                                  "poll",    "recvmsg",    "select"};
+    static const std::set<std::string_view> calls{
+        "accept4", "epoll_wait", "io_getevents", "io_uring_enter", "poll", "recvmsg", "select"};
     return calls.contains(row.call);
 }
 

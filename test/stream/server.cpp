@@ -23,6 +23,18 @@ namespace {
 
 constexpr int seconds = 10;  // the timeout of all waits
 
+/// Makes a call again that was interrupted. The kernel interrupts the thread once when it releases
+/// a ring of io_uring, and then a call with a timeout is not restarted.
+template <typename Call>
+long restarted(Call call)
+{
+    long result = -1;
+    do {
+        result = call();
+    } while (result == -1 && errno == EINTR);
+    return result;
+}
+
 long checked(long result, const char* what)
 {
     if (result == -1) {
@@ -115,14 +127,15 @@ Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf, int type)
         checked(::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)),
                 "setsockopt()");
     }
-    checked(::connect(fd_.get(), sa, len), "connect()");
+    checked(restarted([&] { return ::connect(fd_.get(), sa, len); }), "connect()");
 }
 
 void Client::send(std::string_view text) const
 {
     while (!text.empty()) {
-        const long n =
-            ::syscall(SYS_sendto, fd(), text.data(), text.size(), MSG_NOSIGNAL, nullptr, 0);
+        const long n = restarted([&] {
+            return ::syscall(SYS_sendto, fd(), text.data(), text.size(), MSG_NOSIGNAL, nullptr, 0);
+        });
         text.remove_prefix(static_cast<std::size_t>(checked(n, "send()")));
     }
 }
@@ -146,7 +159,8 @@ std::string Client::receive(std::size_t n) const
     std::string text(n, '\0');
     std::size_t got = 0;
     while (got < n) {
-        const long more = checked(::read(fd(), text.data() + got, n - got), "read()");
+        const long more =
+            checked(restarted([&] { return ::read(fd(), text.data() + got, n - got); }), "read()");
         if (more == 0) {
             break;
         }
@@ -159,8 +173,8 @@ std::string Client::receive(std::size_t n) const
 std::string Client::receive_datagram() const
 {
     std::string text(65'536, '\0');
-    text.resize(
-        static_cast<std::size_t>(checked(::read(fd(), text.data(), text.size()), "read()")));
+    text.resize(static_cast<std::size_t>(
+        checked(restarted([&] { return ::read(fd(), text.data(), text.size()); }), "read()")));
     return text;
 }
 
@@ -283,6 +297,8 @@ void Server::accept_with_failing_poller() const
 void Server::finish() const
 {
     turn_until([this] { return connections().empty(); });
+    // A poller may hold a closed descriptor until its next wait.
+    (void)event_actions.process_events(*cycle, 0, post_events);
 }
 
 Connection& Server::accepted() const

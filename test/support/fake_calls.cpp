@@ -4,9 +4,11 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdarg>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -147,6 +149,37 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* len) noexcep
     return static_cast<int>(faked(Call::getsockopt, fd, [&](std::size_t) {
         return ::syscall(SYS_getsockopt, fd, level, name, value, len);
     }));
+}
+
+struct io_uring;
+
+/// The functions of liburing return a negative errno.
+int io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* params)
+{
+    using Init = int (*)(unsigned, io_uring*, io_uring_params*);
+    static const auto real =
+        reinterpret_cast<Init>(::dlsym(RTLD_NEXT, "io_uring_queue_init_params"));
+    const long rc = faked(Call::io_uring_setup, ngx::test::no_fd, [&](std::size_t at_most) {
+        params->cq_entries =
+            static_cast<unsigned>(std::min<std::size_t>(params->cq_entries, at_most));
+        const int result = real(entries, ring, params);
+        errno = -result;
+        return result < 0 ? -1 : 0;
+    });
+    return rc == -1 ? -errno : 0;
+}
+
+int io_uring_enter2(unsigned fd, unsigned submit, unsigned wait, unsigned flags, sigset_t* arg,
+                    std::size_t size)
+{
+    using Enter = int (*)(unsigned, unsigned, unsigned, unsigned, sigset_t*, std::size_t);
+    static const auto real = reinterpret_cast<Enter>(::dlsym(RTLD_NEXT, "io_uring_enter2"));
+    const long rc = faked(Call::io_uring_enter, ngx::test::no_fd, [&](std::size_t) {
+        const int result = real(fd, submit, wait, flags, arg, size);
+        errno = result < 0 ? -result : errno;
+        return result < 0 ? -1 : result;
+    });
+    return rc == -1 ? -errno : static_cast<int>(rc);
 }
 
 int ioctl(int fd, unsigned long request, ...) noexcept

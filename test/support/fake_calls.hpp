@@ -24,6 +24,8 @@ enum class Call {
     io_getevents,
     io_setup,
     io_submit,
+    io_uring_enter,
+    io_uring_setup,
     ioctl,
     pread,
     pthread_create,
@@ -43,7 +45,7 @@ enum class Call {
 };
 
 /// The answer of a call: it fails with `err`, returns `result`, or is made with at most `at_most`
-/// bytes.
+/// bytes, or for io_uring_setup a completion queue of that size.
 struct Answer {
     int err = 0;
     std::optional<int> result{};

@@ -24,6 +24,16 @@ std::vector<std::string> built_pollers()
 {
     std::vector<std::string> built = built_methods();
     std::erase(built, "rtsig");
+    if (!iouring_works()) {
+        std::erase(built, "iouring");
+    }
+    return built;
+}
+
+std::vector<std::string> built_pollers_without_notify()
+{
+    std::vector<std::string> built = built_pollers_but("epoll");
+    std::erase(built, "iouring");
     return built;
 }
 
@@ -38,6 +48,13 @@ bool has_poller(std::string_view name)
 {
     const std::vector<std::string> built = built_methods();
     return std::ranges::find(built, name) != built.end();
+}
+
+bool iouring_works()
+{
+    static const bool works =
+        has_poller("iouring") && TestCycle("master_process off; events { use iouring; }").ok();
+    return works;
 }
 
 bool has_file_aio()

@@ -15,8 +15,12 @@ namespace ngx::test {
 using boost::test_tools::assertion_result;
 
 /// Returns the pollers of the build in nginx's order, the default first. Without rtsig, which the
-/// suites of the contract, of stream and of the process test.
+/// suites of the contract, of stream and of the process test, and without iouring where the kernel
+/// refuses io_uring.
 std::vector<std::string> built_pollers();
+
+/// Returns those of them that another thread cannot wake.
+std::vector<std::string> built_pollers_without_notify();
 
 /// Returns the pollers of built_pollers() except one.
 std::vector<std::string> built_pollers_but(std::string_view name);
@@ -32,6 +36,17 @@ inline auto poller_is_built(std::string_view name)
         result.message() << "this build has no " << name;
         return result;
     };
+}
+
+/// Returns whether this build has iouring and the kernel permits io_uring.
+bool iouring_works();
+
+/// The precondition of cases that need iouring.
+inline assertion_result iouring_is_there(unsigned long)
+{
+    assertion_result result(iouring_works());
+    result.message() << "this build has no iouring, or the kernel refuses io_uring";
+    return result;
 }
 
 /// Returns whether a worker with epoll can read files asynchronously, which some containers refuse.

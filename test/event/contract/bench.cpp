@@ -97,6 +97,12 @@ Bench::~Bench()
 
 std::string Bench::conf(std::string_view events_conf) const
 {
+    // The directive for the size of a batch has the name of its method.
+    constexpr std::string_view batch = "epoll_events";
+    std::string directives(events_conf);
+    if (const std::size_t at = directives.find(batch); at != directives.npos) {
+        directives.replace(at, batch.size(), subject_.use == "iouring" ? "iouring_entries" : batch);
+    }
     const bool has_connections = events_conf.find("worker_connections") != events_conf.npos;
     std::string load_modules;
     for (const std::string& file : subject_.load_modules) {
@@ -105,7 +111,7 @@ std::string Bench::conf(std::string_view events_conf) const
     return fmt::format("{}error_log error.log info; pid nginx.pid; master_process off; {}\n"
                        "events {{ use {}; {} {} }}\n",
                        load_modules, promise_.main_conf, subject_.use,
-                       has_connections ? "" : "worker_connections 1024;", events_conf);
+                       has_connections ? "" : "worker_connections 1024;", directives);
 }
 
 void Bench::finish()

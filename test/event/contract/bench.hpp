@@ -88,6 +88,7 @@ public:
 
     [[nodiscard]] std::chrono::milliseconds patience() const { return subject_.patience; }
     [[nodiscard]] std::uint32_t seed() const { return subject_.seed; }
+    [[nodiscard]] bool in_vain() const { return subject_.in_vain; }
 
     /// Returns what process_state() was before init.
     [[nodiscard]] const std::vector<std::string>& state_before() const { return state_before_; }

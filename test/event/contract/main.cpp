@@ -80,6 +80,8 @@ po::options_description descriptions(Options& options, unsigned& patience, unsig
         "this promise is expected to be broken; may be repeated");
     add("seed", po::value(&options.subject.seed)->value_name("N")->default_value(any_seed(), ""),
         "the seed of random tests; by default a new one each time");
+    add("in-vain", po::bool_switch(&options.subject.in_vain),
+        "a report may be about a state that has passed before the wait");
     add("format", po::value(&options.format)->value_name("FORMAT")->default_value("text"),
         "text, tap or junit");
     add("patience", po::value(&patience)->value_name("MS")->default_value(10'000),

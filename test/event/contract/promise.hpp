@@ -25,6 +25,9 @@ struct Subject {
 
     /// The seed of promises that use random numbers.
     std::uint32_t seed = 1;
+
+    /// Whether a report may be about a state that has passed before the wait.
+    bool in_vain = false;
 };
 
 /// The properties that an event module can declare, by event_flags, event_actions and its

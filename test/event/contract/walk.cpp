@@ -21,6 +21,7 @@ struct Half {
     bool watched = false;
     bool disabled = false;
     bool due = false;  // became ready after its last report
+    bool was = false;  // became ready since the last check, and may have passed
 };
 
 struct Place {
@@ -106,6 +107,12 @@ private:
         return ::poll(&entry, 1, 0) == 1;
     }
 
+    static void watched(const Place& place, Half& half)
+    {
+        const bool ready = is_ready(place, half);
+        half = {.watched = true, .due = ready, .was = ready};
+    }
+
     /// Calls add, del, disable or enable, depending on the state.
     void toggle(Place& place, Half& half, Event& ev, std::string_view which)
     {
@@ -123,11 +130,11 @@ private:
         } else if (half.disabled) {
             tell(place, fmt::format("enable {}", which));
             b_.same("enable", event_actions.enable(ev, type, Bench::natural_flags()), Rc::ok);
-            half = {.watched = true, .due = is_ready(place, half)};
+            watched(place, half);
         } else {
             tell(place, fmt::format("add {}", which));
             b_.watch(ev);
-            half = {.watched = true, .due = is_ready(place, half)};
+            watched(place, half);
         }
     }
 
@@ -148,15 +155,15 @@ private:
         }
         tell(place, "add_conn");
         b_.same("add_conn", event_actions.add_conn(*place.link->connection), Rc::ok);
-        place.read = {.watched = true, .due = is_ready(place, place.read)};
-        place.write = {.watched = true, .due = is_ready(place, place.write)};
+        watched(place, place.read);
+        watched(place, place.write);
     }
 
     void send(Place& place)
     {
         tell(place, "send");
         place.link->send("x");
-        place.read.due = place.read.watched;
+        place.read.due = place.read.was = place.read.watched;
     }
 
     void fill_or_drain(Place& place)
@@ -168,7 +175,7 @@ private:
         } else {
             tell(place, "drain");
             place.link->drain();
-            place.write.due = place.write.watched;
+            place.write.due = place.write.was = place.write.watched;
         }
     }
 
@@ -213,7 +220,7 @@ private:
     /// Checks that no event was reported that is not watched or not ready.
     bool is_quiet(const Place& place, const Half& half, int count, std::string_view which)
     {
-        if (half.watched && is_ready(place, half)) {
+        if (half.watched && (is_ready(place, half) || (b_.in_vain() && half.was))) {
             return true;
         }
         return b_.same(fmt::format("reports of {} of connection {}, which is {}", which,
@@ -233,7 +240,7 @@ private:
         for (Place& place : places_) {
             good &= is_quiet(place, place.read, place.link->reads, "read");
             good &= is_quiet(place, place.write, place.link->writes, "write");
-            place.read.due = place.write.due = false;
+            place.read.due = place.read.was = place.write.due = place.write.was = false;
         }
         return good;
     }

@@ -1,0 +1,900 @@
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <fstream>
+#include <limits>
+#include <new>
+#include <poll.h>
+#include <string>
+#include <string_view>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+#include <liburing.h>
+
+#include "core/conf_slot.hpp"
+#include "core/connection.hpp"
+#include "core/cycle.hpp"
+#include "core/log_limit.hpp"
+#include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_dispatch.hpp"
+#include "event/event_timer.hpp"
+#include "os/unix/process_cycle.hpp"
+
+namespace ngx {
+
+extern Module iouring_module;
+
+/// Waits with io_uring: a poll request for each active event. The changes of a turn, its wait and
+/// the timeout of the wait are one system call, io_uring_enter(). docs/iouring.md explains it. The
+/// ring belongs to the process that created it; only the loop's thread uses it, except notify.
+///
+/// nginx has no such module.
+namespace {
+
+/// The values of iouring_io.
+enum class IouringIo { readiness };
+
+struct IouringConf {
+    static constexpr Module* module = &iouring_module;
+
+    std::optional<std::int64_t> entries{};
+    std::optional<IouringIo> io{};
+    std::optional<bool> fallback{};
+};
+
+/// A poll request and the event that it belongs to. The index of a watch is the user data of its
+/// request. An event that is deleted leaves its watch at once, but a watch is used again only when
+/// the kernel has reported the end of its request, so that no completion is taken for a later one.
+struct Watch {
+    Event* ev = nullptr;  // null: deleted
+    int fd = -1;
+    std::uint32_t events = 0;     // of poll(2)
+    std::uint32_t next_free = 0;  // in the list of free watches
+    bool multishot = false;       // reports edges, and stays; else it is renewed after each report
+    bool queued = false;          // in `changes`
+    bool armed = false;           // the kernel has the request
+    bool cancelled = false;       // the kernel has been asked to end it
+};
+
+/// The members of an io_uring_cqe that are needed.
+struct Completion {
+    std::uint64_t data;
+    int res;
+    bool more;  // the request goes on
+};
+
+constexpr std::uint32_t no_watch = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t cancel_data = no_watch;  // user data of a request to cancel another
+
+/// The number of watches in addition to those of the connections.
+constexpr std::size_t other_watches = 1024;
+
+/// The kernel's limit of the completion queue.
+constexpr std::size_t max_completions = 65536;
+
+constexpr Msec cancel_timeout = 1000;
+
+struct {
+    const EventModule* fallback = nullptr;  // the event method in use if io_uring is refused
+
+    io_uring ring{};
+    bool open = false;
+    pid_t owner = 0;  // the process that created the ring
+    unsigned entries = 0;
+    std::size_t connections = 0;  // for which the completion queue has room
+
+    std::vector<Watch> watches{};
+    std::uint32_t free_watches = no_watch;
+    std::vector<std::uint32_t> changes{};  // watches whose request has to be made or cancelled
+    std::size_t armed = 0;                 // requests that the kernel has
+    unsigned cancels = 0;                  // requests to cancel that were queued for this wait
+
+    int notify_fd = -1;
+    std::atomic<EventHandler> notify_handler = nullptr;  // written by any thread
+    std::uint32_t notifications = 0;
+    Event notify_event{};
+    Connection notify_conn{};
+
+    LogLimit poll_failed{};
+} state;
+
+extern const EventModule iouring_module_ctx;
+
+constexpr std::uint32_t read_events = POLLIN | POLLRDHUP;
+constexpr std::uint32_t write_events = POLLOUT;
+
+/// The flags of a ring, the best first. A kernel refuses flags that it does not know: deferred task
+/// work is in Linux 6.1, a single issuer in 6.0, cooperative task work in 5.19.
+constexpr unsigned ring_flags[] = {
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
+    0,
+};
+
+/// The features that the kernel must have: completions that are never dropped, and a timeout of the
+/// wait. Tags of resources are not used; they came with multishot poll, in Linux 5.13.
+constexpr unsigned needed_features =
+    IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS;
+
+/// Makes the submissions visible to the kernel. Returns their number.
+unsigned flush_submissions() noexcept
+{
+    io_uring_sq& sq = state.ring.sq;
+    for (; sq.sqe_head != sq.sqe_tail; sq.sqe_head++) {
+        if (sq.array) {
+            sq.array[sq.sqe_head & *sq.kring_mask] = sq.sqe_head & *sq.kring_mask;
+        }
+    }
+    io_uring_smp_store_release(sq.ktail, sq.sqe_tail);
+    return sq.sqe_tail - io_uring_smp_load_acquire(sq.khead);
+}
+
+/// Submits what is queued and waits up to `timer` ms for `wait_n` completions. Returns the number
+/// of submissions that the kernel took, or a negative errno; -ETIME if the time is over.
+///
+/// The function of liburing that also submits and waits cannot be used: after a signal it waits
+/// again if there were submissions.
+int enter(unsigned submit, unsigned wait_n, Msec timer) noexcept
+{
+    __kernel_timespec ts{};
+    ts.tv_sec = static_cast<std::int64_t>(timer / 1000);
+    ts.tv_nsec = static_cast<std::int64_t>(timer % 1000 * 1'000'000);
+
+    io_uring_getevents_arg arg{};
+    arg.sigmask_sz = _NSIG / 8;
+    if (timer != timer_infinite) {
+        arg.ts = reinterpret_cast<std::uintptr_t>(&ts);
+    }
+    return ::io_uring_enter2(static_cast<unsigned>(state.ring.ring_fd), submit, wait_n,
+                             IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                             reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
+}
+
+/// Submits what is queued without a wait, so that the submission queue has room again. Returns
+/// false if the kernel took nothing; the rest is then submitted later.
+bool submit() noexcept
+{
+    return enter(flush_submissions(), 0, 0) > 0;
+}
+
+void close_ring() noexcept
+{
+    if (state.open) {
+        ::io_uring_queue_exit(&state.ring);
+        state.open = false;
+    }
+}
+
+/// Creates the ring. Returns 0 or an errno: EOPNOTSUPP for a kernel that is too old.
+Err open_ring(unsigned entries, std::size_t connections) noexcept
+{
+    int rc = -EINVAL;
+    for (const unsigned flags : ring_flags) {
+        io_uring_params params{};
+        params.flags = flags | IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+        // Both events of each connection can be reported at once.
+        params.cq_entries = static_cast<unsigned>(
+            std::min(2 * std::max<std::size_t>(entries, connections), max_completions));
+        rc = ::io_uring_queue_init_params(entries, &state.ring, &params);
+        if (rc != -EINVAL) {
+            break;
+        }
+    }
+    if (rc != 0) {
+        return -rc;
+    }
+    state.open = true;
+    if ((state.ring.features & needed_features) != needed_features) {
+        close_ring();
+        return EOPNOTSUPP;
+    }
+    // A filter of system calls may permit one call and refuse another.
+    rc = enter(0, 0, 0);
+    if (rc < 0 && rc != -EINTR && rc != -ETIME) {
+        close_ring();
+        return -rc;
+    }
+    state.owner = ::getpid();
+    return 0;
+}
+
+/// Returns why the kernel refuses io_uring, and the remedy.
+std::string why_refused(Err err)
+{
+    int disabled = 0;
+    switch (err) {
+    case EPERM:
+        std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
+        if (disabled == 0) {
+            return "a filter of system calls, for example a container's, forbids it: allow "
+                   "io_uring_setup, io_uring_enter and io_uring_register";
+        }
+        return fmt::format("the sysctl kernel.io_uring_disabled is {}: set it to 0{}", disabled,
+                           disabled == 1 ? ", or the worker's group in kernel.io_uring_group" : "");
+    case ENOSYS:
+        return "the kernel, or a sandbox, has none: use Linux 5.13 or later";
+    case EINVAL:
+    case EOPNOTSUPP:
+        return "the kernel is too old: use Linux 5.13 or later";
+    case ENOMEM:
+        return "the limit of locked memory or the memory of the cgroup is too small: raise it, or "
+               "lower \"iouring_entries\"";
+    case EMFILE:
+    case ENFILE:
+        return "no descriptor is free: raise \"worker_rlimit_nofile\" or the system's limit";
+    default:
+        return "the cause is the error at the end of this line";
+    }
+}
+
+/// Reports that io_uring cannot be used.
+void log_refused(unsigned level, Log* log, Err err, std::string_view consequence)
+{
+    log_error(level, log, err, "event method \"iouring\": io_uring is refused, {}; {}",
+              why_refused(err), consequence);
+}
+
+constexpr std::string_view without_fallback =
+    "another event method, or \"iouring_fallback on\", needs no io_uring";
+
+/// Returns the context of epoll, or null if this build does not have it.
+const EventModule* find_epoll(const Cycle& cycle) noexcept
+{
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type == ModuleType::event) {
+            const auto* ctx = static_cast<const EventModule*>(module->ctx);
+            if (ctx->name == "epoll") {
+                return ctx;
+            }
+        }
+    }
+    return nullptr;
+}
+
+/// Tries at the start, in the first process, and under -t, whether the kernel permits io_uring, so
+/// that a configuration that cannot work is refused before workers start. The current cycle, whose
+/// hooks are called again after a failed reload, needs no ring here.
+Rc iouring_init_module(Cycle& cycle)
+{
+    const IouringConf& iucf = *event_get_conf<IouringConf>(cycle.conf_ctx);
+    if (&event_method(cycle) != &iouring_module_ctx || *iucf.fallback || state.open ||
+        &cycle == ngx_cycle) {
+        return Rc::ok;
+    }
+    if (const Err err = open_ring(1, 1); err != 0) {
+        log_refused(log_emerg, cycle.log, err, without_fallback);
+        return Rc::error;
+    }
+    close_ring();
+    return Rc::ok;
+}
+
+/// Logs what the kernel has, once for all workers.
+void log_features(Log* log)
+{
+    const auto flag = [](unsigned bit, const char* text) {
+        return (state.ring.flags & bit) != 0 ? text : "";
+    };
+    log_error(log_notice, log, 0,
+              "io_uring: {} submissions, {} completions, multishot poll{}{}{}{}{}",
+              *state.ring.sq.kring_entries, *state.ring.cq.kring_entries,
+              flag(IORING_SETUP_SINGLE_ISSUER, ", single issuer"),
+              flag(IORING_SETUP_DEFER_TASKRUN, ", deferred task work"),
+              flag(IORING_SETUP_COOP_TASKRUN, ", cooperative task work"),
+              flag(IORING_SETUP_SUBMIT_ALL, ", submission goes on after an error"),
+              (state.ring.features & IORING_FEAT_CQE_SKIP) != 0 ? ", skipped completions" : "");
+}
+
+void close_fd(int& fd, std::string_view what, Log* log) noexcept
+{
+    if (fd != -1 && ::close(fd) == -1) {
+        log_error(log_alert, log, errno, "{}close() failed", what);
+    }
+    fd = -1;
+}
+
+/// The eventfd is watched for edges, so each write is reported, and it is read only before its
+/// counter would overflow.
+void iouring_notify_handler(Event& ev) noexcept
+{
+    if (++state.notifications == std::numeric_limits<std::uint32_t>::max()) {
+        state.notifications = 0;
+        std::uint64_t count = 0;
+        if (::read(state.notify_fd, &count, sizeof(count)) != sizeof(count)) {
+            log_error(log_alert, ev.log, errno, "read() eventfd {} failed", state.notify_fd);
+        }
+    }
+    state.notify_handler.load(std::memory_order_relaxed)(ev);
+}
+
+Rc iouring_notify_init(Log* log)
+{
+    state.notify_fd = ::eventfd(0, EFD_CLOEXEC);
+    if (state.notify_fd == -1) {
+        log_error(log_emerg, log, errno, "eventfd() failed");
+        return Rc::error;
+    }
+    log_debug(log_debug_event, log, 0, "notify eventfd: {}", state.notify_fd);
+
+    Event& ev = state.notify_event;
+    Connection& c = state.notify_conn;
+    ev.handler = iouring_notify_handler;
+    ev.log = log;
+    ev.data = &c;
+    c.fd = state.notify_fd;
+    c.read = &ev;
+    c.log = log;
+    return iouring_module_ctx.actions.add(ev, read_event, clear_event);
+}
+
+/// done remains this module's, so that it forgets the choice.
+Rc start_fallback(Cycle& cycle, Msec timer)
+{
+    const Rc rc = state.fallback->actions.init(cycle, timer);
+    event_actions.done = iouring_module_ctx.actions.done;
+    return rc;
+}
+
+/// Uses epoll instead, as iouring_fallback permits.
+Rc init_fallback(Cycle& cycle, Msec timer, Err err)
+{
+    if (ngx_worker == 0) {
+        log_refused(log_warn, cycle.log, err, "epoll is used instead");
+    }
+    state.fallback = find_epoll(cycle);
+    return start_fallback(cycle, timer);
+}
+
+/// Creates the ring in the process that uses it: a worker never has the ring of its master.
+Rc iouring_init(Cycle& cycle, Msec timer)
+{
+    const IouringConf& iucf = *event_get_conf<IouringConf>(cycle.conf_ctx);
+    if (state.fallback) {
+        return start_fallback(cycle, timer);
+    }
+    const auto entries = static_cast<unsigned>(*iucf.entries);
+    const bool is_new = !state.open;
+    if (is_new) {
+        const Err err = open_ring(entries, cycle.connection_n);
+        if (err != 0 && *iucf.fallback) {
+            return init_fallback(cycle, timer, err);
+        }
+        if (err != 0) {
+            log_refused(log_emerg, cycle.log, err, without_fallback);
+            return Rc::error;
+        }
+        state.entries = entries;
+        state.connections = cycle.connection_n;
+    } else if (state.entries != entries) {
+        log_error(log_warn, cycle.log, 0,
+                  "without a master process \"iouring_entries\" stays {} until the server is "
+                  "started again",
+                  state.entries);
+    }
+    // Reserves all the memory, so that the loop does not allocate.
+    const std::size_t watches = state.watches.size() + 2 * cycle.connection_n + other_watches;
+    state.watches.reserve(watches);
+    state.changes.reserve(watches);
+
+    bool has_notify = state.notify_fd != -1;
+    if (is_new) {
+        has_notify = iouring_notify_init(cycle.log) == Rc::ok;
+        if (ngx_worker == 0) {
+            log_features(cycle.log);
+        }
+    }
+    state.notify_event.log = cycle.log;
+    state.notify_conn.log = cycle.log;
+
+    use_epoll_rdhup = true;
+    io = os_io;
+    event_actions = iouring_module_ctx.actions;
+    if (!has_notify) {
+        event_actions.notify = nullptr;
+    }
+    event_flags = use_clear_event | use_greedy_event | use_epoll_event;
+    return Rc::ok;
+}
+
+/// Makes the next push_changes() look at the watch.
+void queue_change(std::uint32_t index) noexcept
+{
+    Watch& watch = state.watches[index];
+    if (!watch.queued) {
+        watch.queued = true;
+        state.changes.push_back(index);
+    }
+}
+
+void release_watch(std::uint32_t index) noexcept
+{
+    state.watches[index] = {.next_free = state.free_watches};
+    state.free_watches = index;
+}
+
+/// Queues a request for a watch whose event is active, or its cancellation. Returns false if the
+/// submission queue is full and the kernel does not take it.
+bool push_change(std::uint32_t index) noexcept
+{
+    Watch& watch = state.watches[index];
+    if (!watch.ev && !watch.armed) {
+        release_watch(index);
+        return true;
+    }
+    if (watch.ev ? watch.armed : watch.cancelled) {
+        watch.queued = false;
+        return true;
+    }
+    io_uring_sqe* sqe = ::io_uring_get_sqe(&state.ring);
+    if (!sqe) {
+        (void)submit();
+        sqe = ::io_uring_get_sqe(&state.ring);
+    }
+    if (!sqe) {
+        return false;
+    }
+    if (watch.ev) {
+        ::io_uring_prep_poll_add(sqe, watch.fd, watch.events);
+        if (watch.multishot) {
+            sqe->len = IORING_POLL_ADD_MULTI;
+        }
+        sqe->user_data = index;
+        watch.armed = true;
+        state.armed++;
+    } else {
+        ::io_uring_prep_cancel64(sqe, index, 0);
+        if ((state.ring.features & IORING_FEAT_CQE_SKIP) != 0) {
+            sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        }
+        sqe->user_data = cancel_data;
+        watch.cancelled = true;
+        state.cancels++;
+    }
+    watch.queued = false;
+    return true;
+}
+
+/// Queues the requests for all changes since the last wait.
+void push_changes() noexcept
+{
+    state.cancels = 0;
+    std::size_t done = 0;
+    while (done < state.changes.size() && push_change(state.changes[done])) {
+        done++;
+    }
+    state.changes.erase(state.changes.begin(),
+                        state.changes.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+/// Removes the next completion from the queue. Returns false if there is none.
+bool take_completion(Completion& completion) noexcept
+{
+    if (io_uring_cq_ready(&state.ring) == 0) {
+        return false;
+    }
+    const io_uring_cq& cq = state.ring.cq;
+    const io_uring_cqe& cqe = cq.cqes[*cq.khead & *cq.kring_mask];
+    completion = {
+        .data = cqe.user_data, .res = cqe.res, .more = (cqe.flags & IORING_CQE_F_MORE) != 0};
+    io_uring_cq_advance(&state.ring, 1);
+    return true;
+}
+
+/// Ends the part of a completion that concerns the request: one without more to come has ended, and
+/// is made again if its event is still active. Returns the event; null if it was deleted.
+Event* settle(const Completion& completion) noexcept
+{
+    if (completion.data == cancel_data) {
+        return nullptr;
+    }
+    const auto index = static_cast<std::uint32_t>(completion.data);
+    Watch& watch = state.watches[index];
+    Event* const ev = watch.ev;
+    if (completion.more) {
+        return ev;
+    }
+    watch.armed = false;
+    state.armed--;
+    if (ev && completion.res >= 0) {
+        queue_change(index);
+    } else if (!ev && !watch.queued) {
+        release_watch(index);
+    }
+    return ev;
+}
+
+/// Cancels all requests and waits for their ends: the kernel would otherwise keep the descriptors
+/// open for some time after the end of the ring.
+void cancel_all() noexcept
+{
+    for (std::uint32_t i = 0; i < state.watches.size(); i++) {
+        if (state.watches[i].ev) {
+            state.watches[i].ev = nullptr;
+            queue_change(i);
+        }
+    }
+    int rc = 0;
+    while (rc >= 0 || rc == -EINTR) {
+        push_changes();
+        if (state.armed == 0) {
+            return;
+        }
+        rc = enter(flush_submissions(), 1, cancel_timeout);
+        Completion completion;
+        while (take_completion(completion)) {
+            (void)settle(completion);
+        }
+    }
+}
+
+bool owns_ring() noexcept
+{
+    return state.open && state.owner == ::getpid();
+}
+
+/// Ends all requests before the process ends: the kernel releases the rings of a process some time
+/// after its end, and until then the server's ports would stay open.
+void iouring_exit_process(Cycle&)
+{
+    if (!owns_ring()) {
+        return;
+    }
+    for (const Watch& watch : state.watches) {
+        if (watch.ev) {
+            watch.ev->active = 0;
+        }
+    }
+    cancel_all();
+}
+
+/// A process that was forked from the one with the ring must not use it, and only releases its
+/// memory and descriptors.
+void iouring_done(Cycle& cycle)
+{
+    if (state.fallback) {
+        std::exchange(state.fallback, nullptr)->actions.done(cycle);
+        return;
+    }
+    if (owns_ring()) {
+        cancel_all();
+    }
+    close_ring();
+    close_fd(state.notify_fd, "eventfd ", cycle.log);
+    state.watches = {};
+    state.changes = {};
+    state.free_watches = no_watch;
+    state.armed = 0;
+    state.notifications = 0;
+    state.notify_event.active = 0;
+}
+
+/// Returns the index of an unused watch; no_watch after logging if memory ran out.
+std::uint32_t get_watch(Log* log) noexcept
+try {
+    const std::uint32_t index = state.free_watches;
+    if (index != no_watch) {
+        state.free_watches = state.watches[index].next_free;
+        return index;
+    }
+    state.changes.reserve(state.watches.capacity());
+    state.watches.emplace_back();
+    return static_cast<std::uint32_t>(state.watches.size() - 1);
+} catch (const std::bad_alloc&) {
+    log_error(log_emerg, log, 0, "no memory for another event");
+    return no_watch;
+}
+
+/// The request is made with the others of this turn. Only clear_event asks for edges: any other
+/// event is reported by a request that ends with its report, and is made again in the next turn.
+///
+/// exclusive_event is ignored: io_uring gives an exclusive wake-up also to a worker that is busy or
+/// about to exit, where the connection would wait until the next one arrives. The cost is that each
+/// connection wakes every waiting worker, unless its listener has reuseport or the accept mutex is
+/// on.
+Rc iouring_add_event(Event& ev, EventType event, unsigned flags) noexcept
+{
+    const Connection& c = *static_cast<Connection*>(ev.data);
+    const std::uint32_t events = event == read_event ? read_events : write_events;
+    log_debug(log_debug_event, ev.log, 0, "iouring add event: fd:{} ev:{:08X}", c.fd,
+              events | flags);
+
+    const std::uint32_t index = get_watch(ev.log);
+    if (index == no_watch) {
+        return Rc::error;
+    }
+    Watch& watch = state.watches[index];
+    watch.ev = &ev;
+    watch.fd = c.fd;
+    watch.events = events;
+    watch.multishot = (flags & clear_event) != 0;
+    queue_change(index);
+    ev.index = index;
+    ev.active = 1;
+    return Rc::ok;
+}
+
+/// The request holds the file open until it has ended, which is at the next wait. A listener that
+/// is not only paused is released at once, because no process would accept its clients.
+Rc iouring_del_event(Event& ev, EventType, unsigned flags) noexcept
+{
+    if (!ev.active) {
+        return Rc::ok;
+    }
+    const auto index = static_cast<std::uint32_t>(ev.index);
+    Watch& watch = state.watches[index];
+    assert(watch.ev == &ev);
+    log_debug(log_debug_event, ev.log, 0, "iouring del event: fd:{}", watch.fd);
+
+    watch.ev = nullptr;
+    queue_change(index);
+    ev.active = 0;
+    if (ev.accept && (flags & disable_event) == 0) {
+        push_changes();
+        (void)submit();
+    }
+    return Rc::ok;
+}
+
+Rc iouring_add_connection(Connection& c) noexcept
+{
+    if (iouring_add_event(*c.read, read_event, clear_event) != Rc::ok) {
+        return Rc::error;
+    }
+    if (iouring_add_event(*c.write, write_event, clear_event) != Rc::ok) {
+        (void)iouring_del_event(*c.read, read_event, 0);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+Rc iouring_del_connection(Connection& c, unsigned flags) noexcept
+{
+    (void)iouring_del_event(*c.read, read_event, flags);
+    return iouring_del_event(*c.write, write_event, flags);
+}
+
+Rc iouring_notify(EventHandler handler) noexcept
+{
+    constexpr std::uint64_t inc = 1;
+    state.notify_handler.store(handler, std::memory_order_relaxed);
+
+    if (::write(state.notify_fd, &inc, sizeof(inc)) != sizeof(inc)) {
+        log_error(log_alert, state.notify_event.log, errno, "write() to eventfd {} failed",
+                  state.notify_fd);
+        return Rc::error;
+    }
+    return Rc::ok;
+}
+
+/// Handles a request that the kernel did not accept, or could not continue. The event is removed. A
+/// listener is watched again later; another owner meets the error in its own call.
+void watch_failed(Event& ev, Err err, unsigned flags) noexcept
+{
+    const auto index = static_cast<std::uint32_t>(ev.index);
+    Watch& watch = state.watches[index];
+    log_limited(state.poll_failed, log_alert, ev.log, err, "io_uring poll of fd:{} failed",
+                watch.fd);
+    watch.ev = nullptr;
+    queue_change(index);
+    ev.active = 0;
+    if (!ev.accept) {
+        ev.available = ev.write ? 0 : -1;
+        dispatch_event(ev, flags);
+    } else if (!ev.timer_set()) {
+        add_timer(ev, accept_mutex_delay);
+    }
+}
+
+/// Reports what a request has found. Returns false if the event does not wait for it: the kernel
+/// also tells a request for room in the socket that the peer has ended its data.
+bool report(Event& ev, int found, unsigned flags) noexcept
+{
+    const std::uint32_t wanted = state.watches[ev.index].events;
+    log_debug(log_debug_event, ev.log, 0, "iouring: fd:{} ev:{:04X}", state.watches[ev.index].fd,
+              found);
+
+    // An error counts as ready: the handler gets it from its own call.
+    const auto events = static_cast<std::uint32_t>(found);
+    if ((events & (wanted | POLLERR | POLLHUP | POLLNVAL)) == 0) {
+        return false;
+    }
+    if ((wanted & POLLIN) != 0) {
+        ev.pending_eof = ev.pending_eof || (events & POLLRDHUP) != 0;
+        ev.available = -1;
+    } else {
+        ev.complete = 1;  // tells sendfile() in a thread that there is room now
+    }
+    dispatch_event(ev, flags);
+    return true;
+}
+
+/// Handles up to `n` completions. Each is removed from the queue before its handler runs, because
+/// the handler may submit. Returns whether any event was reported.
+bool dispatch_completions(int n, unsigned flags, Log* log) noexcept
+{
+    bool found = false;
+    Completion completion;
+    for (; n > 0 && take_completion(completion); n--) {
+        Event* const ev = settle(completion);
+        if (!ev) {
+            log_debug(log_debug_event, log, 0, "iouring: stale completion {:X} {}", completion.data,
+                      completion.res);
+        } else if (completion.res < 0) {
+            watch_failed(*ev, -completion.res, flags);
+            found = true;
+        } else {
+            found = report(*ev, completion.res, flags) || found;
+        }
+    }
+    return found;
+}
+
+/// Closes the ring after the kernel has lost completions, for which it had no memory. The next wait
+/// creates it again, makes all requests again, and so reports what is ready now.
+void abandon_ring() noexcept
+{
+    close_ring();
+    state.armed = 0;
+    for (std::uint32_t i = 0; i < state.watches.size(); i++) {
+        Watch& watch = state.watches[i];
+        if (watch.armed) {
+            watch.armed = false;
+            watch.cancelled = false;
+            queue_change(i);
+        }
+    }
+}
+
+/// Returns the number of completions to handle now, 0 if the time is over, or -1 with errno.
+///
+/// Each cancelled request ends with a completion, and the wait must not end with these alone:
+/// therefore it is for one more.
+int wait_completions(Msec timer, Msec begin) noexcept
+{
+    if (!state.open) {
+        if (const Err err = open_ring(state.entries, state.connections); err != 0) {
+            errno = err;
+            return -1;
+        }
+    }
+    push_changes();
+    const unsigned submissions = flush_submissions();
+    const bool waits = timer != 0 && io_uring_cq_ready(&state.ring) == 0;
+    const int rc = enter(submissions, waits ? 1 + state.cancels : 0, timer);
+    if (rc == -EBADR) {
+        abandon_ring();
+        errno = EBADR;
+        return -1;
+    }
+    if (const unsigned ready = io_uring_cq_ready(&state.ring); ready != 0) {
+        return static_cast<int>(std::min(ready, state.entries));
+    }
+    if (rc < 0 && rc != -ETIME) {
+        errno = -rc;
+        return -1;
+    }
+    if (!waits || rc == -ETIME) {
+        return 0;
+    }
+    if (static_cast<unsigned>(rc) < submissions) {
+        errno = EAGAIN;  // the kernel has no memory for the others
+        return -1;
+    }
+    // If there were submissions, the kernel returns their number, and does not tell whether a
+    // signal or the timeout has ended the wait.
+    if (timer != timer_infinite && !event_timer_alarm && monotonic_time() - begin >= timer) {
+        return 0;
+    }
+    errno = EINTR;
+    return -1;
+}
+
+/// Waits again for the rest of the time if the completions were only about deleted events.
+Rc iouring_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
+{
+    log_debug(log_debug_event, cycle.log, 0, "iouring timer: {}", timer);
+
+    const Msec start = monotonic_time();
+    Msec begin = start;
+    Msec left = timer;
+    for (;;) {
+        const int events = wait_completions(left, begin);
+        const Rc rc = after_wait(cycle, events, left, flags, "io_uring_enter");
+        if (events <= 0 || dispatch_completions(events, flags, cycle.log) || left == 0) {
+            return rc;
+        }
+        if (timer != timer_infinite) {
+            begin = monotonic_time();
+            left = timer - std::min(timer, begin - start);
+        }
+    }
+}
+
+void* iouring_create_conf(Cycle& cycle)
+{
+    return cycle.pool->create<IouringConf>();
+}
+
+const char* iouring_init_conf(Cycle& cycle, void* conf)
+{
+    IouringConf& iucf = *static_cast<IouringConf*>(conf);
+    conf_init_value(iucf.entries, 512);
+    conf_init_value(iucf.io, IouringIo::readiness);
+    conf_init_value(iucf.fallback, false);
+    if (*iucf.fallback && !find_epoll(cycle)) {
+        log_error(log_emerg, cycle.log, 0,
+                  "\"iouring_fallback\" needs epoll, which this build does not have");
+        return conf_error;
+    }
+    return conf_ok;
+}
+
+/// The kernel's limit of the submission queue.
+constexpr ConfNumBounds entries_bounds = {.low = 1, .high = 32768};
+
+constexpr ConfEnum<IouringIo> io_values[] = {{"readiness", IouringIo::readiness}};
+
+std::string show_io(const void*)
+{
+    return "readiness";
+}
+
+constexpr Command iouring_commands[] = {
+    {
+        .name = "iouring_entries",
+        .type = event_conf | conf_take1,
+        .set = conf_set_num_slot<&IouringConf::entries, &entries_bounds>,
+        .show = conf_show_slot<&IouringConf::entries>,
+    },
+    {
+        .name = "iouring_io",
+        .type = event_conf | conf_take1,
+        .set = conf_set_enum_slot<&IouringConf::io, io_values>,
+        .show = show_io,
+    },
+    {
+        .name = "iouring_fallback",
+        .type = event_conf | conf_flag,
+        .set = conf_set_flag_slot<&IouringConf::fallback>,
+        .show = conf_show_slot<&IouringConf::fallback>,
+    },
+};
+
+constexpr EventModule iouring_module_ctx = {
+    .name = "iouring",
+    .create_conf = iouring_create_conf,
+    .init_conf = iouring_init_conf,
+    .actions =
+        {
+            .add = iouring_add_event,
+            .del = iouring_del_event,
+            .enable = iouring_add_event,
+            .disable = iouring_del_event,
+            .add_conn = iouring_add_connection,
+            .del_conn = iouring_del_connection,
+            .notify = iouring_notify,
+            .process_events = iouring_process_events,
+            .init = iouring_init,
+            .done = iouring_done,
+        },
+};
+
+}  // namespace
+
+constinit Module iouring_module = {
+    .ctx = &iouring_module_ctx,
+    .commands = iouring_commands,
+    .type = ModuleType::event,
+    .init_module = iouring_init_module,
+    .exit_process = iouring_exit_process,
+};
+
+}  // namespace ngx
