@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "core/core.hpp"
+#include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/module.hpp"
 
@@ -70,17 +71,6 @@ struct Command {
 /// not used; nginx's http has three. The cycle's pool owns all of it.
 struct BlockCtx {
     void** conf[3] = {};
-};
-
-/// A file that the process keeps open for writing, such as a log. A cycle has one OpenFile for each
-/// name, and owns it.
-///
-/// nginx: ngx_open_file_t
-struct OpenFile {
-    int fd = invalid_file;
-    std::string name{};  // empty means stderr
-    void (*flush)(OpenFile& file, Log* log) = nullptr;
-    void* data = nullptr;
 };
 
 /// The text of a file, stored for -T.

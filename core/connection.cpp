@@ -16,13 +16,14 @@
 #include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_counters.hpp"
 #include "event/event_observer.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
 #include "os/unix/os.hpp"
-#include "os/unix/process.hpp"
-#include "os/unix/process_cycle.hpp"
+#include "os/unix/process_state.hpp"
 
 namespace ngx {
 
@@ -362,10 +363,6 @@ bool is_peer_error(Err err) noexcept
     }
 }
 
-}  // namespace
-
-namespace {
-
 /// Tells whether this server deletes the file of the unix socket when it stops listening.
 bool owns_unix_socket(const Listening& ls) noexcept
 {
@@ -545,6 +542,12 @@ void close_listening_sockets(Cycle& cycle)
         }
         ls.fd = invalid_socket;
     }
+}
+
+bool owns_socket(const Listening& ls) noexcept
+{
+    return !ls.activated && process <= Process::master && new_binary == 0 &&
+           (!inherited || ::getppid() != parent);
 }
 
 void detach_listening(Listening& ls) noexcept

@@ -206,6 +206,11 @@ void configure_listening_sockets(Cycle& cycle);
 /// nginx: ngx_close_listening_sockets()
 void close_listening_sockets(Cycle& cycle);
 
+/// Tells whether this process is the last server that has the listener's socket. That is false for
+/// a worker, for a master whose new binary runs, and for a new binary whose old master still runs;
+/// also for a socket from systemd.
+bool owns_socket(const Listening& ls) noexcept;
+
 /// Removes a listener from the poller and releases its connection slot. The socket stays open.
 void detach_listening(Listening& ls) noexcept;
 

@@ -15,12 +15,12 @@
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
+#include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
 #include "os/unix/files.hpp"
 #include "os/unix/process.hpp"
-#include "os/unix/process_cycle.hpp"
 
 namespace ngx {
 
@@ -402,12 +402,35 @@ Cycle* roll_back(Cycle* cycle, Log* log) noexcept
     return nullptr;
 }
 
+/// Adds the default error log, at level error, to a cycle whose configuration names no file.
+///
+/// nginx: ngx_log_open_default()
+void log_open_default(Cycle& cycle)
+{
+    if (log_get_file_log(&cycle.new_log)) {
+        return;
+    }
+
+    // Logs of other kinds stay; the default file log is added to them.
+    const bool has_logs = cycle.new_log.log_level != 0;
+    Log* log = has_logs ? cycle.pool->create<Log>() : &cycle.new_log;
+
+    log->log_level = log_err;
+    log->file = conf_open_file(cycle, cycle.error_log);
+    if (has_logs) {
+        log_insert(cycle.new_log, *log);
+    }
+}
+
 /// Opens the files, zones and sockets that the configuration names, and switches the cycle to its
 /// own log.
 Rc open_cycle(Cycle& cycle)
 {
-    if (update_pidfile(cycle) != Rc::ok || log_open_default(cycle) != Rc::ok ||
-        open_files(cycle) != Rc::ok) {
+    if (update_pidfile(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    log_open_default(cycle);
+    if (open_files(cycle) != Rc::ok) {
         return Rc::error;
     }
 
@@ -480,6 +503,9 @@ void commit_cycle(Cycle& cycle) noexcept
 }
 
 }  // namespace
+
+Cycle::Cycle() noexcept = default;
+Cycle::~Cycle() = default;
 
 Cycle* create_cycle(Log* log)
 {
@@ -724,6 +750,21 @@ void reopen_files(Cycle& c, uid_t user)
         });
     }
     (void)log_redirect_stderr(c);
+}
+
+Rc log_redirect_stderr(Cycle& cycle)
+{
+    const Log* log = log_get_file_log(cycle.log);
+    if (cycle.log_use_stderr || !log) {
+        return Rc::ok;
+    }
+
+    const int fd = log->file->fd;
+    if (fd != STDERR_FILENO && ::dup2(fd, STDERR_FILENO) == -1) {
+        log_error(log_alert, cycle.log, errno, "dup2(STDERR_FILENO) failed");
+        return Rc::error;
+    }
+    return Rc::ok;
 }
 
 void set_shutdown_timer(Cycle& c)

@@ -14,7 +14,6 @@
 #include "core/log.hpp"
 #include "core/palloc.hpp"
 #include "core/slab.hpp"
-#include "event/event.hpp"
 #include "os/unix/shmem.hpp"
 
 namespace ngx {
@@ -43,7 +42,8 @@ struct ShmZone {
 ///
 /// nginx: ngx_cycle_t
 struct Cycle {
-    Cycle() = default;
+    Cycle() noexcept;
+    ~Cycle();
     Cycle(const Cycle&) = delete;
     Cycle& operator=(const Cycle&) = delete;
 
@@ -203,6 +203,12 @@ int signal_process(Cycle& c, std::string_view sig);
 ///
 /// nginx: ngx_reopen_files()
 void reopen_files(Cycle& c, uid_t user);
+
+/// Redirects descriptor 2 to the first file log, unless a log uses stderr. Returns error after
+/// logging.
+///
+/// nginx: ngx_log_redirect_stderr()
+Rc log_redirect_stderr(Cycle& cycle);
 
 /// Starts the timer of worker_shutdown_timeout, if it is set. The timer closes all connections.
 ///

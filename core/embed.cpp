@@ -14,8 +14,10 @@
 #include "core/palloc.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 

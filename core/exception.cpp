@@ -1,11 +1,9 @@
 #include "core/exception.hpp"
 
 #include <cerrno>
-#include <cstdlib>
 #include <exception>
 #include <new>
 
-#include "core/cycle.hpp"
 #include "core/log.hpp"
 
 namespace ngx {
@@ -36,18 +34,6 @@ Err exception_errno() noexcept
 void log_exception(Log* log) noexcept
 {
     log_error(log_emerg, log, exception_errno(), "{}", exception_text());
-}
-
-void last_words() noexcept
-{
-    const char* const text =
-        std::current_exception() ? exception_text() : "terminate() without an exception";
-    if (ngx_cycle) {
-        log_error(log_emerg, ngx_cycle->log, 0, "{}, aborting", text);
-    } else {
-        log_stderr(0, "[emerg] {}, aborting", text);
-    }
-    std::abort();
 }
 
 }  // namespace ngx

@@ -31,7 +31,4 @@ Rc no_throw(Log* log, Function function) noexcept
     }
 }
 
-/// The handler for std::set_terminate(): logs the current exception, then aborts.
-[[noreturn]] void last_words() noexcept;
-
 }  // namespace ngx

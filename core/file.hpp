@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <sys/stat.h>
 
@@ -30,6 +31,17 @@ struct File {
 
     unsigned valid_info : 1 = 0;
     unsigned directio : 1 = 0;
+};
+
+/// A file that the process keeps open for writing, such as a log. A cycle has one OpenFile for each
+/// name, and owns it.
+///
+/// nginx: ngx_open_file_t
+struct OpenFile {
+    int fd = invalid_file;
+    std::string name{};  // empty means stderr
+    void (*flush)(OpenFile& file, Log* log) = nullptr;
+    void* data = nullptr;
 };
 
 }  // namespace ngx

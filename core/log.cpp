@@ -9,14 +9,12 @@
 #include <unistd.h>
 
 #include "auto_build.hpp"
-#include "core/conf_file.hpp"
-#include "core/cycle.hpp"
+#include "core/file.hpp"
 #include "core/string.hpp"
-#include "core/syslog.hpp"
 #include "core/times.hpp"
 #include "os/unix/files.hpp"
 #include "os/unix/os.hpp"
-#include "os/unix/process.hpp"
+#include "os/unix/process_state.hpp"
 
 namespace ngx {
 
@@ -134,107 +132,6 @@ char* escape_control(char* msg, const char* end, const char* last) noexcept
     return p;
 }
 
-/// Returns the number of a level that may follow the file in `error_log`; 0 if it is unknown.
-unsigned find_err_level(std::string_view word) noexcept
-{
-    const auto found = std::find(err_levels.begin() + 1, err_levels.end(), word);
-    return found == err_levels.end() ? 0 : static_cast<unsigned>(found - err_levels.begin());
-}
-
-unsigned find_debug_level(std::string_view word) noexcept
-{
-    const auto found = std::ranges::find(debug_levels, word);
-    return found == debug_levels.end() ? 0 : log_debug_first << (found - debug_levels.begin());
-}
-
-/// nginx: ngx_log_set_levels()
-const char* log_set_levels(Conf& cf, Log& log)
-{
-    if (cf.args.size() == 2) {
-        log.log_level = log_err;
-        return conf_ok;
-    }
-
-    for (std::size_t i = 2; i < cf.args.size(); i++) {
-        const unsigned level = find_err_level(cf.args[i]);
-        const unsigned debug = find_debug_level(cf.args[i]);
-
-        if (level != 0 && log.log_level != 0) {
-            conf_log_error(log_emerg, cf, 0, "duplicate log level \"{}\"", cf.args[i]);
-            return conf_error;
-        }
-        if ((level == 0 && debug == 0) || (debug != 0 && (log.log_level & ~log_debug_all) != 0)) {
-            conf_log_error(log_emerg, cf, 0, "invalid log level \"{}\"", cf.args[i]);
-            return conf_error;
-        }
-        log.log_level |= level | debug;
-    }
-
-    if (log.log_level == log_debug_level) {
-        log.log_level = log_debug_all;
-    }
-    return conf_ok;
-}
-
-/// Inserts a log at its place in the chain. Other objects point to the head, so a log that belongs
-/// first swaps its contents with the head.
-///
-/// nginx: ngx_log_insert()
-void log_insert(Log& head, Log& added)
-{
-    if (added.log_level > head.log_level) {
-        std::swap(head, added);
-        head.next = &added;
-        return;
-    }
-
-    Log* before = &head;
-    while (before->next && added.log_level <= before->next->log_level) {
-        before = before->next;
-    }
-    added.next = before->next;
-    before->next = &added;
-}
-
-/// Sets the log's destination from the first argument of `error_log`.
-const char* set_destination(Conf& cf, Log& log)
-{
-    const std::string_view name = cf.args[1];
-
-    if (name == "stderr") {
-        cf.cycle->log_use_stderr = true;
-        log.file = conf_open_file(*cf.cycle, "");
-        return conf_ok;
-    }
-
-    // Differs from nginx: logs in memory, which only a debugger can read, are not supported.
-    // Without this check the text would be taken as the name of a file.
-    if (name.starts_with("memory:")) {
-        conf_log_error(log_emerg, cf, 0, "\"memory:\" logs are not supported in \"{}\"", name);
-        return conf_error;
-    }
-
-    if (name.starts_with("syslog:")) {
-        auto* peer = cf.pool->create<SyslogPeer>();
-        if (const char* rv = syslog_process_conf(cf, *peer); rv != conf_ok) {
-            return rv;
-        }
-        log.writer = syslog_writer;
-        log.wdata = peer;
-        return conf_ok;
-    }
-
-    log.file = conf_open_file(*cf.cycle, name);
-    return conf_ok;
-}
-
-/// nginx: ngx_error_log()
-const char* error_log(Conf& cf, const Command&, void*)
-{
-    Log* head = &cf.cycle->new_log;
-    return log_set_log(cf, head);
-}
-
 /// Returns the path of the built-in log; a relative one gets the prefix.
 std::string built_in_log_path(const char* prefix, std::string_view name)
 {
@@ -336,39 +233,6 @@ Log* log_init(const char* prefix, const char* error_log_name)
     return &state.log;
 }
 
-Rc log_open_default(Cycle& cycle)
-{
-    if (log_get_file_log(&cycle.new_log)) {
-        return Rc::ok;
-    }
-
-    // Logs of other kinds stay; the default file log is added to them.
-    const bool has_logs = cycle.new_log.log_level != 0;
-    Log* log = has_logs ? cycle.pool->create<Log>() : &cycle.new_log;
-
-    log->log_level = log_err;
-    log->file = conf_open_file(cycle, cycle.error_log);
-    if (has_logs) {
-        log_insert(cycle.new_log, *log);
-    }
-    return Rc::ok;
-}
-
-Rc log_redirect_stderr(Cycle& cycle)
-{
-    const Log* log = log_get_file_log(cycle.log);
-    if (cycle.log_use_stderr || !log) {
-        return Rc::ok;
-    }
-
-    const int fd = log->file->fd;
-    if (fd != STDERR_FILENO && ::dup2(fd, STDERR_FILENO) == -1) {
-        log_error(log_alert, cycle.log, errno, "dup2(STDERR_FILENO) failed");
-        return Rc::error;
-    }
-    return Rc::ok;
-}
-
 Log* log_get_file_log(Log* head) noexcept
 {
     while (head && !head->file) {
@@ -377,42 +241,32 @@ Log* log_get_file_log(Log* head) noexcept
     return head;
 }
 
-const char* log_set_log(Conf& cf, Log*& head)
+void log_insert(Log& head, Log& added) noexcept
 {
-    // A head without a level is unused: the first error_log fills it.
-    Log* added = head && head->log_level == 0 ? head : cf.pool->create<Log>();
-    if (!head) {
-        head = added;
+    if (added.log_level > head.log_level) {
+        std::swap(head, added);
+        head.next = &added;
+        return;
     }
 
-    if (const char* rv = set_destination(cf, *added); rv != conf_ok) {
-        return rv;
+    Log* before = &head;
+    while (before->next && added.log_level <= before->next->log_level) {
+        before = before->next;
     }
-    if (const char* rv = log_set_levels(cf, *added); rv != conf_ok) {
-        return rv;
-    }
-    if (head != added) {
-        log_insert(*head, *added);
-    }
-    return conf_ok;
+    added.next = before->next;
+    before->next = &added;
 }
 
-namespace {
+unsigned find_err_level(std::string_view word) noexcept
+{
+    const auto found = std::find(err_levels.begin() + 1, err_levels.end(), word);
+    return found == err_levels.end() ? 0 : static_cast<unsigned>(found - err_levels.begin());
+}
 
-constexpr Command errlog_commands[] = {
-    {.name = "error_log", .type = main_conf | conf_1more, .set = error_log},
-};
-
-constexpr CoreModule errlog_module_ctx = {
-    .name = "errlog",
-};
-
-}  // namespace
-
-constinit Module errlog_module = {
-    .ctx = &errlog_module_ctx,
-    .commands = errlog_commands,
-    .type = ModuleType::core,
-};
+unsigned find_debug_level(std::string_view word) noexcept
+{
+    const auto found = std::ranges::find(debug_levels, word);
+    return found == debug_levels.end() ? 0 : log_debug_first << (found - debug_levels.begin());
+}
 
 }  // namespace ngx

@@ -67,8 +67,6 @@ extern bool use_stderr;
 /// The process id in log lines, updated at the start and after each fork.
 extern pid_t log_pid;
 
-extern Module errlog_module;
-
 /// Writes one line to every log of the chain that accepts `level`. Preserves errno.
 ///
 /// nginx: ngx_log_error_core()
@@ -129,26 +127,21 @@ char* log_errno(char* buf, char* last, Err err) noexcept;
 /// nginx: ngx_log_init()
 Log* log_init(const char* prefix, const char* error_log);
 
-/// Adds the default error log, at level error, to a cycle whose configuration names no file.
-///
-/// nginx: ngx_log_open_default()
-Rc log_open_default(Cycle& cycle);
-
-/// Redirects descriptor 2 to the first file log, unless a log uses stderr. Returns error after
-/// logging.
-///
-/// nginx: ngx_log_redirect_stderr()
-Rc log_redirect_stderr(Cycle& cycle);
-
 /// Returns the first log of the chain that writes to a file, or null.
 ///
 /// nginx: ngx_log_get_file_log()
 Log* log_get_file_log(Log* head) noexcept;
 
-/// Handles an `error_log` directive of any level: adds a log to the chain at `head`, which may be
-/// null. Returns as directives do.
+/// Inserts a log at its place in the chain. Other objects point to the head, so a log that belongs
+/// first swaps its contents with the head.
 ///
-/// nginx: ngx_log_set_log()
-const char* log_set_log(Conf& cf, Log*& head);
+/// nginx: ngx_log_insert()
+void log_insert(Log& head, Log& added) noexcept;
+
+/// Returns the number of a level that may follow the file in `error_log`; 0 if it is unknown.
+unsigned find_err_level(std::string_view word) noexcept;
+
+/// Returns the mask of debug lines that `error_log` calls `word`; 0 if it is unknown.
+unsigned find_debug_level(std::string_view word) noexcept;
 
 }  // namespace ngx

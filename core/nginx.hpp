@@ -1,6 +1,5 @@
 #pragma once
 
-#include <sched.h>
 #include <string_view>
 #include <sys/types.h>
 
@@ -17,19 +16,6 @@ int main(int argc, char** words) noexcept;
 /// Sets the paths of a cycle: the prefix, which gets a trailing slash, `conf_file`, which is
 /// relative to it, and the directory of `conf_file`, which included files are relative to.
 void set_paths(Cycle& cycle, std::string_view prefix, std::string_view conf_file);
-
-/// Sets the environment of this process to what the `env` directives request: TZ and the named
-/// variables. The cycle owns it.
-///
-/// nginx: ngx_set_environment()
-void set_environment(Cycle& cycle);
-
-/// Returns the processors of worker `n`, or null if it may use any. With `auto` the workers get
-/// single processors of the mask in turn; with masks, the last one is for all remaining workers.
-/// The next call overwrites the result of `auto`.
-///
-/// nginx: ngx_get_cpu_affinity()
-const cpu_set_t* get_cpu_affinity(const Cycle& cycle, std::size_t n);
 
 /// Executes the program file again, with the same command line and the listening sockets, whose
 /// numbers are in the environment variable NGINX. Renames this process's pid file to the suffix

@@ -1,19 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <semaphore.h>
 #include <sys/types.h>
 
 #include "core/core.hpp"
+#include "os/unix/atomic.hpp"
 
 namespace ngx {
-
-/// A number in shared memory.
-///
-/// nginx: ngx_atomic_t
-using Atomic = std::atomic<std::int64_t>;
-
-static_assert(Atomic::is_always_lock_free, "it has to work between processes");
 
 /// The part of a mutex that lies in shared memory.
 ///

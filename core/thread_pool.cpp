@@ -15,6 +15,7 @@
 #include "core/cycle.hpp"
 #include "core/log.hpp"
 #include "core/string.hpp"
+#include "event/event_core_module.hpp"
 #include "os/unix/process.hpp"
 
 namespace ngx {

@@ -1,3 +1,5 @@
+#include "event/event_accept.hpp"
+
 #include <cerrno>
 #include <cstring>
 #include <unistd.h>
@@ -10,11 +12,22 @@
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
+#include "event/event_counters.hpp"
 #include "event/event_observer.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 
 namespace ngx {
+
+Atomic* accept_mutex_ptr;
+Shmtx accept_mutex;
+bool use_accept_mutex;
+bool accept_events;
+bool accept_mutex_held;
+Msec accept_mutex_delay;
+MsecInt accept_disabled;
+bool use_exclusive_accept;
 
 namespace {
 

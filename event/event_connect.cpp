@@ -6,6 +6,8 @@
 
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_counters.hpp"
 #include "os/unix/os.hpp"
 
 namespace ngx {

@@ -8,6 +8,7 @@
 #include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 
 namespace ngx {
 

@@ -15,11 +15,13 @@
 #include "core/log_limit.hpp"
 #include "core/palloc.hpp"
 #include "core/times.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_core_module.hpp"
+#include "event/event_counters.hpp"
 #include "event/event_observer.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
-#include "os/unix/process_cycle.hpp"
 #include "os/unix/udp_sendmsg_chain.hpp"
 
 namespace ngx {

@@ -5,6 +5,7 @@
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
 #include "stream/stream_variables.hpp"
 
 namespace ngx {

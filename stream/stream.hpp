@@ -14,6 +14,7 @@
 #include "core/core.hpp"
 #include "core/inet.hpp"
 #include "core/module.hpp"
+#include "event/event.hpp"
 
 namespace ngx {
 

@@ -8,6 +8,7 @@
 #include "core/buf.hpp"
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
+#include "core/errlog_module.hpp"
 #include "core/palloc.hpp"
 #include "core/parse.hpp"
 #include "core/string.hpp"

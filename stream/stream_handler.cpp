@@ -12,6 +12,8 @@
 #include "core/string.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_counters.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "stream/stream.hpp"

@@ -11,8 +11,10 @@
 #include "core/output_chain.hpp"
 #include "core/thread_pool.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/files.hpp"
+#include "os/unix/os.hpp"
 #include "stream/stream.hpp"
 
 /// `send_file PATH;` sends a file to each client and closes the connection, in any of the ways to

@@ -6,6 +6,7 @@
 #include "core/module.hpp"
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
+#include "event/event_core_module.hpp"
 
 namespace ngx::lesson {
 

@@ -5,6 +5,7 @@
 
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
+#include "event/event_accept.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/process.hpp"

@@ -15,6 +15,7 @@
 #include "core/module.hpp"
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
+#include "event/event_accept.hpp"
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
 

@@ -6,6 +6,8 @@
 
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/process.hpp"
 
 namespace ngx::lesson {

@@ -10,6 +10,7 @@
 #include "core/times.hpp"
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
+#include "event/event_accept.hpp"
 #include "event/event_timer.hpp"
 
 namespace ngx::lesson {

@@ -10,6 +10,7 @@
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 
 namespace ngx::lesson {
 

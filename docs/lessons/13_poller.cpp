@@ -10,6 +10,7 @@
 #include "docs/lessons/exercises.hpp"
 #include "docs/lessons/lesson.hpp"
 #include "event/event_dispatch.hpp"
+#include "os/unix/os.hpp"
 
 namespace ngx::lesson {
 

@@ -16,6 +16,7 @@
 
 #include "core/embed.hpp"
 #include "core/palloc.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/os.hpp"
 
 namespace ngx::lesson {

@@ -20,10 +20,12 @@
 #include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_observer.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/files.hpp"
+#include "os/unix/os.hpp"
 
 namespace ngx {
 

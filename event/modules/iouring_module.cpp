@@ -23,8 +23,12 @@
 #include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
+#include "os/unix/os.hpp"
 #include "os/unix/process_cycle.hpp"
 
 namespace ngx {

@@ -6,6 +6,7 @@
 #include "core/log_limit.hpp"
 #include "event/event.hpp"
 #include "event/event_dispatch.hpp"
+#include "os/unix/os.hpp"
 
 namespace ngx {
 

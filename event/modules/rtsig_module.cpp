@@ -18,8 +18,10 @@
 #include "core/log_limit.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
 
 namespace ngx {
 

@@ -8,8 +8,10 @@
 #include "core/cycle.hpp"
 #include "core/log_limit.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
 
 namespace ngx {
 

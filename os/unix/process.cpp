@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -14,8 +15,9 @@
 #include "core/log.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
 #include "os/unix/channel.hpp"
-#include "os/unix/process_cycle.hpp"
+#include "os/unix/process_state.hpp"
 
 namespace ngx {
 
@@ -252,9 +254,6 @@ int install(const Signal& sig) noexcept
 
 }  // namespace
 
-Process process = Process::single;
-pid_t pid;
-pid_t parent;
 std::size_t served_generation;
 
 std::vector<std::string> argv;
@@ -264,6 +263,16 @@ std::array<ProcessSlot, max_processes> processes;
 int process_slot;
 int channel = -1;
 int last_process;
+int signal_fd = -1;
+
+void wake_up() noexcept
+{
+    if (signal_fd != -1) {
+        constexpr std::uint64_t one = 1;
+        // A full counter wakes the loop as well.
+        [[maybe_unused]] const ssize_t n = ::write(signal_fd, &one, sizeof(one));
+    }
+}
 
 namespace {
 

@@ -8,23 +8,13 @@
 #include <vector>
 
 #include "core/core.hpp"
+#include "os/unix/process_state.hpp"
 
 namespace ngx {
-
-/// The role of this process.
-///
-/// nginx: NGX_PROCESS_SINGLE and the others
-enum class Process { single, master, signaller, worker, helper };
-
-extern Process process;
-extern pid_t pid;
-extern pid_t parent;
 
 /// The command line: a copy, for a new binary, and the original, which titles overwrite.
 extern std::vector<std::string> argv;
 extern char** os_argv;
-
-inline constexpr pid_t invalid_pid = -1;
 
 /// The exit status of a process that could not start.
 inline constexpr int exit_fatal = 2;
@@ -111,6 +101,12 @@ struct ExecCtx {
 ///
 /// nginx: ngx_execute()
 pid_t execute(Cycle& cycle, ExecCtx& ctx);
+
+/// The descriptor by which wake_up() ends the wait of the loop; -1 in a process without a loop.
+extern int signal_fd;
+
+/// Ends the loop's current or next wait at once. Safe in a signal handler.
+void wake_up() noexcept;
 
 /// Installs the handlers of the signals that control the server; ignores SIGSYS and SIGPIPE.
 /// Returns error after logging.

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "core/core_module.hpp"
 #include "core/cycle.hpp"
 #include "core/exception.hpp"
 #include "core/log.hpp"
@@ -28,6 +29,7 @@
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/channel.hpp"
 #include "os/unix/daemon.hpp"
 #include "os/unix/process.hpp"
@@ -37,30 +39,11 @@
 
 namespace ngx {
 
-volatile std::sig_atomic_t reap;
-volatile std::sig_atomic_t sigio;
-volatile std::sig_atomic_t sigalrm;
-volatile std::sig_atomic_t terminate;
-volatile std::sig_atomic_t quit;
-volatile std::sig_atomic_t debug_quit;
-volatile std::sig_atomic_t reconfigure;
-volatile std::sig_atomic_t reopen;
-volatile std::sig_atomic_t change_binary;
-volatile std::sig_atomic_t noaccept;
-
-bool exiting;
-bool inherited;
-bool daemonized;
-bool noaccepting;
-pid_t new_binary;
-std::size_t ngx_worker;
-
 namespace {
 
 constexpr uid_t no_user = static_cast<uid_t>(-1);
 
 struct {
-    int signal_fd = -1;  // written by the signal handler, read by the loop
     LogLimit signal_failed{};
 
     int start_pipe[2] = {-1, -1};  // new workers report readiness to the master
@@ -82,9 +65,9 @@ struct {
 void signal_fd_handler(Event& rev) noexcept
 {
     std::uint64_t count = 0;
-    if (::read(state.signal_fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
+    if (::read(signal_fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
         log_limited(state.signal_failed, log_alert, rev.log, errno, "read() eventfd {} failed",
-                    state.signal_fd);
+                    signal_fd);
     }
 }
 
@@ -96,12 +79,12 @@ void signal_fd_handler(Event& rev) noexcept
 /// descriptor.
 void init_signal_channel(Cycle& cycle)
 {
-    state.signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (state.signal_fd == -1) {
+    signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (signal_fd == -1) {
         log_error(log_alert, cycle.log, errno, "eventfd() failed");
         exit_process(exit_fatal);
     }
-    if (add_channel_event(cycle, state.signal_fd, read_event, signal_fd_handler) != Rc::ok) {
+    if (add_channel_event(cycle, signal_fd, read_event, signal_fd_handler) != Rc::ok) {
         exit_process(exit_fatal);
     }
     wake_up();  // for a signal that arrived before there was a descriptor
@@ -111,8 +94,8 @@ void init_signal_channel(Cycle& cycle)
 void close_signal_channel(Cycle& old)
 {
     for (Connection& c : std::span{old.connections.get(), old.connection_n}) {
-        if (c.fd == state.signal_fd) {
-            state.signal_fd = -1;
+        if (c.fd == signal_fd) {
+            signal_fd = -1;
             close_connection(c);
             return;
         }
@@ -222,21 +205,6 @@ Cycle* reload(Cycle* old)
 }
 
 }  // namespace
-
-bool owns_socket(const Listening& ls) noexcept
-{
-    return !ls.activated && process <= Process::master && new_binary == 0 &&
-           (!inherited || ::getppid() != parent);
-}
-
-void wake_up() noexcept
-{
-    if (state.signal_fd != -1) {
-        constexpr std::uint64_t one = 1;
-        // A full counter wakes the loop as well.
-        [[maybe_unused]] const ssize_t n = ::write(state.signal_fd, &one, sizeof(one));
-    }
-}
 
 void single_process_cycle(Cycle* cycle)
 {

@@ -12,6 +12,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "event/event_core_module.hpp"
 #include "test/core/fixture.hpp"
 
 namespace ngx::test {

@@ -19,9 +19,12 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/errlog_module.hpp"
 #include "core/module.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
+#include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"

@@ -11,6 +11,7 @@
 #include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "event/event_wake.hpp"
 #include "test/core/fixture.hpp"
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <unistd.h>
 
+#include "core/errlog_module.hpp"
 #include "core/inet.hpp"
 #include "core/palloc.hpp"
 #include "core/string.hpp"

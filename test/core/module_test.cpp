@@ -14,8 +14,10 @@
 
 #include "auto_build.hpp"
 #include "core/conf_file.hpp"
+#include "core/errlog_module.hpp"
 #include "core/module_signature.hpp"
 #include "core/string.hpp"
+#include "event/event_core_module.hpp"
 #include "test/core/fixture.hpp"
 
 namespace ngx::test {

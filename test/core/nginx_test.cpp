@@ -15,6 +15,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "auto_build.hpp"
+#include "core/core_module.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "test/core/fixture.hpp"

@@ -11,6 +11,7 @@
 #include "core/connection.hpp"
 #include "core/file.hpp"
 #include "core/thread_pool.hpp"
+#include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "os/unix/files.hpp"
 #include "test/support/cycle.hpp"

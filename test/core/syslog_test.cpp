@@ -12,6 +12,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/errlog_module.hpp"
 #include "core/times.hpp"
 #include "test/core/fixture.hpp"
 

@@ -13,6 +13,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "event/event.hpp"
 #include "test/core/fixture.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"

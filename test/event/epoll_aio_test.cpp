@@ -10,6 +10,7 @@
 
 #include "core/file.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "os/unix/files.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"

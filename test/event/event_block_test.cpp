@@ -10,6 +10,7 @@
 
 #include "core/cycle.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "os/unix/process.hpp"
 #include "test/event/listen_module.hpp"
 #include "test/support/forked.hpp"

@@ -9,7 +9,9 @@
 #include "core/cycle.hpp"
 #include "core/log_limit.hpp"
 #include "core/times.hpp"
+#include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "test/support/log.hpp"
 
 namespace ngx::test {

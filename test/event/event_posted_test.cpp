@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "core/cycle.hpp"
+#include "event/event.hpp"
 #include "test/event/order.hpp"
 #include "test/support/log.hpp"
 

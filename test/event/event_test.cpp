@@ -9,8 +9,10 @@
 
 #include "core/cycle.hpp"
 #include "core/times.hpp"
+#include "event/event_accept.hpp"
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/process.hpp"
 #include "test/event/listen_module.hpp"
 #include "test/support/fake_calls.hpp"

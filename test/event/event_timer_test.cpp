@@ -9,6 +9,7 @@
 
 #include "core/connection.hpp"
 #include "core/times.hpp"
+#include "event/event.hpp"
 #include "test/event/order.hpp"
 #include "test/support/log.hpp"
 

@@ -2,6 +2,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "event/event_core_module.hpp"
 #include "os/unix/os.hpp"
 
 namespace ngx::test {

@@ -8,6 +8,7 @@
 #include "core/buf.hpp"
 #include "core/log.hpp"
 #include "core/palloc.hpp"
+#include "event/event_accept.hpp"
 #include "event/event_udp.hpp"
 
 namespace ngx {

@@ -14,6 +14,7 @@
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"
+#include "event/event.hpp"
 #include "test/event/fake_module.hpp"
 #include "test/support/cycle.hpp"
 

@@ -13,7 +13,9 @@
 
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_counters.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/channel.hpp"
 #include "test/stream/hooks_module.hpp"
 

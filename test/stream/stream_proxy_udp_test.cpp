@@ -13,6 +13,7 @@
 #include "core/times.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "event/event_udp.hpp"
 #include "stream/stream_upstream.hpp"
 #include "test/stream/server.hpp"

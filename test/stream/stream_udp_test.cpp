@@ -12,6 +12,8 @@
 #include "core/buf.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_counters.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
 #include "stream/stream.hpp"

@@ -13,6 +13,7 @@
 #include "auto_build.hpp"
 #include "core/string.hpp"
 #include "core/times.hpp"
+#include "event/event_counters.hpp"
 #include "os/unix/process.hpp"
 #include "test/stream/hooks_module.hpp"
 #include "test/stream/server.hpp"

@@ -9,6 +9,7 @@
 #include "core/module.hpp"
 #include "core/times.hpp"
 #include "event/event.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 

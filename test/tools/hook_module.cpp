@@ -3,7 +3,9 @@
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "core/module.hpp"
+#include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 
 /// \file
 /// A loadable module that limits the wait of each turn to 20 ms, and has a timer with its own

@@ -2,6 +2,7 @@
 
 #include "core/module.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {

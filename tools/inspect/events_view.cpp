@@ -7,17 +7,13 @@
 #include "core/connection.hpp"
 #include "core/module.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "os/unix/cgroup.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {
 
 namespace {
-
-const EventModule& event_ctx(const Module& module)
-{
-    return *static_cast<const EventModule*>(module.ctx);
-}
 
 /// The numbers of a configuration from which the limits are calculated.
 struct Numbers {

@@ -12,6 +12,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/log.hpp"
 
 namespace ngx::trace {
 

@@ -10,6 +10,7 @@
 #include "core/cycle.hpp"
 #include "core/embed.hpp"
 #include "event/event.hpp"
+#include "event/event_turn.hpp"
 
 namespace {
 

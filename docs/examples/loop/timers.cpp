@@ -7,6 +7,7 @@
 #include "core/embed.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 
 namespace {
 

@@ -1,5 +1,7 @@
 #include "docs/lessons/exercises.hpp"
 
+#include "event/event_accept.hpp"
+
 namespace ngx::exercise {
 
 /// 1. Returns the value of accept_disabled when a worker with this number of connections accepts a

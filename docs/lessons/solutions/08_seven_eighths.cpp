@@ -1,5 +1,7 @@
 #include "docs/lessons/exercises.hpp"
 
+#include "event/event_accept.hpp"
+
 namespace ngx::exercise {
 
 long accept_disabled_at(long connections, long free)

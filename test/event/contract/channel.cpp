@@ -6,6 +6,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "event/event.hpp"
 #include "event/event_wake.hpp"
 #include "os/unix/channel.hpp"
 #include "test/event/contract/bench.hpp"

@@ -1,5 +1,7 @@
 #include "test/event/contract/bench.hpp"
 
+#include "event/event.hpp"
+
 namespace ngx::contract {
 
 namespace {

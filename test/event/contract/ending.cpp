@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "event/event.hpp"
 #include "test/event/contract/bench.hpp"
 
 namespace ngx::contract {

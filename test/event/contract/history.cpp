@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "core/buf.hpp"
+#include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/os.hpp"
 #include "test/event/contract/bench.hpp"
 

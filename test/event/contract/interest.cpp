@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "event/event.hpp"
 #include "test/event/contract/bench.hpp"
 
 namespace ngx::contract {

@@ -2,6 +2,7 @@
 #include <array>
 #include <vector>
 
+#include "event/event.hpp"
 #include "os/unix/os.hpp"
 #include "test/event/contract/bench.hpp"
 

@@ -1,5 +1,6 @@
 #include <thread>
 
+#include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "test/event/contract/bench.hpp"
 

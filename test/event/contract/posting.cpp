@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "test/event/contract/bench.hpp"
 

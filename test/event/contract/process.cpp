@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <vector>
 
+#include "event/event.hpp"
 #include "event/event_posted.hpp"
 #include "test/event/contract/allocations.hpp"
 #include "test/event/contract/bench.hpp"

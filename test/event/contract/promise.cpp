@@ -6,6 +6,7 @@
 
 #include "core/module.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "test/event/contract/bench.hpp"
 
 namespace ngx::contract {

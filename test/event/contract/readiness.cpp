@@ -3,6 +3,8 @@
 
 #include "test/event/contract/bench.hpp"
 
+#include "event/event.hpp"
+
 namespace ngx::contract {
 
 namespace {

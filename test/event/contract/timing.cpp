@@ -4,6 +4,7 @@
 
 #include "core/times.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "test/event/contract/bench.hpp"
 #include "test/event/contract/ticker.hpp"
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "event/event.hpp"
 #include "test/event/contract/bench.hpp"
 
 /// \file

@@ -17,6 +17,7 @@
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "event/event.hpp"
 #include "test/event/listen_module.hpp"
 #include "test/support/log.hpp"
 #include "test/support/process.hpp"

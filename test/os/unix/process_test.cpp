@@ -20,6 +20,7 @@
 
 #include "core/cycle.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
 #include "os/unix/channel.hpp"
 #include "os/unix/process_cycle.hpp"
 #include "test/support/cycle.hpp"

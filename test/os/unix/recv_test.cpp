@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "event/event.hpp"
 #include "os/unix/os.hpp"
 #include "test/os/unix/pair.hpp"
 

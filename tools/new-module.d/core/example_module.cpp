@@ -14,6 +14,7 @@
 #include "core/module_api.hpp"
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
+#include "event/event_turn.hpp"
 #include "event/event_wake.hpp"
 
 /// \file

@@ -7,8 +7,10 @@
 #include "core/cycle.hpp"
 #include "core/module_api.hpp"
 #include "event/event.hpp"
+#include "event/event_core_module.hpp"
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
+#include "os/unix/os.hpp"
 
 /// \file
 /// The event method `example`: a poller that uses ppoll(2). In contrast to poll(), the timeout of

@@ -11,6 +11,9 @@
 
 #include "core/cycle.hpp"
 #include "event/event.hpp"
+#include "event/event_accept.hpp"
+#include "event/event_counters.hpp"
+#include "event/event_turn.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process_cycle.hpp"
 #include "test/event/listen_module.hpp"
