@@ -1,6 +1,7 @@
 #include "core/buf.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "core/file.hpp"
@@ -21,6 +22,8 @@ Buf* create_temp_buf(Pool& pool, std::size_t size)
 
 off_t chain_coalesce_file(Chain*& in, off_t limit) noexcept
 {
+    assert(in && in->buf->in_file && in->buf->file);
+    assert(limit > 0);
     const int fd = in->buf->file->fd;
     const off_t start = in->buf->file_pos;
     off_t end = start;
@@ -74,10 +77,13 @@ Chain* chain_update_sent(Chain* in, std::size_t sent) noexcept
             b.file_pos += static_cast<off_t>(n);
         }
         sent -= n;
+        assert(!buf_in_memory(b) || b.pos <= b.last);
+        assert(all || sent == 0);
         if (!all) {
             return in;
         }
     }
+    assert(sent == 0);  // no more than the chain has
     return nullptr;
 }
 

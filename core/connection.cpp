@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -295,6 +296,7 @@ void renew(T& object) noexcept
 /// Resets an event for the slot's next connection.
 void reset_event(Event& ev, Connection& c, bool instance) noexcept
 {
+    assert(!ev.timer_set() && !ev.posted());
     renew(ev);
     ev.instance = instance;
     ev.index = invalid_index;
@@ -449,6 +451,7 @@ Rc inherit_socket(Cycle& cycle, Listening& ls)
 
 void set_connection_log(Connection& c, const Log& l) noexcept
 {
+    assert(c.log);
     c.log->file = l.file;
     c.log->next = l.next;
     c.log->writer = l.writer;
@@ -559,6 +562,7 @@ void detach_listening(Listening& ls) noexcept
 
     // Without close_event: the socket may stay open in another process or in the next cycle, and
     // epoll would go on reporting it.
+    assert(c->read->accept && c->listening == &ls);
     if (c->read->active) {
         (void)event_actions.del(*c->read, read_event, 0);
     }
@@ -570,6 +574,7 @@ void detach_listening(Listening& ls) noexcept
 
 void resize_files(Cycle& cycle, std::size_t n)
 {
+    assert(n >= cycle.files_n);
     cycle.files_storage.resize(n);
     cycle.files = cycle.files_storage.data();
     cycle.files_n = n;
@@ -593,6 +598,8 @@ try {
 
 Connection* get_connection(int s, Log* log) noexcept
 {
+    assert(in_loop_thread());
+    assert(s >= 0);
     Cycle& cycle = *ngx_cycle;
 
     if (cycle.files && static_cast<std::size_t>(s) >= cycle.files_n && !grow_files(cycle, s, log)) {
@@ -606,6 +613,8 @@ Connection* get_connection(int s, Log* log) noexcept
         log_error(log_alert, log, 0, "{} worker_connections are not enough", cycle.connection_n);
         return nullptr;
     }
+    assert(belongs_to(*c, cycle));
+    assert(cycle.free_connection_n > 0);
     cycle.free_connections = static_cast<Connection*>(c->data);
     cycle.free_connection_n--;
 
@@ -631,6 +640,9 @@ Connection* get_connection(int s, Log* log) noexcept
 
 void free_connection(Connection& c) noexcept
 {
+    assert(in_loop_thread());
+    assert(!c.read->timer_set() && !c.read->posted());
+    assert(!c.write->timer_set() && !c.write->posted());
     Cycle& cycle = *ngx_cycle;
 
     // A slot of an old cycle is not used again. An old cycle is destroyed when all its slots are
@@ -639,6 +651,7 @@ void free_connection(Connection& c) noexcept
         c.data = cycle.free_connections;
         cycle.free_connections = &c;
         cycle.free_connection_n++;
+        assert(cycle.free_connection_n <= cycle.connection_n);
     }
     if (static_cast<std::size_t>(c.fd) < cycle.files_n && cycle.files[c.fd] == &c) {
         cycle.files[c.fd] = nullptr;
@@ -648,6 +661,8 @@ void free_connection(Connection& c) noexcept
 
 void close_connection(Connection& c) noexcept
 {
+    assert(in_loop_thread());
+    assert(c.read && c.write);
     if (c.fd == invalid_socket) {
         log_error(log_alert, c.log, 0, "connection already closed");
         return;
@@ -661,6 +676,7 @@ void close_connection(Connection& c) noexcept
     c.read->closed = 1;
     c.write->closed = 1;
     reusable_connection(c, false);
+    assert(c.shared || (!c.read->active && !c.write->active));
 
     free_connection(c);
     const int fd = std::exchange(c.fd, invalid_socket);
@@ -677,12 +693,14 @@ void reusable_connection(Connection& c, bool reusable) noexcept
     log_debug(log_debug_core, c.log, 0, "reusable connection: {:d}", reusable);
 
     if (c.reusable) {
+        assert(c.queue.is_linked() && cycle.reusable_connections_n > 0);
         cycle.reusable_connections_queue.erase(cycle.reusable_connections_queue.iterator_to(c));
         cycle.reusable_connections_n--;
         stat_waiting->fetch_sub(1, std::memory_order_relaxed);
     }
     c.reusable = reusable;
     if (reusable) {
+        assert(c.fd != invalid_socket && c.read->handler);
         cycle.reusable_connections_queue.push_front(c);
         cycle.reusable_connections_n++;
         stat_waiting->fetch_add(1, std::memory_order_relaxed);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -200,6 +201,7 @@ Rc init_zone_pool(Cycle& cycle, ShmZone& zone)
 Rc create_shared_memory(Cycle& cycle)
 {
     for (ShmZone& zone : cycle.shared_memory) {
+        assert(!zone.shm.addr);
         zone.shm.log = cycle.log;
         void* old_data = nullptr;
         if (const ShmZone* old = find_same_memory(cycle.old_cycle->shared_memory, zone)) {
@@ -255,6 +257,8 @@ bool same_socket(const Listening& a, const Listening& b) noexcept
 /// Takes over an open socket from the old cycle, and records which of its options change.
 void inherit_listening(Listening& nls, Listening& ls) noexcept
 {
+    assert(ls.fd != invalid_socket && !ls.remain);
+    assert(nls.fd == invalid_socket);
     nls.fd = ls.fd;
     nls.previous = &ls;
 
@@ -372,6 +376,7 @@ void clean_old_cycles(Event& ev) noexcept
 /// that many reloads do not hold many logs open, each reload also frees finished cycles.
 void retire_cycle(Cycle& cycle) noexcept
 {
+    assert(cycle.old_cycle && old_cycles.size() < old_cycles.capacity());
     free_finished_cycles();
     old_cycles.push_back(cycle.old_cycle);  // prepare_cycle() has reserved the space
 
@@ -388,6 +393,7 @@ void retire_cycle(Cycle& cycle) noexcept
 /// Releases what a failed cycle has opened.
 Cycle* roll_back(Cycle* cycle, Log* log) noexcept
 {
+    assert(cycle->old_cycle);
     cycle->log = log;
     if (!test_config) {
         for (Listening& ls : cycle->listening) {
@@ -491,6 +497,7 @@ Rc start_modules(Cycle& cycle)
 /// Makes the new cycle the current one and releases the old one. It cannot be undone.
 void commit_cycle(Cycle& cycle) noexcept
 {
+    assert(cycle.old_cycle);
     Cycle& old = *cycle.old_cycle;
     close_old_listening_sockets(cycle);
     if (process == Process::master || is_init_cycle(old)) {
@@ -518,6 +525,7 @@ Cycle* create_cycle(Log* log)
 
 Cycle* init_cycle(Cycle* old_cycle) noexcept
 {
+    assert(old_cycle && old_cycle->log);
     time_force_update();
     time_update();
 
@@ -553,6 +561,7 @@ Cycle* init_cycle(Cycle* old_cycle) noexcept
 
 void destroy_cycle_pools(Cycle* c)
 {
+    assert(c->pool);
     close_files(*c, c->log);
     destroy_pool(c->pool);
 }
@@ -769,6 +778,7 @@ Rc log_redirect_stderr(Cycle& cycle)
 
 void set_shutdown_timer(Cycle& c)
 {
+    assert(in_loop_thread());
     const CoreConf& ccf = *get_conf<CoreConf>(c.conf_ctx);
     if (*ccf.shutdown_timeout == 0) {
         return;

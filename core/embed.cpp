@@ -1,6 +1,7 @@
 #include "core/embed.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cstdlib>
 #include <span>
 #include <sys/time.h>
@@ -121,6 +122,7 @@ void stop_cycle(Cycle& cycle)
     old_cycles.clear();
     destroy_cycle_pools(&cycle);
     ngx_cycle = nullptr;
+    set_loop_thread(false);
     event_actions = {};
     event_flags = 0;
     accept_disabled = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <cerrno>
 #include <poll.h>
 #include <string>
@@ -153,6 +154,7 @@ pid_t log_pid;
 void log_error_core(unsigned level, Log* log, Err err, fmt::string_view format,
                     fmt::format_args args) noexcept
 {
+    assert(level < err_levels.size());
     const int saved_errno = errno;
     std::array<char, max_error_str> errstr;
     char* const last = errstr.data() + errstr.size() - 1;  // leaves space for the line feed
@@ -243,6 +245,7 @@ Log* log_get_file_log(Log* head) noexcept
 
 void log_insert(Log& head, Log& added) noexcept
 {
+    assert(&head != &added && !added.next);
     if (added.log_level > head.log_level) {
         std::swap(head, added);
         head.next = &added;

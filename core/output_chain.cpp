@@ -1,6 +1,7 @@
 #include "core/output_chain.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -107,6 +108,7 @@ void output_chain_get_buf(OutputChainCtx& ctx, const Buf& in)
     b.recycled = !fits;
     ctx.buf = &b;
     ctx.allocated++;
+    assert(ctx.allocated <= ctx.bufs.num);
 }
 
 /// Finds a buffer to read into. Returns false if the filter has to send first.
@@ -158,6 +160,7 @@ ssize_t read_piece(OutputChainCtx& ctx, File& file, char* buf, std::size_t size,
 /// nginx: ngx_output_chain_copy_buf()
 Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src)
 {
+    assert(ctx.buf && src.in_file && src.file);
     Buf& dst = *ctx.buf;
     File& file = *src.file;
     const std::size_t size = std::min(buf_size(src), static_cast<std::size_t>(dst.end - dst.pos));
@@ -184,6 +187,7 @@ Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src)
 
     dst.last += n;
     src.file_pos += n;
+    assert(dst.last <= dst.end && src.file_pos <= src.file_last);
     const bool last = src.file_pos == src.file_last;
     dst.flush = last && src.flush;
     dst.last_buf = last && src.last_buf;
@@ -193,6 +197,7 @@ Rc output_chain_copy_buf(OutputChainCtx& ctx, Buf& src)
 /// Removes the first link from ctx.in and returns it.
 Chain& shift(OutputChainCtx& ctx) noexcept
 {
+    assert(ctx.in);
     Chain& cl = *ctx.in;
     ctx.in = cl.next;
     cl.next = nullptr;
@@ -240,6 +245,7 @@ Rc output_chain_fill(OutputChainCtx& ctx, Chain*& out)
 
 Rc output_chain(OutputChainCtx& ctx, Chain* in)
 {
+    assert(ctx.pool && ctx.output_filter);
     // The short path: one buffer that needs no copy, or only what the filter has left.
     if (!ctx.in && !ctx.busy && !ctx.aio &&
         (!in || (!in->next && output_chain_as_is(ctx, *in->buf)))) {

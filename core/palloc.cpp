@@ -1,6 +1,7 @@
 #include "core/palloc.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 #include <boost/intrusive/slist.hpp>
 
@@ -61,11 +62,13 @@ std::string_view Pool::pstrdup(std::string_view text)
 
 void Pool::cleanup_add(Cleanup handler, void* data)
 {
+    assert(handler);
     cleanups_ = create<CleanupLink>(handler, data, cleanups_);
 }
 
 Pool* create_pool(std::size_t size, Log* log)
 {
+    assert(size > header_size + sizeof(Pool));
     static_assert(connection_pool_size > header_size + sizeof(Pool));
 
     char* block = static_cast<char*>(take_block(size));
@@ -78,6 +81,7 @@ void destroy_pool(Pool* pool) noexcept
 {
     void* block = reinterpret_cast<char*>(pool) - header_size;
     const std::size_t size = static_cast<BlockHeader*>(block)->size;
+    assert(size > header_size + sizeof(Pool));
     pool->~Pool();
     give_block(block, size);
 }

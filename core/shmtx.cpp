@@ -1,5 +1,6 @@
 #include "core/shmtx.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <sched.h>
 
@@ -16,6 +17,7 @@ constexpr std::size_t default_spin = 2048;
 
 bool take(Atomic& lock) noexcept
 {
+    assert(pid > 0);
     std::int64_t expected = 0;
     // The plain read first keeps the cache line shared while another process holds the lock.
     return lock.load(std::memory_order_relaxed) == 0 &&
@@ -43,6 +45,7 @@ bool spin_for(Shmtx& mtx) noexcept
 /// Sleeps until an unlock wakes this process. Returns true if it has acquired the lock instead.
 bool sleep_for(Shmtx& mtx) noexcept
 {
+    assert(mtx.wait && mtx.sem);
     mtx.wait->fetch_add(1);
 
     // An unlock between the last try and the line above has not seen this process as a waiter.
@@ -87,6 +90,7 @@ void shmtx_wakeup(Shmtx& mtx) noexcept
 
 Rc shmtx_create(Shmtx& mtx, ShmtxSh& addr)
 {
+    assert(!mtx.sem);
     mtx.lock = &addr.lock;
     if (mtx.spin == shmtx_only_try) {
         return Rc::ok;
@@ -112,11 +116,14 @@ void shmtx_destroy(Shmtx& mtx)
 
 bool shmtx_trylock(Shmtx& mtx) noexcept
 {
+    assert(mtx.lock);
     return take(*mtx.lock);
 }
 
 void shmtx_lock(Shmtx& mtx) noexcept
 {
+    assert(mtx.lock && mtx.spin != shmtx_only_try);
+    assert(mtx.lock->load() != pid);  // it is not recursive
     log_debug(log_debug_core, ngx_cycle->log, 0, "shmtx lock");
 
     while (!take(*mtx.lock)) {
@@ -143,6 +150,7 @@ void shmtx_unlock(Shmtx& mtx) noexcept
 
 bool shmtx_force_unlock(Shmtx& mtx, pid_t holder) noexcept
 {
+    assert(holder > 0);
     log_debug(log_debug_core, ngx_cycle->log, 0, "shmtx forced unlock");
     if (!release(*mtx.lock, holder)) {
         return false;

@@ -1,11 +1,13 @@
 #include "core/slab.hpp"
 
+#include <cassert>
 #include <new>
 
 namespace ngx {
 
 SlabPool* SlabPool::create(void* addr, std::size_t size)
 {
+    assert(addr && size >= min_size);
     // The blocks begin after the pool, at the next aligned address.
     constexpr std::size_t align = Blocks::Alignment;
     constexpr std::size_t offset = (sizeof(SlabPool) + align - 1) / align * align;

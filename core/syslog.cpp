@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <unistd.h>
 
@@ -199,6 +200,8 @@ char* syslog_add_header(const SyslogPeer& peer, char* buf, char* last) noexcept
 
 void syslog_writer(Log& log, unsigned level, char* buf, std::size_t len)
 {
+    assert(len > 0 && buf[len - 1] == '\n');
+    assert(level > 0 && level <= severities.size());
     auto& peer = *static_cast<SyslogPeer*>(log.wdata);
     if (peer.busy) {
         return;

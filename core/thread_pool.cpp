@@ -1,5 +1,6 @@
 #include "core/thread_pool.hpp"
 
+#include <cassert>
 #include <condition_variable>
 #include <csignal>
 #include <functional>
@@ -122,6 +123,7 @@ private:
 /// nginx: ngx_thread_pool_handler()
 void thread_pool_handler(Event& ev) noexcept
 {
+    assert(in_loop_thread());
     log_debug(log_debug_core, ev.log, 0, "thread pool handler");
 
     TaskQueue done;
@@ -133,6 +135,7 @@ void thread_pool_handler(Event& ev) noexcept
     // A handler may free its task or post it again.
     while (ThreadTask* const task = done.pop()) {
         log_debug(log_debug_core, ev.log, 0, "run completion handler for task #{}", task->id);
+        assert(task->event.active && task->event.handler);
         task->event.complete = 1;
         task->event.active = 0;
         task->event.handler(task->event);
@@ -187,6 +190,7 @@ void thread_pool_cycle(ThreadPool& tp) noexcept
 /// nginx: ngx_thread_pool_init()
 Rc thread_pool_init(ThreadPool& tp, Log* log)
 {
+    assert(tp.running.empty() && tp.threads > 0);
     if (!event_actions.notify) {
         log_error(log_alert, log, 0,
                   "the configured event method cannot be used with thread pools");
@@ -235,6 +239,8 @@ ThreadPool::~ThreadPool()
 
 Rc thread_task_post(ThreadPool& tp, ThreadTask& task) noexcept
 {
+    assert(in_loop_thread());
+    assert(task.handler);
     if (task.event.active) {
         log_error(log_alert, tp.log, 0, "task #{} already active", task.id);
         return Rc::error;
@@ -251,6 +257,7 @@ Rc thread_task_post(ThreadPool& tp, ThreadTask& task) noexcept
     task.event.active = 1;
     task.id = state.task_id++;
     log_debug(log_debug_core, tp.log, 0, "task #{} added to thread pool \"{}\"", task.id, tp.name);
+    assert(!tp.exiting);
     tp.queue.push(task);
     tp.waiting++;
     lock.unlock();

@@ -1,9 +1,11 @@
 #include "event/event.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <string>
 #include <sys/socket.h>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -27,6 +29,7 @@ using TurnHooks = boost::intrusive::list<
 
 struct {
     TurnHooks turn_hooks{};
+    std::thread::id loop_thread{};
 } state;
 
 }  // namespace
@@ -83,12 +86,15 @@ void try_accept_mutex(Cycle& cycle, Msec& timer, unsigned& flags) noexcept
 
 void add_turn_hook(TurnHook& hook) noexcept
 {
+    assert(in_loop_thread());
+    assert(hook.before || hook.after);
     del_turn_hook(hook);
     state.turn_hooks.push_back(hook);
 }
 
 void del_turn_hook(TurnHook& hook) noexcept
 {
+    assert(in_loop_thread());
     if (hook.queue.is_linked()) {
         state.turn_hooks.erase(state.turn_hooks.iterator_to(hook));
     }
@@ -98,11 +104,14 @@ namespace {
 
 [[gnu::noinline]] void turn(Cycle& cycle) noexcept
 {
+    assert(in_loop_thread());
+    assert(event_actions.process_events);
     const bool by_alarm = timer_resolution != 0;
     Msec timer = by_alarm ? timer_infinite : event_find_timer();
     unsigned flags = by_alarm ? 0 : update_time;
 
     if (use_accept_mutex) {
+        assert(accept_mutex_ptr);
         try_accept_mutex(cycle, timer, flags);
     }
 
@@ -154,6 +163,7 @@ void process_events_and_timers(Cycle& cycle) noexcept
 
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept
 {
+    assert(c.fd != invalid_socket);
     if (lowat == 0 || c.sndlowat) {
         return Rc::ok;
     }
@@ -167,13 +177,29 @@ Rc send_lowat(Connection& c, std::size_t lowat) noexcept
     return Rc::ok;
 }
 
+void set_loop_thread(bool runs_loop) noexcept
+{
+    state.loop_thread = runs_loop ? std::this_thread::get_id() : std::thread::id();
+}
+
+bool in_loop_thread() noexcept
+{
+    return state.loop_thread == std::thread::id() ||
+           state.loop_thread == std::this_thread::get_id();
+}
+
 bool event_shared(const Event& ev) noexcept
 {
+    assert(ev.data);
     return static_cast<const Connection*>(ev.data)->shared;
 }
 
+// Debug lines take the descriptor of an asynchronous read of a file, too: its data is an EventAio.
+static_assert(offsetof(EventAio, fd) == offsetof(Connection, fd));
+
 int event_ident(const Event& ev) noexcept
 {
+    assert(ev.data);
     return static_cast<const Connection*>(ev.data)->fd;
 }
 

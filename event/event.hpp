@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -103,6 +104,8 @@ void udp_wait_to_write(Event& wev) noexcept;
 /// nginx: ngx_handle_read_event()
 inline Rc handle_read_event(Event& rev, unsigned flags) noexcept
 {
+    assert(in_loop_thread());
+    assert(rev.data && !rev.write);
     if ((event_flags & use_clear_event) != 0) {
         if (!rev.active && !rev.ready) {
             return event_actions.add(rev, read_event, clear_event);
@@ -127,6 +130,8 @@ inline Rc handle_read_event(Event& rev, unsigned flags) noexcept
 /// nginx: ngx_handle_write_event()
 inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
 {
+    assert(in_loop_thread());
+    assert(wev.data && wev.write);
     if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
         return Rc::error;
     }
@@ -154,6 +159,10 @@ inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
     }
     return Rc::ok;
 }
+
+/// Tells whether the calling thread runs the loop; true while no thread does. For asserts: most
+/// functions of events, timers and connections may be called only there.
+bool in_loop_thread() noexcept;
 
 /// Returns the descriptor of an event, for debug lines. Pure, so that the compiler removes the call
 /// where debug lines are off.

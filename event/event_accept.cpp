@@ -1,5 +1,6 @@
 #include "event/event_accept.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <unistd.h>
@@ -52,6 +53,7 @@ Rc disable_accept_events(Cycle& cycle, bool all) noexcept
         if (event_actions.del(*c->read, read_event, disable_event) == Rc::error) {
             return Rc::error;
         }
+        assert(!c->read->active);
     }
     return Rc::ok;
 }
@@ -247,6 +249,8 @@ Rc prepare_accepted(Connection& c, const Event& ev, Listening& ls, const Sockadd
 bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, const SockaddrUnion& sa,
                      socklen_t socklen) noexcept
 {
+    assert(s != invalid_socket);
+    assert(ls.handler);
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
     accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
                       static_cast<MsecInt>(ngx_cycle->free_connection_n);
@@ -290,12 +294,14 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
 /// every 64 of them.
 void event_accept(Event& ev) noexcept
 {
+    assert(ev.accept && ev.data);
     if (ev.timedout && resume_accepting(ev) != Rc::ok) {
         return;
     }
 
     const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
     const Connection& lc = *static_cast<Connection*>(ev.data);
+    assert(lc.listening && lc.listening->connection == &lc);
     Listening& ls = *lc.listening;
     ev.available = *ecf.multi_accept;
     ev.ready = 0;
@@ -329,6 +335,8 @@ bool is_shortage(Err err) noexcept
 
 void stop_accepting(Event& ev) noexcept
 {
+    assert(ev.accept);
+    assert(use_accept_mutex || !accept_mutex_held);
     // A failure has been logged. A listener that is still watched may wake this worker for nothing.
     (void)disable_accept_events(*ngx_cycle, true);
 
@@ -346,6 +354,7 @@ void stop_accepting(Event& ev) noexcept
 
 Rc resume_accepting(Event& ev) noexcept
 {
+    assert(ev.accept && ev.timedout);
     ev.timedout = 0;
     if (enable_accept_events(*ngx_cycle) != Rc::ok) {
         add_timer(ev, accept_mutex_delay);
@@ -356,6 +365,8 @@ Rc resume_accepting(Event& ev) noexcept
 
 Rc trylock_accept_mutex(Cycle& cycle) noexcept
 {
+    assert(in_loop_thread());
+    assert(use_accept_mutex);
     if (!shmtx_trylock(accept_mutex)) {
         log_debug(log_debug_event, cycle.log, 0, "accept mutex lock failed: {:d}",
                   accept_mutex_held);
@@ -392,6 +403,7 @@ Rc enable_accept_events(Cycle& cycle) noexcept
         if (event_actions.add(*c->read, read_event, 0) == Rc::error) {
             return Rc::error;
         }
+        assert(c->read->active);
     }
     return Rc::ok;
 }
@@ -404,6 +416,7 @@ char* accept_log_error(Log& log, char* buf, std::size_t len)
 
 void debug_accepted_connection(const EventConf& ecf, Connection& c) noexcept
 {
+    assert(!c.listening || c.log != &c.listening->log);  // its level is changed
     for (const Cidr& cidr : ecf.debug_connection) {
         // cidr_match() would also match ::ffff:10.0.0.1 with 10.0.0.1, which is not wanted.
         if (cidr_contains(cidr, c.sockaddr)) {

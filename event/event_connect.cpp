@@ -1,5 +1,6 @@
 #include "event/event_connect.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -103,6 +104,7 @@ Rc bind_local(const PeerConnection& pc, int s) noexcept
 
 void init_peer_connection(PeerConnection& pc, Connection& c) noexcept
 {
+    assert(pc.sockaddr && pc.socklen != 0);
     c.type = pc.type;
     c.send = io.send;
     if (pc.type == SOCK_STREAM) {
@@ -158,6 +160,7 @@ bool is_own_shortage(const PeerConnection& pc, Err err) noexcept
 /// event only if the connection is not established yet.
 Rc watch_peer(Connection& c, bool connected) noexcept
 {
+    assert(!c.read->active && !c.write->active);
     const unsigned flags = (event_flags & use_clear_event) != 0 ? clear_event : level_event;
     if (event_actions.add(*c.read, read_event, flags) != Rc::ok) {
         return Rc::error;
@@ -167,6 +170,8 @@ Rc watch_peer(Connection& c, bool connected) noexcept
 
 Rc drop_peer(PeerConnection& pc, Rc rc) noexcept
 {
+    assert(pc.connection);
+    assert(rc != Rc::ok && rc != Rc::again);
     close_connection(*pc.connection);
     pc.connection = nullptr;
     return rc;
@@ -204,6 +209,8 @@ Rc connect_peer(PeerConnection& pc, Connection& c) noexcept
 
 Rc event_connect_peer(PeerConnection& pc)
 {
+    assert(in_loop_thread());
+    assert(pc.get && pc.log);
     if (const Rc rc = pc.get(pc, pc.data); rc != Rc::ok) {
         return rc;
     }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <array>
 #include <bit>
+#include <cassert>
 #include <cerrno>
 #include <fstream>
 #include <sys/epoll.h>
@@ -55,6 +56,7 @@ struct SharedCounters {
 
 Rc share_counters(Cycle& cycle)
 {
+    assert(!accept_mutex_ptr);
     Shm shm{.size = sizeof(SharedCounters), .name = "ngxx_shared_zone", .log = cycle.log};
     if (shm_alloc(shm) != Rc::ok) {
         return Rc::error;
@@ -132,6 +134,8 @@ void check_totals(const Cycle& cycle, const CoreConf& ccf, const EventConf& ecf)
 /// Allocates the connections and their events, and puts all into the free list in address order.
 void init_connections(Cycle& cycle)
 {
+    assert(!cycle.connections);
+    assert(cycle.connection_n > 0);
     const std::size_t n = cycle.connection_n;
     cycle.connections = std::make_unique<Connection[]>(n);
     cycle.read_events = std::make_unique<Event[]>(n);
@@ -236,6 +240,7 @@ void init_files(Cycle& cycle)
 /// because this process still has them.
 void inherit_reusable_connections(Cycle& cycle) noexcept
 {
+    assert(cycle.reusable_connections_queue.empty());
     Cycle* const old = cycle.old_cycle;
     if (!old) {
         return;
@@ -249,6 +254,7 @@ void inherit_reusable_connections(Cycle& cycle) noexcept
 /// EPOLLEXCLUSIVE if several workers share the socket, so that only some of them wake up.
 Rc watch_listening(const CoreConf& ccf, const Listening& ls, Event& rev)
 {
+    assert(rev.accept && !rev.active);
     if (ls.reuseport) {
         return event_actions.add(rev, read_event, 0);
     }
@@ -274,6 +280,8 @@ void init_datagram_listening(const Cycle& cycle, Listening& ls)
 
 Rc init_listening(Cycle& cycle, const CoreConf& ccf, Listening& ls)
 {
+    assert(ls.fd != invalid_socket);
+    assert(!ls.connection);
     if (ls.previous && cycle.old_cycle) {
         detach_listening(*ls.previous);
     }
@@ -302,6 +310,7 @@ Rc init_listening(Cycle& cycle, const CoreConf& ccf, Listening& ls)
 /// nginx: ngx_event_process_init()
 Rc event_process_init(Cycle& cycle)
 {
+    set_loop_thread();
     const CoreConf& ccf = *get_conf<CoreConf>(cycle.conf_ctx);
     const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
 
@@ -314,6 +323,8 @@ Rc event_process_init(Cycle& cycle)
     if (event_method(cycle).actions.init(cycle, timer_resolution) != Rc::ok) {
         return Rc::error;
     }
+    assert(event_actions.add && event_actions.del && event_actions.process_events);
+    assert((event_flags & (use_clear_event | use_level_event)) != 0);
     event_observe_poller();
     if (init_timer_alarm(cycle) != Rc::ok) {
         return Rc::error;

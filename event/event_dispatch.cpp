@@ -1,5 +1,6 @@
 #include "event/event_dispatch.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -25,6 +26,7 @@ struct {
 
 Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept
 {
+    assert(events >= -1);
     const Err err = events == -1 ? errno : 0;
 
     if ((flags & update_time) != 0 || event_timer_alarm) {

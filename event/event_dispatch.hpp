@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <limits>
 
 #include "core/core.hpp"
@@ -48,6 +49,7 @@ inline void post_ready_event(Event& ev) noexcept
 /// Marks the event as ready and calls its handler, or posts the event if `flags` has post_events.
 inline void dispatch_event(Event& ev, unsigned flags) noexcept
 {
+    assert(ev.handler);
     // One test for both flags, so that an observer costs nothing here while there is none.
     if ((flags & (post_events | observe_calls)) != 0) {
         return (flags & post_events) != 0 ? post_ready_event(ev) : dispatch_observed(ev);

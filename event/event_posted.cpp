@@ -1,5 +1,7 @@
 #include "event/event_posted.hpp"
 
+#include <cassert>
+
 #include <fmt/format.h>
 
 #include "core/cycle.hpp"
@@ -13,6 +15,7 @@ PostedQueue posted_events;
 
 void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept
 {
+    assert(in_loop_thread());
     while (!posted.empty()) {
         Event& ev = posted.front();
         log_debug(log_debug_event, cycle.log, 0, "posted event {}", fmt::ptr(&ev));
@@ -21,6 +24,7 @@ void event_process_posted(Cycle& cycle, PostedQueue& posted) noexcept
 
         // Removed before its handler runs: the handler may post it again or close its connection.
         delete_posted_event(ev);
+        assert(ev.handler);
         ev.handler(ev);
         event_observed(EventFactType::call_done);
     }
@@ -36,6 +40,7 @@ void event_unlink_all() noexcept
 
 void event_move_posted_next(Cycle& cycle) noexcept
 {
+    assert(in_loop_thread());
     for (Event& ev : posted_next_events) {
         log_debug(log_debug_event, cycle.log, 0, "posted next event {}", fmt::ptr(&ev));
         ev.ready = 1;

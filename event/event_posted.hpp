@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cassert>
+
 #include <boost/intrusive/list.hpp>
 
 #include "core/log.hpp"
@@ -24,6 +26,7 @@ extern PostedQueue posted_events;
 /// nginx: ngx_post_event()
 inline void post_event(Event& ev, PostedQueue& queue) noexcept
 {
+    assert(in_loop_thread());
     if (ev.posted()) {
         log_debug(log_debug_core, ev.log, 0, "update posted event {}",
                   static_cast<const void*>(&ev));
@@ -40,6 +43,8 @@ inline void post_event(Event& ev, PostedQueue& queue) noexcept
 /// nginx: ngx_delete_posted_event()
 inline void delete_posted_event(Event& ev) noexcept
 {
+    assert(in_loop_thread());
+    assert(ev.posted());
     posted_events.erase(posted_events.iterator_to(ev));
     log_debug(log_debug_core, ev.log, 0, "delete posted event {}", static_cast<const void*>(&ev));
     event_observed(EventFactType::unposted, ev);

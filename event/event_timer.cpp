@@ -1,6 +1,7 @@
 #include "event/event_timer.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 #include <fmt/format.h>
 
@@ -19,6 +20,7 @@ Msec event_find_timer() noexcept
 
 void event_expire_timers(Msec staleness) noexcept
 {
+    assert(in_loop_thread());
     while (!event_timer_rbtree.empty()) {
         Event& ev = *event_timer_rbtree.begin();
         if (static_cast<MsecInt>(ev.timer_key - (current_msec - staleness)) > 0) {
@@ -29,6 +31,7 @@ void event_expire_timers(Msec staleness) noexcept
         event_observed(EventFactType::call_expired, ev);
         event_del_timer(ev);
         ev.timedout = 1;
+        assert(ev.handler);
         ev.handler(ev);
         event_observed(EventFactType::call_done);
     }

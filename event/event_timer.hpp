@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cassert>
+
 #include <boost/intrusive/set.hpp>
 
 #include "core/log.hpp"
@@ -60,6 +62,8 @@ Rc event_no_timers_left() noexcept;
 /// nginx: ngx_event_del_timer()
 inline void event_del_timer(Event& ev) noexcept
 {
+    assert(in_loop_thread());
+    assert(ev.timer_set());
     log_debug(log_debug_event, ev.log, 0, "event timer del: {}: {}", event_ident(ev), ev.timer_key);
     event_timer_rbtree.erase(event_timer_rbtree.iterator_to(ev));
     event_observed(EventFactType::timer_deleted, ev);
@@ -71,6 +75,8 @@ inline void event_del_timer(Event& ev) noexcept
 /// nginx: ngx_event_add_timer()
 inline void event_add_timer(Event& ev, Msec timer) noexcept
 {
+    assert(in_loop_thread());
+    assert(static_cast<MsecInt>(timer) >= 0);  // the order of the tree wraps around
     const Msec key = current_msec + timer;
 
     if (ev.timer_set()) {

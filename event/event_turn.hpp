@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <csignal>
 
 #include <boost/intrusive/list.hpp>
@@ -61,5 +62,8 @@ void del_turn_hook(TurnHook& hook) noexcept;
 ///
 /// nginx: ngx_process_events_and_timers()
 void process_events_and_timers(Cycle& cycle) noexcept;
+
+/// Makes the calling thread the one that runs the loop; false: no thread does. Only asserts use it.
+void set_loop_thread(bool runs_loop = true) noexcept;
 
 }  // namespace ngx

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <bitset>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -233,6 +234,7 @@ void log_known(Connection& c, std::size_t size) noexcept
 /// drops them silently.
 void note_dropped(const Connection& c) noexcept
 {
+    assert(c.udp && c.udp->buffer);
     c.udp->buffer = nullptr;
     if (c.udp->dropped++ == 0) {
         log_error(log_warn, c.log, 0, "datagrams are dropped");
@@ -242,6 +244,8 @@ void note_dropped(const Connection& c) noexcept
 /// Calls the client's read handler, which may read the datagram with udp_shared_recv().
 void hand_over(Connection& c, std::size_t size) noexcept
 {
+    assert(c.shared && c.udp && !c.udp->buffer);
+    assert(size <= state.buffer.size());
     log_known(c, size);
 
     Buf buf;
@@ -273,6 +277,7 @@ void hand_over(Connection& c, std::size_t size) noexcept
 /// nginx: ngx_udp_shared_recv()
 ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
 {
+    assert(c.shared);
     c.read->ready = 0;
     c.read->active = 1;
     if (!c.udp || !c.udp->buffer) {
@@ -288,6 +293,7 @@ ssize_t udp_shared_recv(Connection& c, char* buf, std::size_t size) noexcept
 /// descriptor.
 void release_descriptor(UdpConnections& known) noexcept
 {
+    assert(known.sessions > 0);
     known.sessions--;
     if (known.sessions == 0 && known.fd != invalid_socket && ::close(known.fd) == -1) {
         log_error(log_alert, ngx_cycle->log, errno, "close() {} failed", known.fd);
@@ -297,6 +303,8 @@ void release_descriptor(UdpConnections& known) noexcept
 /// nginx: ngx_insert_udp_connection()
 void insert_udp_connection(Connection& c)
 {
+    assert(c.pool && !c.udp);
+    assert(c.listening && c.listening->udp_connections);
     c.udp = c.pool->create<UdpConnection>();
     c.udp->connection = &c;
     // Cleanups run in reverse order, so this one runs while the object still exists.
@@ -394,6 +402,8 @@ Rc prepare_udp_connection(Connection& c, Listening& ls, const Datagram& d) noexc
 /// the datagram is lost, if there is no free connection or no memory.
 bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Datagram& d) noexcept
 {
+    assert(ls.type == SOCK_DGRAM);
+    assert(ls.handler);
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
     accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
                       static_cast<MsecInt>(ngx_cycle->free_connection_n);
@@ -441,6 +451,7 @@ void retry_writes(Event&) noexcept
     while (!state.waiting.empty()) {
         Event& wev = state.waiting.front();
         delete_posted_event(wev);
+        assert(event_shared(wev));
         wev.ready = 1;
         post_event(wev, posted_events);
     }
@@ -474,6 +485,7 @@ void init_udp_ports(const Cycle& cycle) noexcept
 /// cost is one more wait of the poller for every 64 waiting datagrams.
 void event_recvmsg(Event& ev) noexcept
 {
+    assert(ev.accept && ev.data);
     if (ev.timedout && resume_accepting(ev) != Rc::ok) {
         return;
     }
@@ -521,6 +533,8 @@ void delete_udp_connection(Connection& c) noexcept
 
 bool close_udp_connections(const Listening& ls) noexcept
 {
+    assert(in_loop_thread());
+    assert(ls.fd != invalid_socket);
     refuse_datagrams(ls);
     if (!ls.udp_connections) {
         return false;  // not a datagram listener, or one that this process does not serve
@@ -550,6 +564,8 @@ bool close_udp_connections(const Listening& ls) noexcept
 
 void udp_wait_to_write(Event& wev) noexcept
 {
+    assert(event_shared(wev) && wev.write);
+    assert(!wev.ready);
     post_event(wev, state.waiting);
 
     Event& retry = state.retry;

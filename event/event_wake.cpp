@@ -1,5 +1,6 @@
 #include "event/event_wake.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <cstdint>
 #include <sys/eventfd.h>
@@ -23,6 +24,7 @@ struct {
 /// lost.
 void waker_handler(Event& ev) noexcept
 {
+    assert(ev.data);
     const Connection& c = *static_cast<const Connection*>(ev.data);
     auto& waker = *static_cast<EventWaker*>(c.data);
 
@@ -35,6 +37,7 @@ void waker_handler(Event& ev) noexcept
         log_error(log_alert, ev.log, 0, "eventfd {} cannot be watched any more", waker.fd);
     }
     if (count != 0) {
+        assert(waker.handler);
         waker.handler(waker);
     }
 }
@@ -43,6 +46,7 @@ void waker_handler(Event& ev) noexcept
 
 Rc event_waker_init(EventWaker& waker, Cycle& cycle) noexcept
 {
+    assert(in_loop_thread());
     event_waker_done(waker);
 
     const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -80,6 +84,7 @@ void event_wake(const EventWaker& waker) noexcept
 
 void event_waker_done(EventWaker& waker) noexcept
 {
+    assert(in_loop_thread());
     waker.fd = invalid_file;
     if (Connection* const c = std::exchange(waker.connection, nullptr)) {
         close_connection(*c);

@@ -1,4 +1,5 @@
 #include <array>
+#include <cassert>
 #include <cerrno>
 
 #include "core/buf.hpp"
@@ -46,6 +47,7 @@ bool is_empty(const Buf& b) noexcept
 /// error.
 bool send_buffer(Connection& c, Buf& b) noexcept
 {
+    assert(b.start && b.pos <= b.last && b.last <= b.end);
     while (!is_empty(b) && c.write->ready) {
         const ssize_t n = c.send(c, b.pos, buf_size(b));
         if (n == io_error) {

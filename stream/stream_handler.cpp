@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <sys/socket.h>
 #include <utility>
@@ -25,6 +26,7 @@ namespace {
 /// nginx: ngx_stream_close_connection()
 void stream_close_connection(Connection& c) noexcept
 {
+    assert(c.pool && c.fd != invalid_socket);
     log_debug(log_debug_stream, c.log, 0, "close stream connection: {}", c.fd);
     stat_active->fetch_sub(1, std::memory_order_relaxed);
 
@@ -148,6 +150,7 @@ std::size_t restore_header(const Connection& c, HeaderBuffer& buf) noexcept
 /// that a session allocates one buffer, however many pieces arrive.
 void store_header(Connection& c, const HeaderBuffer& buf, std::size_t had)
 {
+    assert(had <= buf.size());
     if (had == 0) {
         return;
     }
@@ -252,6 +255,7 @@ void stream_proxy_protocol_handler(Event& rev) noexcept
 
 void stream_init_connection(Connection& c) noexcept
 {
+    assert(c.pool && c.listening && c.listening->servers);
     const StreamPort::InAddr* addr = nullptr;
     StreamSession* const begun = begin_session(c, addr);
     if (!begun) {
@@ -303,6 +307,8 @@ void stream_run_failed(StreamSession& s) noexcept
 
 void stream_finalize_session(StreamSession& s, StreamStatus rc) noexcept
 {
+    assert(in_loop_thread());
+    assert(s.connection && s.connection->data == &s);
     log_debug(log_debug_stream, s.connection->log, 0, "finalize stream session: {}",
               static_cast<unsigned>(rc));
     s.status = rc;

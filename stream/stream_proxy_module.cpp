@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <limits>
 #include <new>
@@ -49,7 +50,9 @@ public:
     /// behind `end`, by which a datagram that is too large is recognized.
     void allocate(Buf& b, std::size_t size)
     {
+        assert(!b.start && size != 0);
         if (size == block_size_ && free_) {
+            assert(free_n_ > 0);
             b.start = reinterpret_cast<char*>(std::exchange(free_, free_->next));
             free_n_--;
         } else {
@@ -176,6 +179,7 @@ char* stream_proxy_log_error(Log& log, char* buf, std::size_t len)
 /// nginx: ngx_stream_proxy_finalize()
 void stream_proxy_finalize(StreamSession& s, StreamStatus rc) noexcept
 {
+    assert(s.upstream);
     log_debug(log_debug_stream, s.connection->log, 0, "finalize stream proxy: {}",
               static_cast<unsigned>(rc));
     StreamUpstream& u = *s.upstream;
@@ -240,6 +244,7 @@ void set_handlers(Connection& c, EventHandler handler) noexcept
 /// Appends a datagram to `out`; without `flush` it is only the first piece of one.
 void add_datagram(StreamSession& s, Chain*& out, char* pos, char* last, bool flush)
 {
+    assert(pos <= last);
     struct Link : Chain {
         Buf datagram{};
     };
@@ -321,6 +326,8 @@ bool send_datagrams(StreamSession& s, StreamFlow& flow) noexcept
 /// Sends as much of the buffer as possible. Returns false on an error.
 bool send_bytes(StreamFlow& flow) noexcept
 {
+    assert(flow.dst && flow.buf.start);
+    assert(flow.buf.pos <= flow.buf.last);
     Buf& b = flow.buf;
     Connection& dst = *flow.dst;
     while (dst.write->ready) {
@@ -364,6 +371,7 @@ bool send_output(StreamSession& s, StreamFlow& flow) noexcept
 /// long as the wall clock is set back.
 std::size_t limit_size(const StreamSession& s, StreamFlow& flow, std::size_t size) noexcept
 {
+    assert(flow.limit_rate != 0);
     const auto rate = static_cast<off_t>(flow.limit_rate);
     const auto seconds = static_cast<off_t>((current_msec - s.upstream->peer.start_time) / 1000);
     off_t allowed = 0;
@@ -383,6 +391,7 @@ std::size_t limit_size(const StreamSession& s, StreamFlow& flow, std::size_t siz
 /// Delays the next read for as long as `n` bytes take at the limit.
 void delay_next_read(StreamFlow& flow, ssize_t n) noexcept
 {
+    assert(flow.limit_rate != 0);
     const Msec delay = static_cast<Msec>(n) * 1000 / flow.limit_rate;
     if (delay > 0) {
         flow.src->read->delayed = 1;
@@ -435,6 +444,7 @@ ssize_t receive_datagram(StreamSession& s, StreamFlow& flow, std::size_t size) n
 /// Adds `n` bytes to the counters and to the buffer, and applies the rate limit.
 void add_received(StreamFlow& flow, ssize_t n) noexcept
 {
+    assert(n >= 0 && n <= flow.buf.end - flow.buf.last);
     if (flow.limit_rate != 0) {
         delay_next_read(flow, n);
     }
@@ -661,6 +671,7 @@ Rc stream_proxy_test_finalize(StreamSession& s, const StreamProxySrvConf& pscf,
 /// been sent.
 Rc half_close(StreamSession& s, const StreamFlow& flow) noexcept
 {
+    assert(flow.dst && flow.src->read->eof);
     StreamUpstream& u = *s.upstream;
     if (flow.dst->type != SOCK_STREAM || u.half_closed || flow.dst->buffered) {
         return Rc::ok;
@@ -711,6 +722,7 @@ Rc wait_for_more(StreamSession& s, const StreamProxySrvConf& pscf, const StreamF
 /// nginx: ngx_stream_proxy_process()
 void stream_proxy_process(StreamSession& s, StreamFlow& flow, bool do_write)
 {
+    assert(flow.src && flow.received);
     Connection& c = *s.connection;
     StreamProxySrvConf& pscf = srv_conf(s);
     Rc rc = Rc::ok;
@@ -925,6 +937,7 @@ Rc add_first_datagram(StreamSession& s)
 /// nginx: ngx_stream_proxy_init_upstream()
 void stream_proxy_init_upstream(StreamSession& s)
 {
+    assert(s.upstream->peer.connection && !s.upstream->connected);
     StreamUpstream& u = *s.upstream;
     Connection& pc = *u.peer.connection;
     const StreamProxySrvConf& pscf = srv_conf(s);

@@ -1,6 +1,7 @@
 #include "stream/stream_upstream_round_robin.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 #include <fmt/format.h>
 
@@ -108,6 +109,7 @@ void stream_upstream_notify_round_robin_peer(PeerConnection& pc, void* data, uns
 
 void init_peer(StreamSession& s, StreamUpstreamRrPeers& peers)
 {
+    assert(s.upstream);
     PeerConnection& pc = s.upstream->peer;
     auto* rrp = s.connection->pool->create<StreamUpstreamRrPeerData>();
     rrp->peers = &peers;
@@ -146,6 +148,7 @@ bool stream_upstream_get_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp)
 /// Chooses the only server unless it is down or full. Its failures do not count.
 bool use_single(PeerConnection& pc, StreamUpstreamRrPeerData& rrp) noexcept
 {
+    assert(rrp.peers->peer.size() == 1);
     StreamUpstreamRrPeer& peer = rrp.peers->peer.front();
     if (peer.down || (peer.max_conns != 0 && peer.conns >= peer.max_conns)) {
         return false;
@@ -226,6 +229,7 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
     StreamUpstreamRrPeer& peer = *rrp.current;
     log_debug(log_debug_stream, pc.log, 0, "free rr peer {} {}", pc.tries, state);
 
+    assert(rrp.current && peer.conns > 0);
     peer.conns--;
     if (rrp.peers->single) {
         peer.fails = 0;
@@ -244,6 +248,7 @@ void stream_upstream_free_round_robin_peer(PeerConnection& pc, void* data, unsig
 
 bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i) noexcept
 {
+    assert(i < rrp.peers->peer.size());
     const StreamUpstreamRrPeer& peer = rrp.peers->peer[i];
     const bool given_up = peer.max_fails != 0 && peer.fails >= peer.max_fails &&
                           current_msec - peer.checked <= peer.fail_timeout;
@@ -253,6 +258,7 @@ bool stream_upstream_may_use(const StreamUpstreamRrPeerData& rrp, std::size_t i)
 
 std::int64_t stream_upstream_add_weight(StreamUpstreamRrPeer& peer) noexcept
 {
+    assert(peer.effective_weight >= 0);
     const std::int64_t added = peer.effective_weight;
     peer.current_weight += added;
     if (peer.effective_weight < peer.weight) {
@@ -264,6 +270,7 @@ std::int64_t stream_upstream_add_weight(StreamUpstreamRrPeer& peer) noexcept
 void stream_upstream_use_peer(PeerConnection& pc, StreamUpstreamRrPeerData& rrp, std::size_t best,
                               std::int64_t total) noexcept
 {
+    assert(best < rrp.peers->peer.size() && !rrp.was_tried(best));
     StreamUpstreamRrPeer& peer = rrp.peers->peer[best];
     peer.current_weight -= total;
     if (current_msec - peer.checked > peer.fail_timeout) {
@@ -282,6 +289,7 @@ Rc stream_upstream_try_backup(PeerConnection& pc, StreamUpstreamRrPeerData& rrp,
 {
     StreamUpstreamRrPeers& peers = *rrp.peers;
     if (peers.next) {
+        assert(!peers.next->next);
         log_debug(log_debug_stream, pc.log, 0, "backup servers");
         rrp.peers = peers.next;
         std::fill_n(rrp.tried, (rrp.peers->peer.size() + 63) / 64, 0);

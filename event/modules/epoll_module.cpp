@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <cerrno>
 #include <limits>
 #include <memory>
@@ -75,6 +76,8 @@ extern const EventModule epoll_module_ctx;
 /// Returns the data that epoll reports with an event: the connection, and in the lowest bit of the
 /// pointer, which is unused, the instance of the slot. It identifies stale events: those for an
 /// earlier connection of the same slot.
+static_assert(alignof(Connection) > 1, "the lowest bit of the address is the instance");
+
 void* tag(const Connection& c, unsigned instance) noexcept
 {
     return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&c) | instance);
@@ -214,9 +217,11 @@ std::uint64_t read_eventfd(Log* log) noexcept
 /// Stores the result of a completed read and posts the event of the file.
 void complete_read(const io_event& event, Log* log) noexcept
 {
+    assert(event.data != 0);
     log_debug(log_debug_event, log, 0, "io_event: {:X} {:X} {} {}", event.data, event.obj,
               event.res, event.res2);
     Event& e = *reinterpret_cast<Event*>(event.data);
+    assert(e.active && !e.complete && e.data);
     e.complete = 1;
     e.active = 0;
     e.ready = 1;
@@ -400,6 +405,8 @@ void epoll_done(Cycle& cycle)
 /// nginx: ngx_epoll_add_event()
 Rc epoll_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
+    assert(ev.data);
+    assert((event == write_event) == (ev.write != 0));
     const Connection& c = *static_cast<Connection*>(ev.data);
     const bool read = event == read_event;
     const Event* const e = read ? c.write : c.read;
@@ -457,6 +464,8 @@ Rc epoll_del_event(Event& ev, EventType event, unsigned flags) noexcept
 /// nginx: ngx_epoll_add_connection()
 Rc epoll_add_connection(Connection& c) noexcept
 {
+    assert(!c.read->active && !c.write->active);
+    assert(c.read->instance == c.write->instance);
     constexpr std::uint32_t events = read_events | write_events | EPOLLET;
 
     log_debug(log_debug_event, c.log, 0, "epoll add connection: fd:{} ev:{:08X}", c.fd, events);
@@ -485,6 +494,7 @@ Rc epoll_del_connection(Connection& c, unsigned flags) noexcept
 /// nginx: ngx_epoll_notify()
 Rc epoll_notify(EventHandler handler) noexcept
 {
+    assert(handler && state.notify_fd != -1);
     constexpr std::uint64_t inc = 1;
     state.notify_handler.store(handler, std::memory_order_relaxed);
 

@@ -1,3 +1,4 @@
+#include <cassert>
 #include <poll.h>
 #include <vector>
 
@@ -56,6 +57,8 @@ void poll_done(Cycle&)
 /// nginx: ngx_poll_add_event()
 Rc poll_add_event(Event& ev, EventType event, unsigned) noexcept
 {
+    assert(ev.data);
+    assert((event == write_event) == (ev.write != 0));
     const Connection& c = *static_cast<Connection*>(ev.data);
     ev.active = 1;
 
@@ -80,6 +83,7 @@ Rc poll_add_event(Event& ev, EventType event, unsigned) noexcept
 /// Removes an entry from the table by moving the last entry into its place.
 void remove_entry(std::size_t index, Log* log) noexcept
 {
+    assert(index < state.event_list.size());
     const std::size_t last = state.event_list.size() - 1;
     if (index < last) {
         log_debug(log_debug_event, log, 0, "index: copy event {} to {}", last, index);
@@ -142,6 +146,7 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
                     revents);
     }
 
+    assert(entry.fd >= 0 && static_cast<std::size_t>(entry.fd) < ngx_cycle->files_n);
     const Connection* const c = ngx_cycle->files[entry.fd];
     if (!c || c->fd == -1) {
         log_error(log_alert, log, 0, "unexpected event");

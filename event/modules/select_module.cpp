@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/select.h>
@@ -68,6 +69,7 @@ void select_done(Cycle&)
 /// nginx: ngx_select_add_event()
 Rc select_add_event(Event& ev, EventType event, unsigned) noexcept
 {
+    assert(ev.data);
     const Connection& c = connection_of(ev);
     const int event_n = static_cast<int>(event);
     log_debug(log_debug_event, ev.log, 0, "select add event fd:{} ev:{}", c.fd, event_n);
@@ -114,6 +116,7 @@ Rc select_del_event(Event& ev, EventType event, unsigned) noexcept
         state.max_fd = -1;
     }
 
+    assert(ev.index < state.event_index.size() && state.event_index[ev.index] == &ev);
     // Moves the last entry into the place of this one.
     Event* const last = state.event_index.back();
     state.event_index[ev.index] = last;

@@ -1,5 +1,6 @@
 #include "os/unix/channel.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
@@ -105,6 +106,7 @@ Rc read_channel(int s, Channel& ch, Log* log) noexcept
 
 Rc add_channel_event(Cycle& cycle, int fd, EventType event, EventHandler handler)
 {
+    assert(handler);
     Connection* c = get_connection(fd, cycle.log);
     if (!c) {
         return Rc::error;
@@ -130,6 +132,7 @@ Rc add_channel_event(Cycle& cycle, int fd, EventType event, EventHandler handler
 void close_channel(int (&fd)[2], Log* log) noexcept
 {
     for (int& end : fd) {
+        assert(end != -1);
         if (::close(end) == -1) {
             log_error(log_alert, log, errno, "close() channel failed");
         }

@@ -1,3 +1,4 @@
+#include <cassert>
 #include <cerrno>
 #include <sys/syscall.h>
 
@@ -32,6 +33,7 @@ void file_aio_event_handler(Event& ev) noexcept
 /// Returns the result of a completed read.
 ssize_t file_aio_result(const File& file, EventAio& aio) noexcept
 {
+    assert(!aio.event.active);
     aio.event.active = 0;
     aio.event.complete = 0;
     if (aio.res < 0) {
@@ -45,6 +47,8 @@ ssize_t file_aio_result(const File& file, EventAio& aio) noexcept
 /// Submits a read. Returns 0 or an errno.
 Err submit(EventAio& aio, char* buf, std::size_t size, off_t offset) noexcept
 {
+    assert(!aio.event.active);
+    assert(eventfd != -1);
     aio.aiocb = iocb{
         .aio_data = reinterpret_cast<std::uintptr_t>(&aio.event),
         .aio_lio_opcode = IOCB_CMD_PREAD,
@@ -70,6 +74,7 @@ Err submit(EventAio& aio, char* buf, std::size_t size, off_t offset) noexcept
 
 void file_aio_init(File& file, Pool& pool)
 {
+    assert(!file.aio && file.fd != invalid_file);
     EventAio& aio = *pool.create<EventAio>();
     aio.file = &file;
     aio.event.ready = 1;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <netinet/tcp.h>
 #include <sys/sendfile.h>
@@ -107,6 +108,7 @@ ssize_t linux_sendfile_result(Connection& c, const LinuxSendfileCtx& ctx) noexce
 /// nginx: ngx_linux_sendfile_thread()
 ssize_t linux_sendfile_thread(Connection& c, const Buf& file, std::size_t size)
 {
+    assert(c.pool);
     log_debug(log_debug_core, c.log, 0, "linux sendfile thread: {}, {}, {}", file.file->fd, size,
               file.file_pos);
     if (!c.sendfile_task) {
@@ -217,6 +219,7 @@ Chain* linux_sendfile_chain(Connection& c, Chain* in, off_t limit)
         const std::size_t sent = result.n == io_again ? 0 : static_cast<std::size_t>(result.n);
         c.sent += static_cast<off_t>(sent);
         send += sent;
+        assert(sent <= result.size);
         in = chain_update_sent(in, sent);
 
         if (result.n == io_again || (!file && sent != result.size)) {

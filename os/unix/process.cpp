@@ -1,6 +1,7 @@
 #include "os/unix/process.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -346,6 +347,8 @@ void exit_child(int status) noexcept
 
 pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, int respawn)
 {
+    assert(proc && name);
+    assert(respawn < last_process);
     const int s = respawn >= 0 ? respawn : free_slot(cycle.log);
     if (s == -1) {
         return invalid_pid;
@@ -389,6 +392,7 @@ pid_t spawn_process(Cycle& cycle, SpawnProc proc, void* data, const char* name, 
     slot.name = name;
     describe(slot, respawn);
     last_process = std::max(last_process, s + 1);
+    assert(last_process <= max_processes);
     return child;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <csignal>
 #include <string>
 #include <string_view>
@@ -69,6 +70,7 @@ extern int last_process;  // one more than the last slot in use
 
 inline ProcessSlot& slot_at(int i) noexcept
 {
+    assert(i >= 0 && i < max_processes);
     return processes[static_cast<std::size_t>(i)];
 }
 

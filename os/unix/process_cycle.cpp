@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -79,6 +80,7 @@ void signal_fd_handler(Event& rev) noexcept
 /// descriptor.
 void init_signal_channel(Cycle& cycle)
 {
+    assert(signal_fd == -1);
     signal_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (signal_fd == -1) {
         log_error(log_alert, cycle.log, errno, "eventfd() failed");
@@ -187,6 +189,7 @@ void start_quit(Cycle& cycle)
 /// init_process fails ends the process, as the old cycle has already lost its listeners.
 Cycle* reload(Cycle* old)
 {
+    assert(process == Process::single);
     log_error(log_notice, old->log, 0, "reconfiguring");
     systemd_notify_reloading(old->log);
 
@@ -824,6 +827,7 @@ bool reap_children(Cycle& cycle)
             take_over_from_new_binary(cycle);
         }
         const bool is_worker = !p.detached;
+        assert(p.pid > 0);
         if (i == last_process - 1) {
             last_process--;
         }

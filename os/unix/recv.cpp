@@ -1,3 +1,4 @@
+#include <cassert>
 #include <cerrno>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@ namespace ngx {
 
 Rc recv_update_available(Connection& c, std::size_t n) noexcept
 {
+    assert(n > 0);
     Event& rev = *c.read;
 
     if (rev.available >= 0) {
@@ -48,6 +50,7 @@ ssize_t recv_failed(Connection& c, Err err, const char* text) noexcept
 
 ssize_t unix_recv(Connection& c, char* buf, std::size_t size) noexcept
 {
+    assert(c.fd != invalid_socket);
     if (!recv_may_have_data(*c.read)) {
         return io_again;
     }

@@ -1,3 +1,4 @@
+#include <cassert>
 #include <cerrno>
 #include <sys/socket.h>
 
@@ -9,6 +10,7 @@ namespace ngx {
 
 ssize_t unix_send(Connection& c, const char* buf, std::size_t size) noexcept
 {
+    assert(c.fd != invalid_socket);
     Event& wev = *c.write;
 
     ssize_t n = 0;

@@ -1,5 +1,6 @@
 #include "os/unix/shmem.hpp"
 
+#include <cassert>
 #include <cerrno>
 #include <sys/mman.h>
 
@@ -11,6 +12,7 @@ namespace ngx {
 
 Rc shm_alloc(Shm& shm)
 {
+    assert(shm.size != 0 && !shm.addr);
     void* addr =
         ::mmap(nullptr, shm.size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_SHARED, -1, 0);
     if (addr == MAP_FAILED) {
@@ -23,6 +25,7 @@ Rc shm_alloc(Shm& shm)
 
 void shm_free(Shm& shm)
 {
+    assert(shm.addr);
     if (::munmap(shm.addr, shm.size) == -1) {
         log_error(log_alert, shm.log, errno, "munmap({}, {}) failed", fmt::ptr(shm.addr), shm.size);
     }

@@ -1,3 +1,4 @@
+#include <cassert>
 #include <cerrno>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ void thread_read_handler(void* data, Log* log) noexcept
 
 ssize_t thread_read(File& file, char* buf, std::size_t size, off_t offset, Pool& pool)
 {
+    assert(file.thread_handler);
     log_debug(log_debug_core, file.log, 0, "thread read: {}, {}, {}, {}", file.fd, fmt::ptr(buf),
               size, offset);
     if (!file.thread_task) {

@@ -140,6 +140,7 @@ struct Readiness {
             ev->data = &c;
             ev->log = &log.log;
         }
+        wev.write = 1;
     }
     Readiness(const Readiness&) = delete;
     Readiness& operator=(const Readiness&) = delete;
