@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/core.h>
@@ -121,6 +122,19 @@ struct Conf {
     void* handler_conf = nullptr;
     std::size_t line = 0;    // where the current directive begins, from 1
     std::size_t column = 0;  // in bytes, from 1
+};
+
+/// Restores the state of the parser at the end of a scope, such as that of a block's directive.
+class ConfScope {
+public:
+    explicit ConfScope(Conf& cf) : cf_(cf), before_(cf) {}
+    ConfScope(const ConfScope&) = delete;
+    ConfScope& operator=(const ConfScope&) = delete;
+    ~ConfScope() { cf_ = std::move(before_); }
+
+private:
+    Conf& cf_;
+    Conf before_;
 };
 
 /// A line of a configuration, from 1. `file` is empty for the -g option. A line of 0 means that an

@@ -398,9 +398,7 @@ Rc inherit_address(Cycle& cycle, Listening& ls)
         return Rc::declined;
     }
 
-    std::array<char, sockaddr_strlen> text;
-    const std::size_t len = sock_ntop(&ls.sockaddr.any, ls.socklen, text.data(), text.size(), true);
-    ls.addr_text = cycle.pool->pstrdup({text.data(), len});
+    ls.addr_text = cycle.pool->pstrdup(SockaddrText(&ls.sockaddr.any, ls.socklen, true).view());
     return Rc::ok;
 }
 
@@ -467,9 +465,7 @@ Listening* create_listening(Conf& cf, const sockaddr* sa, socklen_t socklen)
     std::memcpy(&ls.sockaddr, sa, socklen);
     ls.socklen = socklen;
 
-    std::array<char, sockaddr_strlen> text;
-    const std::size_t len = sock_ntop(sa, socklen, text.data(), text.size(), true);
-    ls.addr_text = cf.pool->pstrdup({text.data(), len});
+    ls.addr_text = cf.pool->pstrdup(SockaddrText(sa, socklen, true).view());
     return &ls;
 }
 
@@ -739,7 +735,7 @@ void drain_connections(Cycle& cycle) noexcept
 
 void close_idle_connections(Cycle& cycle) noexcept
 {
-    for (Connection& c : std::span{cycle.connections.get(), cycle.connection_n}) {
+    for (Connection& c : connections_of(cycle)) {
         if (c.fd != invalid_socket && c.idle) {
             c.close = 1;
             c.read->handler(*c.read);

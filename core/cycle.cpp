@@ -325,10 +325,8 @@ void close_old_listening_sockets(Cycle& cycle)
 
 bool has_connections(const Cycle& cycle) noexcept
 {
-    const std::span<Connection> connections{cycle.connections.get(),
-                                            cycle.connections ? cycle.connection_n : 0};
     return std::ranges::any_of(
-        connections, [](int fd) { return fd != invalid_socket; }, &Connection::fd);
+        connections_of(cycle), [](int fd) { return fd != invalid_socket; }, &Connection::fd);
 }
 
 namespace {
@@ -727,7 +725,7 @@ void reopen_file(OpenFile& file, uid_t user, Log* log)
 void shutdown_timer_handler(Event&) noexcept
 {
     const auto shut_down = [](Cycle& c) {
-        for (Connection& conn : std::span{c.connections.get(), c.connection_n}) {
+        for (Connection& conn : connections_of(c)) {
             if (conn.fd == invalid_socket || !conn.read || conn.read->accept ||
                 conn.read->channel || conn.read->resolver) {
                 continue;

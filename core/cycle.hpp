@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <sched.h>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,6 +94,12 @@ struct Cycle {
     std::string lock_file{};
     std::string hostname{};
 };
+
+/// Returns all slots of a cycle, the free ones included; none before they are allocated.
+inline std::span<Connection> connections_of(const Cycle& cycle) noexcept
+{
+    return {cycle.connections.get(), cycle.connections ? cycle.connection_n : 0};
+}
 
 extern Module core_module;
 

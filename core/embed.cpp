@@ -29,8 +29,7 @@ namespace {
 /// Closes the open connections except listeners, and destroys their pools.
 void close_connections(Cycle& cycle) noexcept
 {
-    const std::size_t n = cycle.connections ? cycle.connection_n : 0;
-    for (Connection& c : std::span{cycle.connections.get(), n}) {
+    for (Connection& c : connections_of(cycle)) {
         if (c.fd == invalid_socket || c.read->accept) {
             continue;
         }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <netinet/in.h>
 #include <span>
 #include <string_view>
@@ -71,6 +72,20 @@ struct Url {
 /// nginx: ngx_sock_ntop()
 std::size_t sock_ntop(const sockaddr* sa, socklen_t socklen, char* text, std::size_t len,
                       bool port) noexcept;
+
+/// Formats an address as sock_ntop() does, and holds the text.
+class SockaddrText {
+public:
+    SockaddrText(const sockaddr* sa, socklen_t socklen, bool port) noexcept
+        : len_(sock_ntop(sa, socklen, text_.data(), text_.size(), port))
+    {}
+
+    std::string_view view() const noexcept { return {text_.data(), len_}; }
+
+private:
+    std::array<char, sockaddr_strlen> text_;
+    std::size_t len_;
+};
 
 /// Parses a network, "10.0.0.0/8", or an address, "::1". Returns ok, done if bits beyond the mask
 /// were set (they are cleared), or error.

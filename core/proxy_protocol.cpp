@@ -159,9 +159,7 @@ std::string_view addr_text(Pool& pool, std::string_view bytes)
         std::memcpy(&sa.in6.sin6_addr, bytes.data(), sizeof(in6_addr));
         socklen = sizeof(sa.in6);
     }
-    std::array<char, sockaddr_strlen> text;
-    return pool.pstrdup(
-        {text.data(), sock_ntop(&sa.any, socklen, text.data(), text.size(), false)});
+    return pool.pstrdup(SockaddrText(&sa.any, socklen, false).view());
 }
 
 /// Reads two addresses of `size` bytes each, two ports, and the rest. Returns false if `body` is
@@ -412,12 +410,10 @@ char* proxy_protocol_write(Connection& c, char* buf, char* last)
         return slprintf(buf, last, "PROXY UNKNOWN\r\n");
     }
 
-    std::array<char, sockaddr_strlen> peer;
-    const std::size_t peer_len = sock_ntop(c.sockaddr, c.socklen, peer.data(), peer.size(), false);
+    const SockaddrText peer(c.sockaddr, c.socklen, false);
     return slprintf(buf, last, "PROXY TCP{} {} {} {} {}\r\n", family == AF_INET ? 4 : 6,
-                    std::string_view(peer.data(), peer_len),
-                    std::string_view(local.data(), local_len), inet_get_port(c.sockaddr),
-                    inet_get_port(c.local_sockaddr));
+                    peer.view(), std::string_view(local.data(), local_len),
+                    inet_get_port(c.sockaddr), inet_get_port(c.local_sockaddr));
 }
 
 char* proxy_protocol_v2_write(Connection& c, char* buf, char* last)

@@ -190,8 +190,7 @@ bool in_loop_thread() noexcept
 
 bool event_shared(const Event& ev) noexcept
 {
-    assert(ev.data);
-    return static_cast<const Connection*>(ev.data)->shared;
+    return connection_of(ev).shared;
 }
 
 // Debug lines take the descriptor of an asynchronous read of a file, too: its data is an EventAio.
@@ -199,8 +198,7 @@ static_assert(offsetof(EventAio, fd) == offsetof(Connection, fd));
 
 int event_ident(const Event& ev) noexcept
 {
-    assert(ev.data);
-    return static_cast<const Connection*>(ev.data)->fd;
+    return connection_of(ev).fd;
 }
 
 namespace {
@@ -301,13 +299,11 @@ const char* create_event_confs(Conf& cf, BlockCtx& ctx)
 
 const char* parse_events(Conf& cf, BlockCtx& ctx)
 {
-    const Conf pcf = cf;
+    const ConfScope scope(cf);
     cf.ctx = &ctx;
     cf.module_type = ModuleType::event;
     cf.cmd_type = event_conf;
-    const char* rv = conf_parse(cf);
-    cf = pcf;
-    return rv;
+    return conf_parse(cf);
 }
 
 const char* init_event_confs(Conf& cf, BlockCtx& ctx)

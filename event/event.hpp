@@ -85,6 +85,17 @@ struct EventAio {
     Event event{};
 };
 
+/// Returns the connection of an event whose `data` is one.
+inline Connection& connection_of(const Event& ev) noexcept
+{
+    assert(ev.data);
+    return *static_cast<Connection*>(ev.data);
+}
+
+/// Tells whether the calling thread runs the loop; true while no thread does. For asserts: most
+/// functions of events, timers and connections may be called only there.
+bool in_loop_thread() noexcept;
+
 /// nginx: ngx_send_lowat()
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept;
 
@@ -132,7 +143,7 @@ inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
 {
     assert(in_loop_thread());
     assert(wev.data && wev.write);
-    if (lowat != 0 && send_lowat(*static_cast<Connection*>(wev.data), lowat) == Rc::error) {
+    if (lowat != 0 && send_lowat(connection_of(wev), lowat) == Rc::error) {
         return Rc::error;
     }
 
@@ -159,10 +170,6 @@ inline Rc handle_write_event(Event& wev, std::size_t lowat) noexcept
     }
     return Rc::ok;
 }
-
-/// Tells whether the calling thread runs the loop; true while no thread does. For asserts: most
-/// functions of events, timers and connections may be called only there.
-bool in_loop_thread() noexcept;
 
 /// Returns the descriptor of an event, for debug lines. Pure, so that the compiler removes the call
 /// where debug lines are off.

@@ -193,22 +193,13 @@ void init_accepted_events(Connection& c, const Event& ev) noexcept
     c.write->log = c.log;
 }
 
-void set_addr_text(Connection& c)
-{
-    std::array<char, sockaddr_strlen> text;
-    const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), false);
-    c.addr_text = c.pool->pstrdup({text.data(), len});
-}
-
 void log_accepted(Connection& c, const EventConf& ecf) noexcept
 {
     if constexpr (have_debug) {
         debug_accepted_connection(ecf, c);
 
-        std::array<char, sockaddr_strlen> text;
-        const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
         log_debug(log_debug_event, c.log, 0, "*{} accept: {} fd:{}", c.number,
-                  std::string_view(text.data(), len), c.fd);
+                  SockaddrText(c.sockaddr, c.socklen, true).view(), c.fd);
     }
 }
 
@@ -252,8 +243,7 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
     assert(s != invalid_socket);
     assert(ls.handler);
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
-    accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
-                      static_cast<MsecInt>(ngx_cycle->free_connection_n);
+    update_accept_disabled();
 
     Connection* c = get_connection(s, ev.log);
     if (!c) {
@@ -268,10 +258,7 @@ bool take_connection(Event& ev, const EventConf& ecf, Listening& ls, int s, cons
         return false;
     }
 
-    c->number =
-        static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
-    c->start_time = current_msec;
-    stat_handled->fetch_add(1, std::memory_order_relaxed);
+    begin_connection(*c);
 
     log_accepted(*c, ecf);
     event_observed(EventFactType::accepted, *c);
@@ -300,7 +287,7 @@ void event_accept(Event& ev) noexcept
     }
 
     const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
-    const Connection& lc = *static_cast<Connection*>(ev.data);
+    const Connection& lc = connection_of(ev);
     assert(lc.listening && lc.listening->connection == &lc);
     Listening& ls = *lc.listening;
     ev.available = *ecf.multi_accept;
@@ -326,6 +313,27 @@ void event_accept(Event& ev) noexcept
     } while (ev.available);
 
     reorder_accept_events(ls);
+}
+
+void update_accept_disabled() noexcept
+{
+    const Cycle& cycle = *ngx_cycle;
+    accept_disabled = static_cast<MsecInt>(cycle.connection_n / 8) -
+                      static_cast<MsecInt>(cycle.free_connection_n);
+}
+
+void begin_connection(Connection& c) noexcept
+{
+    assert(c.number == 0);
+    c.number =
+        static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
+    c.start_time = current_msec;
+    stat_handled->fetch_add(1, std::memory_order_relaxed);
+}
+
+void set_addr_text(Connection& c)
+{
+    c.addr_text = c.pool->pstrdup(SockaddrText(c.sockaddr, c.socklen, false).view());
 }
 
 bool is_shortage(Err err) noexcept

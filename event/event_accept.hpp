@@ -31,6 +31,15 @@ void event_accept(Event& ev) noexcept;
 /// spins.
 bool is_shortage(Err err) noexcept;
 
+/// Sets accept_disabled, which is above 0 if less than an eighth of the slots is free.
+void update_accept_disabled() noexcept;
+
+/// Gives an accepted connection its number and its start time, and counts it as handled.
+void begin_connection(Connection& c) noexcept;
+
+/// Sets the text of the client's address, which the connection's pool owns.
+void set_addr_text(Connection& c);
+
 /// Stops watching the listeners, because waiting connections would wake this worker for nothing.
 /// Without the accept mutex, a timer of the listener's event `ev` watches them again; with it, the
 /// next attempt to lock the mutex does.

@@ -441,10 +441,8 @@ const char* add_debug_host(Conf& cf, EventConf& ecf)
     }
 
     for (const Addr& addr : u.addrs) {
-        std::array<char, sockaddr_strlen> text;
-        const std::size_t len =
-            sock_ntop(&addr.sockaddr.any, addr.socklen, text.data(), text.size(), false);
-        (void)ptocidr({text.data(), len}, ecf.debug_connection.emplace_back());
+        const SockaddrText text(&addr.sockaddr.any, addr.socklen, false);
+        (void)ptocidr(text.view(), ecf.debug_connection.emplace_back());
     }
     return conf_ok;
 }

@@ -210,11 +210,9 @@ void note_looped(const Event& ev, const Datagram& d) noexcept
     if (!std::has_single_bit(state.looped)) {
         return;
     }
-    std::array<char, sockaddr_strlen> text;
-    const std::size_t len = sock_ntop(&d.sa.any, d.socklen, text.data(), text.size(), true);
     log_error(log_warn, ev.log, 0,
               "datagram from {}, which is a listener of this server, is dropped, {} so far",
-              std::string_view(text.data(), len), state.looped);
+              SockaddrText(&d.sa.any, d.socklen, true).view(), state.looped);
 }
 
 /// Uses the client's log, because debug_connection may have raised its level, but without the text
@@ -356,9 +354,7 @@ void init_udp_connection(Connection& c, Listening& ls, const Datagram& d)
     c.write->log = c.log;
 
     if (ls.addr_ntop) {
-        std::array<char, sockaddr_strlen> text;
-        const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), false);
-        c.addr_text = c.pool->pstrdup({text.data(), len});
+        set_addr_text(c);
     }
 }
 
@@ -367,10 +363,8 @@ void log_received(Connection& c, const EventConf& ecf, std::size_t size) noexcep
     if constexpr (have_debug) {
         debug_accepted_connection(ecf, c);
 
-        std::array<char, sockaddr_strlen> text;
-        const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
         log_debug(log_debug_event, c.log, 0, "*{} recvmsg: {} fd:{} n:{}", c.number,
-                  std::string_view(text.data(), len), c.fd, size);
+                  SockaddrText(c.sockaddr, c.socklen, true).view(), c.fd, size);
     }
 }
 
@@ -405,8 +399,7 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
     assert(ls.type == SOCK_DGRAM);
     assert(ls.handler);
     stat_accepted->fetch_add(1, std::memory_order_relaxed);
-    accept_disabled = static_cast<MsecInt>(ngx_cycle->connection_n / 8) -
-                      static_cast<MsecInt>(ngx_cycle->free_connection_n);
+    update_accept_disabled();
 
     Connection* const c = get_connection(ls.fd, ev.log);
     if (!c) {
@@ -417,10 +410,7 @@ bool take_client(const Event& ev, const EventConf& ecf, Listening& ls, const Dat
         return false;
     }
 
-    c->number =
-        static_cast<std::uint64_t>(connection_counter->fetch_add(1, std::memory_order_relaxed));
-    c->start_time = current_msec;
-    stat_handled->fetch_add(1, std::memory_order_relaxed);
+    begin_connection(*c);
 
     log_received(*c, ecf, d.size);
     event_observed(EventFactType::accepted, *c);
@@ -491,7 +481,7 @@ void event_recvmsg(Event& ev) noexcept
     }
 
     const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
-    const Connection& lc = *static_cast<Connection*>(ev.data);
+    const Connection& lc = connection_of(ev);
     Listening& ls = *lc.listening;
     ev.available = *ecf.multi_accept;
     ev.ready = 0;
@@ -544,8 +534,7 @@ bool close_udp_connections(const Listening& ls) noexcept
     // Asks every session on this descriptor, including those whose client was removed from the
     // tree.
     const auto ask = [&](Cycle& cycle) {
-        const std::size_t n = cycle.connections ? cycle.connection_n : 0;
-        for (Connection& c : std::span{cycle.connections.get(), n}) {
+        for (Connection& c : connections_of(cycle)) {
             if (c.shared && c.fd == ls.fd) {
                 c.read->handler(*c.read);
             }

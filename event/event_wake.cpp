@@ -25,7 +25,7 @@ struct {
 void waker_handler(Event& ev) noexcept
 {
     assert(ev.data);
-    const Connection& c = *static_cast<const Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     auto& waker = *static_cast<EventWaker*>(c.data);
 
     std::uint64_t count = 0;

@@ -313,10 +313,8 @@ const char* stream_block(Conf& cf, const Command&, void* conf)
     if (const char* rv = create_confs(cf, *ctx); rv != conf_ok) {
         return rv;
     }
-    const Conf pcf = cf;
-    const char* rv = configure(cf, *ctx);
-    cf = pcf;
-    return rv;
+    const ConfScope scope(cf);
+    return configure(cf, *ctx);
 }
 
 constexpr Command stream_commands[] = {

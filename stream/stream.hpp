@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 #include <ctime>
 #include <deque>
@@ -288,6 +289,13 @@ template <typename T>
 T* stream_conf_get_module_srv_conf(const Conf& cf) noexcept
 {
     return static_cast<T*>(cf.ctx->conf[stream_srv_conf_offset][T::module->ctx_index]);
+}
+
+/// Returns the session of an event of one of its connections.
+inline StreamSession& session_of(const Event& ev) noexcept
+{
+    assert(connection_of(ev).data);
+    return *static_cast<StreamSession*>(connection_of(ev).data);
 }
 
 /// Returns a module's own data of a session; null before stream_set_ctx(). T names its module in

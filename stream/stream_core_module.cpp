@@ -276,7 +276,7 @@ const char* stream_core_server(Conf& cf, const Command&, void*)
         return rv;
     }
 
-    const Conf pcf = cf;
+    const ConfScope scope(cf);
     cf.ctx = ctx;
     cf.cmd_type = stream_srv_conf;
     auto& cscf = *stream_conf_get_module_srv_conf<StreamCoreSrvConf>(cf);
@@ -284,8 +284,6 @@ const char* stream_core_server(Conf& cf, const Command&, void*)
     stream_conf_get_module_main_conf<StreamCoreMainConf>(cf)->servers.push_back(&cscf);
 
     rv = conf_parse(cf);
-    cf = pcf;
-
     if (!cscf.listen && rv == conf_ok) {
         conf_log_error(log_emerg, cf.log, {cscf.file_name, cscf.line}, 0,
                        "no \"listen\" is defined for server");

@@ -30,8 +30,8 @@ struct {
 
 void discard_handler(Event& rev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(rev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    Connection& c = connection_of(rev);
+    StreamSession& s = session_of(rev);
     const auto& srv_conf = *stream_get_module_srv_conf<StreamDiscardSrvConf>(s);
 
     if (rev.timedout && c.type == SOCK_DGRAM) {

@@ -131,8 +131,8 @@ void echo_process(StreamSession& s)
 
 void echo_handler(Event& ev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(ev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    Connection& c = connection_of(ev);
+    StreamSession& s = session_of(ev);
 
     if (ev.timedout) {
         connection_error(c, ETIMEDOUT, "connection timed out");
@@ -174,8 +174,8 @@ bool echo_next_datagram(StreamSession& s, Connection& c) noexcept
 
 void echo_datagram_handler(Event& ev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(ev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    Connection& c = connection_of(ev);
+    StreamSession& s = session_of(ev);
 
     if (ev.timedout || c.close || udp_is_closing(c)) {
         if (ev.timedout) {

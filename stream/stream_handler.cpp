@@ -120,10 +120,8 @@ void log_connected(const Connection& c) noexcept
     if (c.log->log_level < log_info) {
         return;
     }
-    std::array<char, sockaddr_strlen> text;
-    const std::size_t len = sock_ntop(c.sockaddr, c.socklen, text.data(), text.size(), true);
     log_error(log_info, c.log, 0, "*{} {} {} connected to {}", c.number, client_kind(c),
-              std::string_view(text.data(), len), c.listening->addr_text);
+              SockaddrText(c.sockaddr, c.socklen, true).view(), c.listening->addr_text);
 }
 
 /// Waits for the PROXY protocol header, for at most proxy_protocol_timeout in total.
@@ -216,8 +214,8 @@ void read_header(StreamSession& s, HeaderBuffer& buf, std::size_t had, std::size
 /// nginx: ngx_stream_proxy_protocol_handler()
 void stream_proxy_protocol_handler(Event& rev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(rev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    Connection& c = connection_of(rev);
+    StreamSession& s = session_of(rev);
     log_debug(log_debug_stream, c.log, 0, "stream PROXY protocol handler");
 
     if (c.close || rev.timedout) {
@@ -295,8 +293,7 @@ void stream_init_connection(Connection& c) noexcept
 
 void stream_session_handler(Event& rev) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(rev.data);
-    stream_core_run_phases(*static_cast<StreamSession*>(c.data));
+    stream_core_run_phases(session_of(rev));
 }
 
 void stream_run_failed(StreamSession& s) noexcept

@@ -809,16 +809,11 @@ bool has_nothing_to_move(const Event& ev, const StreamFlow& flow) noexcept
            flow.src && !flow.src->read->ready;
 }
 
-StreamSession& session_of(const Event& ev) noexcept
-{
-    return *static_cast<StreamSession*>(static_cast<Connection*>(ev.data)->data);
-}
-
 /// Handles events that are not about data: those that end the session, its timer, and events during
 /// a delay. Returns whether data is to be moved.
 [[gnu::noinline]] bool is_about_data(StreamSession& s, Event& ev) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
 
     if ((c.close && c.type == SOCK_DGRAM) || ends_on_shutdown(s)) {
         end_on_shutdown(s);
@@ -851,7 +846,7 @@ StreamSession& session_of(const Event& ev) noexcept
 /// nginx: ngx_stream_proxy_process_connection()
 void stream_proxy_process_connection(StreamSession& s, Event& ev, StreamFlow& flow)
 {
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     const bool is_plain = c.type == SOCK_STREAM && !c.close && !ev.timedout && !ev.delayed;
     if (!is_plain && !is_about_data(s, ev)) {
         return;
@@ -989,8 +984,8 @@ Rc stream_proxy_test_connect(Connection& c) noexcept
 /// nginx: ngx_stream_proxy_connect_handler()
 void stream_proxy_connect_handler(Event& ev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(ev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    Connection& c = connection_of(ev);
+    StreamSession& s = session_of(ev);
 
     Rc rc = Rc::error;
     if (ev.timedout) {

@@ -36,8 +36,8 @@ struct StreamReturnCtx {
 /// nginx: ngx_stream_return_write_handler()
 void stream_return_write_handler(Event& ev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(ev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
+    Connection& c = connection_of(ev);
+    StreamSession& s = session_of(ev);
 
     if (ev.timedout) {
         connection_error(c, ETIMEDOUT, "connection timed out");
@@ -70,7 +70,7 @@ void stream_return_write_handler(Event& ev) noexcept
 /// Handles only the shutdown timer, which calls the read handler. Data from the client is not read.
 void stream_return_read_handler(Event& rev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(rev.data);
+    Connection& c = connection_of(rev);
     if (c.close) {
         stream_return_write_handler(*c.write);
     }

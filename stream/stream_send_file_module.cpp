@@ -66,11 +66,6 @@ struct StreamSendFileCtx {
     StreamStatus finished = StreamStatus::none;
 };
 
-StreamSession& session_of(const Connection& c) noexcept
-{
-    return *static_cast<StreamSession*>(c.data);
-}
-
 /// Ends the session now, or after its running task.
 void finish(StreamSession& s, StreamStatus status) noexcept
 {
@@ -114,25 +109,25 @@ void send_more(StreamSession& s)
 
 void send_file_write_handler(Event& wev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(wev.data);
+    Connection& c = connection_of(wev);
+    StreamSession& s = session_of(wev);
     if (wev.timedout) {
         connection_error(c, ETIMEDOUT, "connection timed out");
-        finish(session_of(c), StreamStatus::ok);
+        finish(s, StreamStatus::ok);
         return;
     }
     if (c.close) {
-        finish(session_of(c), StreamStatus::ok);
+        finish(s, StreamStatus::ok);
         return;
     }
-    stream_run(session_of(c), [&] { send_more(session_of(c)); });
+    stream_run(s, [&] { send_more(s); });
 }
 
 /// Handles only the shutdown timer, which calls the read handler. Data from the client is not read.
 void send_file_read_handler(Event& rev) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(rev.data);
-    if (c.close) {
-        finish(session_of(c), StreamStatus::ok);
+    if (connection_of(rev).close) {
+        finish(session_of(rev), StreamStatus::ok);
     }
 }
 
@@ -179,14 +174,14 @@ void aio_handler(OutputChainCtx& output, File& file) noexcept
 /// In nginx's http: ngx_http_copy_thread_event_handler()
 void thread_event_handler(Event& ev) noexcept
 {
-    task_handler(ev, session_of(*static_cast<Connection*>(ev.data)), "thread");
+    task_handler(ev, session_of(ev), "thread");
 }
 
 /// In nginx's http: ngx_http_copy_thread_handler()
 Rc thread_handler(ThreadTask& task, File& file) noexcept
 {
     Connection& c = *static_cast<ChainWriterCtx*>(file.thread_ctx)->connection;
-    const StreamSession& s = session_of(c);
+    const StreamSession& s = *static_cast<StreamSession*>(c.data);
     const auto& conf = *stream_get_module_srv_conf<StreamSendFileSrvConf>(s);
 
     task.event.data = &c;

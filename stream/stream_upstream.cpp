@@ -105,6 +105,14 @@ BlockCtx* create_upstream_ctx(Conf& cf, StreamUpstreamSrvConf& uscf)
     return rv == conf_ok ? ctx : nullptr;
 }
 
+const char* parse_upstream(Conf& cf, StreamUpstreamSrvConf& uscf)
+{
+    const ConfScope scope(cf);
+    cf.ctx = create_upstream_ctx(cf, uscf);
+    cf.cmd_type = stream_ups_conf;
+    return cf.ctx ? conf_parse(cf) : conf_error;
+}
+
 /// Handles `upstream NAME { }`.
 ///
 /// nginx: ngx_stream_upstream()
@@ -120,12 +128,7 @@ const char* stream_upstream(Conf& cf, const Command&, void*)
         return conf_error;
     }
 
-    const Conf pcf = cf;
-    cf.ctx = create_upstream_ctx(cf, *uscf);
-    cf.cmd_type = stream_ups_conf;
-    const char* rv = cf.ctx ? conf_parse(cf) : conf_error;
-    cf = pcf;
-
+    const char* rv = parse_upstream(cf, *uscf);
     if (rv == conf_ok && uscf->servers.empty()) {
         conf_log_error(log_emerg, cf, 0, "no servers are inside upstream");
         return conf_error;

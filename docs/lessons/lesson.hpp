@@ -82,12 +82,6 @@ void close_accepted(Connection& c) noexcept;
 /// Sends a text from the peer.
 void send_text(int peer, const std::string& text);
 
-/// Returns the connection of an event.
-inline Connection& connection_of(const Event& ev) noexcept
-{
-    return *static_cast<Connection*>(ev.data);
-}
-
 /// Returns the index of the connection in the array.
 inline long slot_of(const Connection& c) noexcept
 {

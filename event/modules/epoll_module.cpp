@@ -407,7 +407,7 @@ Rc epoll_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
     assert(ev.data);
     assert((event == write_event) == (ev.write != 0));
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     const bool read = event == read_event;
     const Event* const e = read ? c.write : c.read;
     const bool other = e && e->active;
@@ -440,7 +440,7 @@ Rc epoll_del_event(Event& ev, EventType event, unsigned flags) noexcept
         return Rc::ok;
     }
 
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     const bool read = event == read_event;
     const Event* const e = read ? c.write : c.read;
     const bool other = e && e->active;

@@ -605,7 +605,7 @@ try {
 /// on.
 Rc iouring_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     const std::uint32_t events = event == read_event ? read_events : write_events;
     log_debug(log_debug_event, ev.log, 0, "iouring add event: fd:{} ev:{:08X}", c.fd,
               events | flags);

@@ -59,7 +59,7 @@ Rc poll_add_event(Event& ev, EventType event, unsigned) noexcept
 {
     assert(ev.data);
     assert((event == write_event) == (ev.write != 0));
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     ev.active = 1;
 
     if (ev.index != invalid_index) {
@@ -107,7 +107,7 @@ void remove_entry(std::size_t index, Log* log) noexcept
 /// nginx: ngx_poll_del_event()
 Rc poll_del_event(Event& ev, EventType event, unsigned) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     ev.active = 0;
 
     if (ev.index == invalid_index) {

@@ -294,7 +294,7 @@ try {
 /// descriptor.
 Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     log_debug(log_debug_event, ev.log, 0, "rtsig add event: fd:{} ev:{}", c.fd, poll_events(event));
 
     if (!reserve_watch(c.fd, ev.log)) {
@@ -313,7 +313,7 @@ Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
 
 Rc rtsig_del_event(Event& ev, EventType event, unsigned flags) noexcept
 {
-    const Connection& c = *static_cast<Connection*>(ev.data);
+    const Connection& c = connection_of(ev);
     log_debug(log_debug_event, ev.log, 0, "rtsig del event: fd:{} ev:{}", c.fd, poll_events(event));
 
     ev.active = 0;

@@ -32,11 +32,6 @@ struct {
 
 extern const EventModule select_module_ctx;
 
-Connection& connection_of(const Event& ev) noexcept
-{
-    return *static_cast<Connection*>(ev.data);
-}
-
 fd_set& master_fd_set(EventType event) noexcept
 {
     return event == read_event ? state.master_read_fd_set : state.master_write_fd_set;

@@ -95,7 +95,7 @@ void init_signal_channel(Cycle& cycle)
 /// Closes the old cycle's connection for the descriptor, and with it the descriptor.
 void close_signal_channel(Cycle& old)
 {
-    for (Connection& c : std::span{old.connections.get(), old.connection_n}) {
+    for (Connection& c : connections_of(old)) {
         if (c.fd == signal_fd) {
             signal_fd = -1;
             close_connection(c);
@@ -323,7 +323,7 @@ void channel_handler(Event& ev) noexcept
         return;
     }
 
-    Connection& c = *static_cast<Connection*>(ev.data);
+    Connection& c = connection_of(ev);
     log_debug(log_debug_core, ev.log, 0, "channel handler");
 
     for (;;) {

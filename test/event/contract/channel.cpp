@@ -23,11 +23,6 @@ struct Channels {
 };
 Channels seen;
 
-Connection& connection_of(const Event& ev) noexcept
-{
-    return *static_cast<Connection*>(ev.data);
-}
-
 /// The handler of a worker's channel: reads until there are no more messages.
 void channel_handler(Event& ev) noexcept
 {

@@ -72,11 +72,6 @@ void set_del(decltype(EventActions::del) del)
     event_actions.del = del;
 }
 
-Connection& connection_of(const Event& ev) noexcept
-{
-    return *static_cast<Connection*>(ev.data);
-}
-
 EventType type_of(const Event& ev) noexcept
 {
     return ev.write ? write_event : read_event;
@@ -86,11 +81,6 @@ Event& other_of(const Event& ev) noexcept
 {
     const Connection& c = connection_of(ev);
     return ev.write ? *c.read : *c.write;
-}
-
-std::span<Connection> connections_of(const Cycle& cycle) noexcept
-{
-    return {cycle.connections.get(), cycle.connection_n};
 }
 
 /// Returns what poll() reports of the event's descriptor.
