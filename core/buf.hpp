@@ -46,6 +46,8 @@ struct Chain {
 inline Chain chain_error_;
 inline constexpr Chain* chain_error = &chain_error_;
 
+/// Tells whether the bytes of the buffer are in memory; they may be in a file as well.
+///
 /// nginx: ngx_buf_in_memory()
 inline bool buf_in_memory(const Buf& b) noexcept
 {
@@ -60,6 +62,9 @@ inline bool buf_special(const Buf& b) noexcept
     return (b.flush || b.last_buf || b.sync) && !buf_in_memory(b) && !b.in_file;
 }
 
+/// Returns the number of bytes to send: those in memory, or those of the file if none are in
+/// memory.
+///
 /// nginx: ngx_buf_size()
 inline std::size_t buf_size(const Buf& b) noexcept
 {

@@ -18,6 +18,11 @@ namespace ngx {
 
 /// The type of a command: the number of arguments (low byte), the kind of command, the blocks that
 /// allow it.
+///
+/// nginx: NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2, NGX_CONF_TAKE3, NGX_CONF_TAKE4,
+/// NGX_CONF_TAKE5, NGX_CONF_TAKE6, NGX_CONF_TAKE7, NGX_CONF_TAKE12, NGX_CONF_TAKE13,
+/// NGX_CONF_TAKE23, NGX_CONF_TAKE123, NGX_CONF_TAKE1234, NGX_CONF_BLOCK, NGX_CONF_FLAG,
+/// NGX_CONF_ANY, NGX_CONF_1MORE, NGX_CONF_2MORE, NGX_DIRECT_CONF, NGX_MAIN_CONF, NGX_ANY_CONF
 inline constexpr std::uint32_t conf_noargs = 0x00000001;
 inline constexpr std::uint32_t conf_take1 = 0x00000002;
 inline constexpr std::uint32_t conf_take2 = 0x00000004;
@@ -41,13 +46,19 @@ inline constexpr std::uint32_t main_conf = 0x01000000;
 inline constexpr std::uint32_t any_conf = 0xFF000000;
 
 /// The largest number of words of a command whose arguments are counted, its name included.
+///
+/// nginx: NGX_CONF_MAX_ARGS
 inline constexpr std::size_t conf_max_args = 8;
 
 /// The longest message of conf_log_error(), without the place.
+///
+/// nginx: NGX_MAX_CONF_ERRSTR
 inline constexpr std::size_t max_conf_errstr = 1024;
 
 /// The result of a directive's function: conf_ok; conf_error if the function has logged the error;
 /// or a text, which the parser logs with the directive's name and place.
+///
+/// nginx: NGX_CONF_OK, NGX_CONF_ERROR
 inline constexpr const char* conf_ok = nullptr;
 inline constexpr char conf_error[] = "";
 
@@ -197,6 +208,8 @@ OpenFile* conf_open_file(Cycle& cycle, std::string_view name);
 /// Returns the place at which the parser is.
 ConfPlace conf_place(const Conf& cf) noexcept;
 
+/// Logs a message with the text of `err`, if it is not 0, and the place.
+///
 /// nginx: ngx_conf_log_error()
 void conf_log_error_core(unsigned level, Log* log, const ConfPlace& place, Err err,
                          fmt::string_view format, fmt::format_args args) noexcept;

@@ -169,6 +169,8 @@ std::string conf_show_slot(const void* conf)
     return value ? slot::show(*value) : std::string();
 }
 
+/// Sets a bool from `on` or `off`, in any case of letters.
+///
 /// nginx: ngx_conf_set_flag_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_flag_slot(Conf& cf, const Command&, void* conf)
@@ -177,6 +179,8 @@ const char* conf_set_flag_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return conf_parse_flag(cf); }, conf_error);
 }
 
+/// Sets a text, which lives as long as the cycle.
+///
 /// nginx: ngx_conf_set_str_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_str_slot(Conf& cf, const Command&, void* conf)
@@ -185,6 +189,8 @@ const char* conf_set_str_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return std::optional{cf.args[1]}; }, conf_error);
 }
 
+/// Sets a decimal number.
+///
 /// nginx: ngx_conf_set_num_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_num_slot(Conf& cf, const Command&, void* conf)
@@ -193,6 +199,8 @@ const char* conf_set_num_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return atoi(cf.args[1]); }, "invalid number");
 }
 
+/// Sets a size in bytes, with the units k and m.
+///
 /// nginx: ngx_conf_set_size_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_size_slot(Conf& cf, const Command&, void* conf)
@@ -201,6 +209,8 @@ const char* conf_set_size_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return parse_size(cf.args[1]); }, "invalid value");
 }
 
+/// Sets an offset in bytes, with the units k, m and g.
+///
 /// nginx: ngx_conf_set_off_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_off_slot(Conf& cf, const Command&, void* conf)
@@ -209,6 +219,8 @@ const char* conf_set_off_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return parse_offset(cf.args[1]); }, "invalid value");
 }
 
+/// Sets a time in ms. A number without a unit is in seconds.
+///
 /// nginx: ngx_conf_set_msec_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_msec_slot(Conf& cf, const Command&, void* conf)
@@ -217,6 +229,8 @@ const char* conf_set_msec_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return parse_msec(cf.args[1]); }, "invalid value");
 }
 
+/// Sets a time in seconds.
+///
 /// nginx: ngx_conf_set_sec_slot()
 template <auto Member, auto Post = nullptr>
 const char* conf_set_sec_slot(Conf& cf, const Command&, void* conf)
@@ -225,6 +239,8 @@ const char* conf_set_sec_slot(Conf& cf, const Command&, void* conf)
         cf, conf, [&] { return parse_sec(cf.args[1]); }, "invalid value");
 }
 
+/// Sets a number of buffers and their size in bytes; neither may be 0.
+///
 /// nginx: ngx_conf_set_bufs_slot()
 template <auto Member>
 const char* conf_set_bufs_slot(Conf& cf, const Command&, void* conf)

@@ -101,9 +101,12 @@ inline std::span<Connection> connections_of(const Cycle& cycle) noexcept
     return {cycle.connections.get(), cycle.connections ? cycle.connection_n : 0};
 }
 
+/// nginx: ngx_core_module
 extern Module core_module;
 
 /// The actions of debug_point().
+///
+/// nginx: NGX_DEBUG_POINTS_STOP, NGX_DEBUG_POINTS_ABORT
 enum class DebugPoints { off, stop, abort };
 
 /// The configuration of the core module.
@@ -146,15 +149,22 @@ struct CoreConf {
 
 /// The current cycle. Before the first one it is a cycle that has only a log. It keeps nginx's
 /// prefix, as ngx_worker does, because `cycle` is the name of a parameter of nearly every function.
+///
+/// nginx: ngx_cycle
 extern Cycle* ngx_cycle;
 
 /// Earlier cycles whose connections are still open; used only without a master.
+///
+/// nginx: ngx_old_cycles
 extern std::vector<Cycle*> old_cycles;
 
 /// Whether a connection of the cycle is in use, a listener's included. Looks at the descriptors,
 /// since the slots of an old cycle are freed to the new one.
 bool has_connections(const Cycle& cycle) noexcept;
 
+/// The options -t, -T and -q of the command line.
+///
+/// nginx: ngx_test_config, ngx_dump_config, ngx_quiet_mode
 extern bool test_config;
 extern bool dump_config;
 extern bool quiet_mode;
@@ -176,6 +186,8 @@ Cycle* init_cycle(Cycle* old_cycle) noexcept;
 /// nginx: ngx_destroy_cycle_pools()
 void destroy_cycle_pools(Cycle* c);
 
+/// Tells whether the cycle is the first one, which has no configuration.
+///
 /// nginx: ngx_is_init_cycle()
 inline bool is_init_cycle(const Cycle& c) noexcept
 {

@@ -4,6 +4,7 @@
 
 namespace ngx {
 
+/// nginx: ngx_errlog_module
 extern Module errlog_module;
 
 /// Handles an `error_log` directive of any level: adds a log to the chain at `head`, which may be

@@ -25,6 +25,8 @@ union SockaddrUnion {
 static_assert(sizeof(sockaddr_un) > sizeof(sockaddr_in6));
 
 /// The longest text of an address: "unix:" and the longest path.
+///
+/// nginx: NGX_SOCKADDR_STRLEN
 inline constexpr std::size_t sockaddr_strlen = 5 + sizeof(sockaddr_un::sun_path);
 
 /// A network: an address and a mask of the same family. AF_UNIX stands for all unix sockets.
@@ -132,9 +134,13 @@ Rc inet_resolve_host(Pool& pool, Url& u);
 Rc cmp_sockaddr(const sockaddr* a, socklen_t alen, const sockaddr* b, socklen_t blen,
                 bool cmp_port) noexcept;
 
+/// Returns the port in host byte order; 0 for a unix socket.
+///
 /// nginx: ngx_inet_get_port()
 in_port_t inet_get_port(const sockaddr* sa) noexcept;
 
+/// Sets the port, in host byte order; does nothing for a unix socket.
+///
 /// nginx: ngx_inet_set_port()
 void inet_set_port(sockaddr* sa, in_port_t port) noexcept;
 

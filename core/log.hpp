@@ -10,6 +10,9 @@
 namespace ngx {
 
 /// The level of a log is one of these numbers, or any of the debug masks below them.
+///
+/// nginx: NGX_LOG_STDERR, NGX_LOG_EMERG, NGX_LOG_ALERT, NGX_LOG_CRIT, NGX_LOG_ERR, NGX_LOG_WARN,
+/// NGX_LOG_NOTICE, NGX_LOG_INFO, NGX_LOG_DEBUG
 inline constexpr unsigned log_stderr_level = 0;
 inline constexpr unsigned log_emerg = 1;
 inline constexpr unsigned log_alert = 2;
@@ -20,6 +23,11 @@ inline constexpr unsigned log_notice = 6;
 inline constexpr unsigned log_info = 7;
 inline constexpr unsigned log_debug_level = 8;
 
+/// The debug masks.
+///
+/// nginx: NGX_LOG_DEBUG_CORE, NGX_LOG_DEBUG_ALLOC, NGX_LOG_DEBUG_MUTEX, NGX_LOG_DEBUG_EVENT,
+/// NGX_LOG_DEBUG_HTTP, NGX_LOG_DEBUG_MAIL, NGX_LOG_DEBUG_STREAM, NGX_LOG_DEBUG_FIRST,
+/// NGX_LOG_DEBUG_LAST, NGX_LOG_DEBUG_CONNECTION, NGX_LOG_DEBUG_ALL
 inline constexpr unsigned log_debug_core = 0x010;
 inline constexpr unsigned log_debug_alloc = 0x020;
 inline constexpr unsigned log_debug_mutex = 0x040;
@@ -33,12 +41,18 @@ inline constexpr unsigned log_debug_connection = 0x80000000;
 inline constexpr unsigned log_debug_all = 0x7ffffff0;
 
 /// The size of the longest line in bytes, with its line feed. Longer lines are cut.
+///
+/// nginx: NGX_MAX_ERROR_STR
 inline constexpr std::size_t max_error_str = 2048;
 
 /// Appends what the log's owner is doing (", client: ..."). Returns the new end, at most buf + len.
+///
+/// nginx: ngx_log_handler_pt
 using LogHandler = char* (*)(Log& log, char* buf, std::size_t len);
 
 /// Writes a whole line, its line feed included, to a destination other than a file.
+///
+/// nginx: ngx_log_writer_pt
 using LogWriter = void (*)(Log& log, unsigned level, char* buf, std::size_t len);
 
 /// One destination of log lines, and a link to the next. A chain is ordered by falling level, so
@@ -62,9 +76,13 @@ struct Log {
 
 /// True until the first cycle has its own logs: lines of level warn and worse then also go to
 /// stderr.
+///
+/// nginx: ngx_use_stderr
 extern bool use_stderr;
 
 /// The process id in log lines, updated at the start and after each fork.
+///
+/// nginx: ngx_log_pid
 extern pid_t log_pid;
 
 /// Writes one line to every log of the chain that accepts `level`. Preserves errno.
@@ -106,6 +124,8 @@ void log_debug([[maybe_unused]] unsigned mask, [[maybe_unused]] Log* log, [[mayb
 /// nginx: ngx_log_stderr()
 void log_stderr_core(Err err, fmt::string_view format, fmt::format_args args) noexcept;
 
+/// Does the same for arguments; the compiler checks the format.
+///
 /// nginx: ngx_log_stderr()
 template <typename... Args>
 void log_stderr(Err err, fmt::format_string<Args...> format, const Args&... args) noexcept

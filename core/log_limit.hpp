@@ -12,8 +12,8 @@ namespace ngx {
 ///
 /// Differs from nginx: nginx logs each failure, and an accept() or a wait that fails for ever fills
 /// the disk at 5 to 90 MB in a few seconds. The cost is that of failures alone: their lines do not
-/// show at what time each one happened, and how many followed the last line is told only by the
-/// next one.
+/// show at what time each one happened, and the number of failures after the last line is in the
+/// next line.
 struct LogLimit {
     Msec since = 0;             // the start of the current second
     std::bitset<134> logged{};  // the errnos that have had their line in it

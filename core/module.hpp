@@ -9,6 +9,8 @@
 namespace ngx {
 
 /// The kind of a module: which block it belongs to. As in nginx, the values spell names in memory.
+///
+/// nginx: NGX_CORE_MODULE, NGX_CONF_MODULE, NGX_EVENT_MODULE, NGX_STREAM_MODULE
 enum class ModuleType : std::uint32_t {
     core = 0x45524F43,    // "CORE"
     conf = 0x464E4F43,    // "CONF"
@@ -21,9 +23,12 @@ enum class ModuleType : std::uint32_t {
 struct ModuleSignature;
 [[gnu::visibility("hidden")]] extern const ModuleSignature module_signature;
 
+/// nginx: NGX_MODULE_UNSET_INDEX
 inline constexpr std::size_t module_unset_index = static_cast<std::size_t>(-1);
 
 /// The number of modules that can be added to the static table.
+///
+/// nginx: NGX_MAX_DYNAMIC_MODULES
 inline constexpr std::size_t max_dynamic_modules = 128;
 
 /// A module: its kind, its directives and its hooks. Each is a static aggregate at the end of its
@@ -65,10 +70,14 @@ struct CoreModule {
 };
 
 /// The static table, in the order of the calls, which a null pointer ends, and the modules' names.
+///
+/// nginx: ngx_modules, ngx_module_names
 extern Module* const modules[];
 extern const std::string_view module_names[];
 
 /// The maximum number of modules of a cycle: the size of each `conf_ctx`.
+///
+/// nginx: ngx_max_module
 extern std::size_t max_module;
 
 /// Sets the name and the index of each module of the static table. Always returns ok.

@@ -1,21 +1,22 @@
 #pragma once
 
 /// \file
-/// The version of what modules, and programs that embed the library, are written against: the
+/// The version of the interface for modules and for programs that contain the library: the
 /// installed headers, the order of a module's hooks, and the promises of event modules.
 ///
-/// It is raised by one with each change after which a source that was right may not compile, or may
-/// do something else: a name, a parameter or a field that is renamed or removed, a hook that comes
-/// at another moment, a new promise. What is only added does not raise it; from which version of
-/// the server it is there, the change log says.
+/// The version increases by one with each change after which a correct source may not compile, or
+/// may behave differently: a name, a parameter or a field that is renamed or removed, a hook that
+/// is called at another moment, a new promise. An addition does not change it: CHANGELOG.md names
+/// the version of the server that has the addition.
 ///
-/// A source for one version of the API is for all servers of that version. A file of modules is for
-/// one server: it is built again, from the same source, for each version of the server, and as the
-/// server was built (module_signature.hpp). load_module checks the one and the other.
+/// A source that is written for one version of the API compiles with all servers of that version. A
+/// loadable file belongs to one server: it has to be compiled again, from the same source, for each
+/// version of the server and with the options of its build (module_signature.hpp). load_module
+/// checks both.
 ///
 ///     static_assert(ngx::module_api_version == 1, "written for another version of the API");
 ///
-/// A source for several versions tells them apart by the macro, in `#if`.
+/// A source for several versions distinguishes them by the macro, in `#if`.
 
 #define NGX_MODULE_API_VERSION 1
 

@@ -14,6 +14,8 @@ namespace ngx {
 inline constexpr std::size_t proxy_protocol_v1_max_header = 107;
 
 /// The longest version 2 header that is written, in bytes: the addresses and the checksum.
+///
+/// nginx: NGX_PROXY_PROTOCOL_V2_MAX_HEADER
 inline constexpr std::size_t proxy_protocol_v2_max_header = 59;
 
 /// The longest header that is read, in bytes, of either version.

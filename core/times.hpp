@@ -35,6 +35,9 @@ private:
 /// Milliseconds of the monotonic clock, and the formatted wall clock. All code reads the time from
 /// them, so that it does not change within one turn of the loop. Only time_update() and
 /// time_sigsafe_update() change them. Only the loop's thread may read the milliseconds.
+///
+/// nginx: ngx_current_msec, ngx_cached_time, ngx_cached_err_log_time, ngx_cached_http_log_time,
+/// ngx_cached_http_log_iso8601, ngx_cached_syslog_time
 extern Msec current_msec;
 extern Cached<Time> cached_time;
 extern Cached<std::string_view> cached_err_log_time;
@@ -42,12 +45,16 @@ extern Cached<std::string_view> cached_http_log_time;
 extern Cached<std::string_view> cached_http_log_iso8601;
 extern Cached<std::string_view> cached_syslog_time;
 
+/// Returns the cached time in seconds since the epoch.
+///
 /// nginx: ngx_time()
 inline std::time_t time() noexcept
 {
     return cached_time->sec;
 }
 
+/// Returns the cached time. Valid until 63 more are published; see Cached.
+///
 /// nginx: ngx_timeofday()
 inline const Time& timeofday() noexcept
 {
@@ -73,6 +80,8 @@ void time_force_update() noexcept;
 /// nginx: ngx_time_sigsafe_update()
 void time_sigsafe_update() noexcept;
 
+/// Reads the monotonic clock. Returns ms. Any thread may call it.
+///
 /// nginx: ngx_monotonic_time()
 Msec monotonic_time() noexcept;
 

@@ -14,6 +14,9 @@
 
 namespace ngx {
 
+/// The index of an event that is not in the table of its poller.
+///
+/// nginx: NGX_INVALID_INDEX
 inline constexpr std::size_t invalid_index = 0xd0d0d0d0;
 
 /// One direction of a connection: its readiness, its handler, its timer and its place in a queue.
@@ -96,6 +99,9 @@ inline Connection& connection_of(const Event& ev) noexcept
 /// functions of events, timers and connections may be called only there.
 bool in_loop_thread() noexcept;
 
+/// Sets SO_SNDLOWAT once for a connection; does nothing if `lowat` is 0. Returns error after
+/// logging.
+///
 /// nginx: ngx_send_lowat()
 Rc send_lowat(Connection& c, std::size_t lowat) noexcept;
 

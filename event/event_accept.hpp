@@ -9,6 +9,9 @@ namespace ngx {
 struct EventConf;
 
 /// The accept mutex and this worker's part in it.
+///
+/// nginx: ngx_accept_mutex_ptr, ngx_accept_mutex, ngx_use_accept_mutex, ngx_accept_events,
+/// ngx_accept_mutex_held, ngx_accept_mutex_delay, ngx_accept_disabled, ngx_use_exclusive_accept
 extern Atomic* accept_mutex_ptr;
 extern Shmtx accept_mutex;
 extern bool use_accept_mutex;

@@ -20,10 +20,16 @@ inline constexpr unsigned peer_failed = 4;
 
 /// Chooses the peer: fills in `sockaddr`, `socklen` and `name`, and returns ok. busy: no peer is
 /// available; done: `connection` is connected already.
+///
+/// nginx: ngx_event_get_peer_pt
 using EventGetPeer = Rc (*)(PeerConnection& pc, void* data);
 /// Releases the peer chosen last; `state` tells how its use ended.
+///
+/// nginx: ngx_event_free_peer_pt
 using EventFreePeer = void (*)(PeerConnection& pc, void* data, unsigned state) noexcept;
 /// Reports an event of the connection to the code that chose the peer; the caller defines `type`.
+///
+/// nginx: ngx_event_notify_peer_pt
 using EventNotifyPeer = void (*)(PeerConnection& pc, void* data, unsigned type) noexcept;
 
 /// An outgoing connection: the peer, the local address, and the functions that choose the peer. Its

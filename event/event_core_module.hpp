@@ -14,10 +14,13 @@
 
 namespace ngx {
 
+/// nginx: ngx_events_module, ngx_event_core_module
 extern Module events_module;
 extern Module event_core_module;
 
 /// Allows a directive in the events block.
+///
+/// nginx: NGX_EVENT_CONF
 inline constexpr std::uint32_t event_conf = 0x02000000;
 
 /// nginx: ngx_event_conf_t

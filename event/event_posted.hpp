@@ -12,11 +12,14 @@ namespace ngx {
 
 /// Events whose handlers run later in the turn, in the order in which they were posted. A queue
 /// owns no events, and only the loop's thread uses it.
+///
+/// nginx: ngx_queue_t
 using PostedQueue = boost::intrusive::list<
     Event,
     boost::intrusive::member_hook<Event, boost::intrusive::list_member_hook<>, &Event::queue>,
     boost::intrusive::constant_time_size<false>>;
 
+/// nginx: ngx_posted_accept_events, ngx_posted_next_events, ngx_posted_events
 extern PostedQueue posted_accept_events;
 extern PostedQueue posted_next_events;  // for the next turn
 extern PostedQueue posted_events;

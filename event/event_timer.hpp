@@ -11,10 +11,15 @@
 
 namespace ngx {
 
+/// No timer is set, or a wait has no limit.
+///
+/// nginx: NGX_TIMER_INFINITE
 inline constexpr Msec timer_infinite = static_cast<Msec>(-1);
 
 /// A timer that is set again to a time within this many ms of its old time is not moved in the
 /// tree.
+///
+/// nginx: NGX_TIMER_LAZY_DELAY
 inline constexpr MsecInt timer_lazy_delay = 300;
 
 /// Orders timers by the signed difference of their times, because the clock may wrap around.
@@ -27,6 +32,8 @@ struct TimerBefore {
 
 /// All timers of this process. Timers with equal times stay in the order in which they were set.
 /// The tree owns no events, and only the loop's thread uses it.
+///
+/// nginx: ngx_rbtree_t
 using TimerTree = boost::intrusive::multiset<
     Event,
     boost::intrusive::member_hook<
@@ -34,6 +41,7 @@ using TimerTree = boost::intrusive::multiset<
         &Event::timer>,
     boost::intrusive::compare<TimerBefore>, boost::intrusive::constant_time_size<false>>;
 
+/// nginx: ngx_event_timer_rbtree
 extern TimerTree event_timer_rbtree;
 
 /// Returns the time until the first timer, in ms: 0 if it is due, timer_infinite if there is none.
@@ -97,12 +105,16 @@ inline void event_add_timer(Event& ev, Msec timer) noexcept
     event_observed(EventFactType::timer_set, ev, static_cast<std::int64_t>(timer));
 }
 
+/// Sets a timer, as event_add_timer() does.
+///
 /// nginx: ngx_add_timer()
 inline void add_timer(Event& ev, Msec timer) noexcept
 {
     event_add_timer(ev, timer);
 }
 
+/// Removes a timer, as event_del_timer() does.
+///
 /// nginx: ngx_del_timer()
 inline void del_timer(Event& ev) noexcept
 {

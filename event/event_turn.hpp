@@ -13,6 +13,8 @@ namespace ngx {
 extern Msec timer_resolution;
 
 /// Set by SIGALRM under timer_resolution: the time must be updated.
+///
+/// nginx: ngx_event_timer_alarm
 extern volatile std::sig_atomic_t event_timer_alarm;
 
 /// Functions that a module wants called before and after the wait, in each turn of the loop, on the

@@ -37,6 +37,7 @@ inline std::size_t udp_datagram_size(const Connection& c) noexcept
 /// that it sends to.
 using UdpKey = std::pair<std::string_view, std::string_view>;
 
+/// Returns the key of a client. Its views refer to the bytes of the addresses.
 UdpKey udp_key(const Listening& ls, const sockaddr* client, socklen_t client_len,
                const sockaddr* local, socklen_t local_len) noexcept;
 

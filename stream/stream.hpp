@@ -24,14 +24,21 @@ struct StreamUpstream;
 struct StreamVariable;
 
 /// The blocks in which a stream command is allowed, for Command::type.
+///
+/// nginx: NGX_STREAM_MAIN_CONF, NGX_STREAM_SRV_CONF
 inline constexpr std::uint32_t stream_main_conf = 0x02000000;
 inline constexpr std::uint32_t stream_srv_conf = 0x04000000;
 
 /// The levels of a stream context, for Command::conf.
+///
+/// nginx: NGX_STREAM_MAIN_CONF_OFFSET, NGX_STREAM_SRV_CONF_OFFSET
 inline constexpr std::size_t stream_main_conf_offset = 0;
 inline constexpr std::size_t stream_srv_conf_offset = 1;
 
 /// How a session ended, for $status.
+///
+/// nginx: NGX_STREAM_OK, NGX_STREAM_BAD_REQUEST, NGX_STREAM_FORBIDDEN,
+/// NGX_STREAM_INTERNAL_SERVER_ERROR, NGX_STREAM_BAD_GATEWAY, NGX_STREAM_SERVICE_UNAVAILABLE
 enum class StreamStatus : unsigned {
     none = 0,
     ok = 200,
@@ -110,6 +117,7 @@ struct StreamModule {
     const char* (*init_conf)(Cycle& cycle, void* main_conf) = nullptr;
 };
 
+/// nginx: ngx_stream_module, ngx_stream_core_module
 extern Module stream_module;
 extern Module stream_core_module;
 
@@ -319,6 +327,8 @@ void stream_set_ctx(StreamSession& s, T* ctx) noexcept
 }
 
 /// The number of entries in each level of a stream context.
+///
+/// nginx: ngx_stream_max_module
 extern std::size_t stream_max_module;
 
 /// Calls `function(module, ctx)` for each stream module of the cycle, until a result is not

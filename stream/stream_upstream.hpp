@@ -15,12 +15,16 @@ namespace ngx {
 struct StreamUpstreamSrvConf;
 
 /// The upstream block as a place where a stream command is allowed, for Command::type.
+///
+/// nginx: NGX_STREAM_UPS_CONF
 inline constexpr std::uint32_t stream_ups_conf = 0x08000000;
 
 /// The flags of an upstream: whether a block defines it, and which parameters of `server` its
 /// balancing method supports.
 ///
-/// nginx: NGX_STREAM_UPSTREAM_CREATE and its neighbours
+/// nginx: NGX_STREAM_UPSTREAM_CREATE, NGX_STREAM_UPSTREAM_WEIGHT, NGX_STREAM_UPSTREAM_MAX_FAILS,
+/// NGX_STREAM_UPSTREAM_FAIL_TIMEOUT, NGX_STREAM_UPSTREAM_DOWN, NGX_STREAM_UPSTREAM_BACKUP,
+/// NGX_STREAM_UPSTREAM_MAX_CONNS
 inline constexpr unsigned stream_upstream_create = 0x0001;
 inline constexpr unsigned stream_upstream_weight = 0x0002;
 inline constexpr unsigned stream_upstream_max_fails = 0x0004;
@@ -34,6 +38,7 @@ inline constexpr unsigned stream_upstream_max_conns = 0x0100;
 /// nginx: NGX_STREAM_UPSTREAM_NOTIFY_CONNECT
 inline constexpr unsigned stream_upstream_notify_connect = 1;
 
+/// nginx: ngx_stream_upstream_module
 extern Module stream_upstream_module;
 
 /// The upstreams of a configuration. The cycle's pool owns them.

@@ -8,6 +8,9 @@
 namespace ngx {
 
 /// The commands that the master sends to a worker.
+///
+/// nginx: NGX_CMD_OPEN_CHANNEL, NGX_CMD_CLOSE_CHANNEL, NGX_CMD_QUIT, NGX_CMD_TERMINATE,
+/// NGX_CMD_REOPEN
 inline constexpr unsigned cmd_open_channel = 1;   // a process was started; `fd` is its channel
 inline constexpr unsigned cmd_close_channel = 2;  // a process has exited
 inline constexpr unsigned cmd_quit = 3;

@@ -13,6 +13,8 @@ namespace ngx {
 
 /// `file_aio` is true if the poller completes asynchronous reads. Then `aio_ctx` is the kernel's
 /// context for them, and `eventfd` the descriptor that reports them; the poller owns both.
+///
+/// nginx: ngx_file_aio, ngx_aio_ctx, ngx_eventfd
 extern bool file_aio;
 extern aio_context_t aio_ctx;
 extern int eventfd;
@@ -31,12 +33,16 @@ inline int open_file(const char* name, int mode, int create = 0, mode_t access =
 /// reader.
 int open_append(const char* name) noexcept;
 
+/// Closes a descriptor. Returns -1 with errno on failure.
+///
 /// nginx: ngx_close_file()
 inline int close_file(int fd) noexcept
 {
     return ::close(fd);
 }
 
+/// Gets the properties of an open file. Returns -1 with errno on failure.
+///
 /// nginx: ngx_fd_info()
 inline int fd_info(int fd, struct ::stat* info) noexcept
 {
@@ -75,6 +81,8 @@ ssize_t file_aio_read(File& file, char* buf, std::size_t size, off_t offset, Poo
 /// nginx: ngx_directio_on()
 int directio_on(int fd) noexcept;
 
+/// Makes reads use the page cache again. Returns -1 with errno on failure.
+///
 /// nginx: ngx_directio_off()
 int directio_off(int fd) noexcept;
 

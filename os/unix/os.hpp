@@ -7,6 +7,9 @@
 
 namespace ngx {
 
+/// A flag of OsIo: send_chain sends files.
+///
+/// nginx: NGX_IO_SENDFILE
 inline constexpr unsigned io_sendfile = 1;
 
 /// The functions that move data. A poller sets `io` in its init; accepted connections copy them
@@ -14,24 +17,46 @@ inline constexpr unsigned io_sendfile = 1;
 ///
 /// nginx: ngx_os_io_t
 struct OsIo {
+    /// nginx: ngx_recv(), ngx_recv_pt
     ssize_t (*recv)(Connection& c, char* buf, std::size_t size) noexcept = nullptr;
+
+    /// nginx: ngx_recv_chain(), ngx_recv_chain_pt
     ssize_t (*recv_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
+
+    /// nginx: ngx_udp_recv()
     ssize_t (*udp_recv)(Connection& c, char* buf, std::size_t size) noexcept = nullptr;
+
+    /// nginx: ngx_send(), ngx_send_pt
     ssize_t (*send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
+
+    /// nginx: ngx_udp_send()
     ssize_t (*udp_send)(Connection& c, const char* buf, std::size_t size) noexcept = nullptr;
+
+    /// nginx: ngx_udp_send_chain()
     Chain* (*udp_send_chain)(Connection& c, Chain* in, off_t limit) noexcept = nullptr;
+
+    /// nginx: ngx_send_chain(), ngx_send_chain_pt
     Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) = nullptr;
     unsigned flags = 0;  // io_sendfile
 };
 
+/// The functions of the system, and those of the poller in use.
+///
+/// nginx: ngx_os_io, ngx_io
 extern const OsIo os_io;
 extern OsIo io;
 
+/// Results of os_init(): the processors that are online, the bytes of a page, and how many files
+/// the process may have open.
+///
+/// nginx: ngx_ncpu, ngx_pagesize, ngx_max_sockets
 extern int ncpu;
 extern std::size_t pagesize;
 extern long max_sockets;
 
 /// True while accept4() makes accepted sockets nonblocking; false once it has failed with ENOSYS.
+///
+/// nginx: ngx_inherited_nonblocking
 extern bool inherited_nonblocking;
 
 /// Reads the properties of the system: processors, page size, limits, kernel. Returns error after
@@ -45,9 +70,13 @@ Rc os_init(Log* log);
 /// nginx: ngx_os_status()
 void os_status(Log* log);
 
+/// Reads the name and the release of the kernel. Returns error after logging.
+///
 /// nginx: ngx_os_specific_init()
 Rc os_specific_init(Log* log);
 
+/// Logs what os_specific_init() has read.
+///
 /// nginx: ngx_os_specific_status()
 void os_specific_status(Log* log);
 
@@ -102,6 +131,8 @@ ssize_t udp_unix_send(Connection& c, const char* buf, std::size_t size) noexcept
 /// nginx: ngx_udp_unix_sendmsg_chain()
 Chain* udp_unix_sendmsg_chain(Connection& c, Chain* in, off_t limit) noexcept;
 
+/// Makes a socket nonblocking. Returns -1 with errno on failure.
+///
 /// nginx: ngx_nonblocking()
 int nonblocking(int s) noexcept;
 

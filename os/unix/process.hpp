@@ -14,6 +14,8 @@
 namespace ngx {
 
 /// The command line: a copy, for a new binary, and the original, which titles overwrite.
+///
+/// nginx: ngx_argv, ngx_os_argv
 extern std::vector<std::string> argv;
 extern char** os_argv;
 
@@ -25,6 +27,8 @@ inline constexpr int exit_fatal = 2;
 extern std::size_t served_generation;
 
 /// The main function of a child. The child exits with exit_fatal if it returns or throws.
+///
+/// nginx: ngx_spawn_proc_pt
 using SpawnProc = void (*)(Cycle& cycle, void* data);
 
 /// One child. Every process has the table as of its fork, updated by channel messages; a slot is
@@ -53,21 +57,29 @@ struct ProcessSlot {
     unsigned exited : 1 = 0;      // has exited and is not handled yet
 };
 
+/// nginx: NGX_MAX_PROCESSES
 inline constexpr int max_processes = 1024;
 
 /// The kind of a child for spawn_process(). A number from 0 on is the slot of a child that is
 /// started again.
+///
+/// nginx: NGX_PROCESS_NORESPAWN, NGX_PROCESS_JUST_SPAWN, NGX_PROCESS_RESPAWN,
+/// NGX_PROCESS_JUST_RESPAWN, NGX_PROCESS_DETACHED
 inline constexpr int process_norespawn = -1;
 inline constexpr int process_just_spawn = -2;
 inline constexpr int process_respawn = -3;
 inline constexpr int process_just_respawn = -4;
 inline constexpr int process_detached = -5;
 
+/// The table of children, and the place of this process in it.
+///
+/// nginx: ngx_processes, ngx_process_slot, ngx_channel, ngx_last_process
 extern std::array<ProcessSlot, max_processes> processes;
 extern int process_slot;  // this process's slot; in the master the last child's
 extern int channel;       // this process's end of its channel
 extern int last_process;  // one more than the last slot in use
 
+/// Returns the slot with the number `i` in `processes`.
 inline ProcessSlot& slot_at(int i) noexcept
 {
     assert(i >= 0 && i < max_processes);

@@ -45,7 +45,8 @@ NGINX = {
         "struct ngx_tick_s {\n    ngx_uint_t  n;\n};\n\n"
         "#if (NGX_FAST)\n#define ngx_tick_now(t)  fast(t)\n#else\n"
         "#define ngx_tick_now(t)                 \\\n    slow(t)\n#endif\n\n"
-        "static ngx_inline ngx_uint_t\nngx_tick_plus(ngx_tick_t *t)\n{\n    return t->n + 1;\n}\n"
+        "static ngx_inline ngx_uint_t\nngx_tick_plus(ngx_tick_t *t)\n{\n    return t->n + 1;\n}\n\n"
+        "extern volatile ngx_tick_t  *ngx_first_tick;\nextern ngx_tick_t  ngx_ticks[];\n"
     ),
     "src/event/ngx_clock.c": (
         "/* a word <b>about</b> it */\n"
@@ -64,6 +65,8 @@ OURS = {
     "event/clock.hpp": (
         "#pragma once\nnamespace ngx {\n\n"
         "/// One beat.\n///\n/// nginx: ngx_tick_t\nstruct Tick {\n    unsigned n = 0;\n};\n\n"
+        "/// nginx: ngx_first_tick, ngx_ticks\n"
+        "extern Tick* first_tick;\nextern Tick all_ticks[];\n\n"
         "/// Starts it, or says why not.\n///\n"
         "/// Differs from nginx: it is started once,\n/// and never twice.\n///\n"
         "/// nginx: ngx_clock_start()\nRc clock_start(Cycle& cycle);\n\n"
@@ -82,6 +85,9 @@ OURS = {
         "src/core/ngx_heap.c\tngx_heap_push\nsrc/event/ngx_clock.h\tngx_tick_t\n"
         "src/event/ngx_clock.h\tngx_tick_now\nsrc/event/ngx_clock.h\tngx_tick_plus\n"
         "src/event/ngx_clock.c\tngx_clock_start\nsrc/event/ngx_clock.c\tngx_clock_stop\n"
+    ),
+    "docs/nginx-variables.tsv": (
+        "# names\nsrc/event/ngx_clock.h\tngx_first_tick\nsrc/event/ngx_clock.h\tngx_ticks\n"
     ),
     "docs/nginx-absent.tsv": (
         "# why\nsrc/core/nginx.c\tngx_clean\tdestructors serve\n"
@@ -122,6 +128,9 @@ class Trees(unittest.TestCase):
         text = path.read_text(encoding="utf-8")
         self.assertIn(old, text)
         path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def counts(self) -> list[list[str]]:
+        return [line.split() for line in self.run_tool("--check").stdout.splitlines()]
 
     def findings(self) -> list[str]:
         """Returns the findings of --check, and checks its exit status."""
@@ -169,6 +178,8 @@ class Definitions(Trees):
                 ("ngx_tick_now", 8, 8),
                 ("ngx_tick_now", 10, 11),
                 ("ngx_tick_plus", 14, 18),
+                ("ngx_first_tick", 20, 20),
+                ("ngx_ticks", 21, 21),
             ],
         )
 
@@ -180,7 +191,7 @@ class Definitions(Trees):
 class Check(Trees):
     def test_a_tree_that_names_everything_passes_and_is_counted(self) -> None:
         self.assertEqual(self.findings(), [])
-        lines = [line.split() for line in self.run_tool("--check").stdout.splitlines()]
+        lines = self.counts()
         self.assertIn(["src/core/nginx.c", "2", "1", "1"], lines)
         self.assertIn(["src/event/ngx_clock.c", "2", "2", "0"], lines)
         self.assertIn(["files", "without", "a", "counterpart", "1", "0", "1"], lines)
@@ -197,6 +208,21 @@ class Check(Trees):
         unknown, unused = self.findings()
         self.assertIn("nginx has no ngx_tack_t", unknown)
         self.assertIn("ngx_tick_t is in no comment: remove it", unused)
+
+    def test_a_variable_may_be_named_and_needs_no_counterpart(self) -> None:
+        self.change("event/clock.hpp", "ngx_first_tick, ngx_ticks", "ngx_ticks")
+        self.assertEqual(self.findings(), [])
+        self.assertIn(["in", "all", "7", "5", "2"], self.counts())
+        self.change("event/clock.hpp", "ngx_ticks", "ngx_tocks")
+        self.assertIn("nginx has no ngx_tocks", self.findings()[0])
+
+    def test_a_member_that_points_to_a_function_is_its_counterpart(self) -> None:
+        member = "    /// nginx: ngx_heap_push()\n    Rc (*push)(Heap& h);\n"
+        member = f"/// Two.\nstruct Heap {{\n{member}}};\n"
+        self.change("event/clock.hpp", "/// Starts it", member + "\n/// Starts it")
+        self.change("docs/nginx-moved.tsv", "# where\n", "ngx_heap_push\tevent/clock.hpp\tone\n")
+        (stale,) = self.findings()
+        self.assertIn("docs/nginx-absent.tsv:3", stale)
 
     def test_a_function_without_counterpart_needs_a_reason(self) -> None:
         self.change("docs/nginx-absent.tsv", "ngx_clean", "ngx_other")
@@ -227,10 +253,10 @@ class Check(Trees):
         self.assertIn("- src/core/ngx_heap.c ngx_old", lines)
 
     def test_the_list_of_a_release_can_be_printed(self) -> None:
-        self.assertEqual(
-            sorted(self.run_tool("--list", self.nginx).stdout.splitlines()[1:]),
-            sorted(OURS["docs/nginx-functions.tsv"].splitlines()[1:]),
-        )
+        rows = self.run_tool("--list", self.nginx).stdout.splitlines()
+        lists = OURS["docs/nginx-functions.tsv"] + OURS["docs/nginx-variables.tsv"]
+        names = sorted(row for row in lists.splitlines() if not row.startswith("#"))
+        self.assertEqual(sorted(row for row in rows if not row.startswith("#")), names)
 
     def test_this_tree_passes(self) -> None:
         result = run_tool("--check")
@@ -377,6 +403,12 @@ class Page(Trees):
 
     def test_a_type_is_beside_its_counterpart(self) -> None:
         self.assertIn("struct Tick {", self.row("ngx_tick_t"))
+
+    def test_one_comment_may_name_several_variables(self) -> None:
+        row = self.row("ngx_ticks")
+        self.assertEqual(row, self.row("ngx_first_tick"))
+        for text in ("*ngx_first_tick;", "ngx_ticks[];", "first_tick;", "all_ticks[];"):
+            self.assertIn(text, row)
 
     def test_functions_of_one_side_only_are_listed_with_the_reason(self) -> None:
         self.assertIn("destructors serve", self.row("ngx_clean"))

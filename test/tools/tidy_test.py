@@ -232,7 +232,8 @@ class Meson(CheckTest):
 class NginxLine(CheckTest):
     def setUp(self) -> None:
         super().setUp()
-        self.write("docs/nginx-functions.tsv", "# names\na.c\tngx_f\na.c\tngx_g\n")
+        self.write("docs/nginx-functions.tsv", "# names\na.c\tngx_f\na.c\tngx_g\na.h\tNGX_G\n")
+        self.write("docs/nginx-variables.tsv", "# names\na.h\tngx_v\na.h\tngx_w\n")
 
     def header(self, declaration: str) -> list[str]:
         self.write("core/a.hpp", f"namespace ngx {{\n{declaration}\n}}\n")
@@ -261,7 +262,26 @@ class NginxLine(CheckTest):
 
     def test_a_name_that_nginx_does_not_have_is_refused(self) -> None:
         self.write("core/a.hpp", "/// nginx: ngx_f(), ngx_h()\nint f();\n/// nginx: ngx_log_t\n")
+        self.assertEqual(self.findings("nginx-name"), ["core/a.hpp:1", "core/a.hpp:3"])
+
+    def test_the_names_of_a_line_may_continue_in_the_next(self) -> None:
+        lines = "/// nginx: NGX_G, ngx_v,\n/// NGX_H\n///\n/// ngx_other_t\nint g;\n"
+        self.write("core/a.hpp", lines)
         self.assertEqual(self.findings("nginx-name"), ["core/a.hpp:1"])
+
+    def variable(self, text: str) -> list[str]:
+        self.write("core/a.hpp", f"namespace ngx {{\n{text}\n}}\n")
+        return self.findings("nginx-variable")
+
+    def test_a_variable_of_that_name_needs_the_line(self) -> None:
+        self.assertEqual(self.variable("/// One.\nextern int v;"), ["core/a.hpp:3"])
+        self.assertEqual(self.variable("/// One.\n///\n/// nginx: ngx_v\nextern int v;"), [])
+        self.assertEqual(self.variable("extern int other;\nextern int f();"), [])
+
+    def test_one_line_may_name_several_variables(self) -> None:
+        both = "extern Cached<int> v;\nextern int* const w[];"
+        self.assertEqual(self.variable(f"/// nginx: ngx_v, ngx_w\n{both}"), [])
+        self.assertEqual(self.variable(f"/// nginx: ngx_v\n{both}"), ["core/a.hpp:4"])
 
 
 class Words(CheckTest):
@@ -291,7 +311,6 @@ class Words(CheckTest):
         self.write("core/a.cpp", text)
         self.write("conf/a.conf", "user nobody;\n")
         self.assertEqual(self.findings("words"), [])
-
 
 
 @unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
@@ -354,9 +373,9 @@ class Command(CheckTest):
         self.assertEqual(result.returncode, 2)
         self.assertIn("docs/nginx-functions.tsv is missing", result.stderr)
 
-    def test_the_list_of_this_tree_has_functions_and_macros(self) -> None:
-        names = tidy.Tree(ROOT).nginx_functions
-        wanted = {"ngx_init_cycle", "ngx_post_event", "ngx_add_timer", "ngx_stream_init_connection"}
+    def test_the_lists_of_this_tree_have_functions_macros_and_variables(self) -> None:
+        names = tidy.Tree(ROOT).nginx_names
+        wanted = {"ngx_init_cycle", "ngx_post_event", "ngx_add_timer", "ngx_accept_mutex_held"}
         self.assertLessEqual(wanted, names)
 
 

@@ -8,10 +8,10 @@ or a file: index.html#ngx_event_find_timer.
 This tree contains no text of nginx. NGINX_SRC is a checkout or an unpacked release; --from-apt
 downloads the source package of Debian's nginx for this run instead.
 
---check compares the `nginx:` lines of the comments with docs/nginx-functions.tsv (nginx's names),
-docs/nginx-absent.tsv (names without a counterpart, and the reasons) and docs/nginx-moved.tsv
-(counterparts in another file). With NGINX_SRC it also shows which names of that release the list
-lacks, and which of the list the release lacks.
+--check compares the `nginx:` lines of the comments with docs/nginx-functions.tsv and
+docs/nginx-variables.tsv (nginx's names), docs/nginx-absent.tsv (functions without a counterpart,
+and the reasons) and docs/nginx-moved.tsv (counterparts in another file). With NGINX_SRC it also
+shows which names of that release the lists lack, and which of the lists the release lacks.
 
 Exit status: 0; 1 if --check has findings; 2 if something is missing.
 """
@@ -26,11 +26,11 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .nginx_text import NAMES, CannotCompare, Comparison, NginxTree, is_function, named_by_nginx
+from .nginx_text import CannotCompare, Comparison, Definition, NginxTree
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = "/usr/bin/python3"
@@ -117,8 +117,8 @@ def unpack(archive: Path, folder: Path) -> None:
 def print_counts(comparison: Comparison) -> None:
     listed, found = Counter[str](), Counter[str]()
     reasons = Counter[str]()
-    for name, paths in comparison.names.items():
-        for path in paths if is_function(name) else ():
+    for name, paths in comparison.functions.items():
+        for path in paths:
             listed[path] += 1
             if (path, name) in comparison.counterparts:
                 found[path] += 1
@@ -136,12 +136,17 @@ def print_counts(comparison: Comparison) -> None:
         print(f"{count:6}  {reason}")
 
 
+def listable(definition: Definition) -> bool:
+    """Whether a list has the name, also if no comment of this tree has it."""
+    return definition.function or definition.variable
+
+
 def print_release(comparison: Comparison, tree: NginxTree) -> None:
     """Prints the names that only the release or only the list has."""
     listed = {(path, name) for name, paths in comparison.names.items() for path in paths}
     theirs = {(d.path, d.name) for file in tree.files for d in file.definitions}
-    new = {(path, name) for path, name in theirs - listed if named_by_nginx(name)}
-    new = {(path, name) for path, name in new if is_function(name)}
+    wanted = {(d.path, d.name) for file in tree.files for d in file.definitions if listable(d)}
+    new = wanted - listed
     gone = listed - theirs
     print(f"\nnginx {tree.version}: {len(new)} names new, {len(gone)} gone")
     for mark, names in (("+", new), ("-", gone)):
@@ -162,16 +167,17 @@ def check(comparison: Comparison, tree: NginxTree | None) -> int:
 
 
 def list_names(comparison: Comparison, tree: NginxTree) -> None:
-    """Prints the content of docs/nginx-functions.tsv for this release."""
+    """Prints the content of both lists of names for this release."""
     named = {name for item in comparison.items for name in item.names}
-    rows = {
-        (d.path, d.name)
-        for file in tree.files
-        for d in file.definitions
-        if named_by_nginx(d.name) and is_function(d.name) or d.name in named
-    }
+    found = [d for file in tree.files for d in file.definitions if listable(d) or d.name in named]
     print("# names of nginx functions by file, and of the types and constants that comments name")
-    for path, name in sorted(rows):
+    print_rows(d for d in found if not d.variable)
+    print("# names of the variables that nginx's headers declare, by file")
+    print_rows(d for d in found if d.variable)
+
+
+def print_rows(definitions: Iterable[Definition]) -> None:
+    for path, name in sorted({(d.path, d.name) for d in definitions}):
         print(f"{path}\t{name}")
 
 
@@ -210,7 +216,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--from-apt", action="store_true", help="take Debian's source package instead")
     add("-o", "--output", type=Path, metavar="DIR", help="default: build/side-by-side")
     add("--check", action="store_true", help="count and check; write no page")
-    add("--list", action="store_true", help=f"print {NAMES} as that release would have it")
+    add("--list", action="store_true", help="print the lists of that release's names")
     add("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.nginx and options.from_apt:

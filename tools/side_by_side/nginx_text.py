@@ -15,6 +15,7 @@ from pathlib import Path
 from .source_text import LIBRARY_FOLDERS, Function, Source, spaces
 
 NAMES = "docs/nginx-functions.tsv"
+VARIABLES = "docs/nginx-variables.tsv"
 ABSENT = "docs/nginx-absent.tsv"
 MOVED = "docs/nginx-moved.tsv"
 
@@ -57,6 +58,11 @@ class Definition:
     path: str
     start: int
     end: int
+    variable: bool = False
+
+    @property
+    def function(self) -> bool:
+        return not self.variable and is_function(self.name) and named_by_nginx(self.name)
 
 
 FUNCTION_START = re.compile(r"^(?:(?:\w+|\*)[ *]+)*?\**(ngx_\w+|main)\(")
@@ -64,6 +70,7 @@ MACRO = re.compile(r"^#[ \t]*define[ \t]+(\w+)")
 OPEN_TYPE = re.compile(r"^(?:typedef )?(?:struct|union|enum)(?: (\w+))?\s*\{")
 CLOSED_TYPE = re.compile(r"^\}\s*(\w+)?\s*;")
 FORWARD = re.compile(r"^typedef (?:struct|union) \w+\s+\w+;")
+EXTERN = re.compile(r"^ *extern [^(;]*?\b(ngx_\w+)(?:\[\w*\])?;")
 ALIAS = re.compile(r"^typedef\b[^;{]*?(?:\(\s*\*\s*(\w+)\s*\)|\b(\w+)\s*;)")
 DEAD_CODE = re.compile(r"^#if[ \t]+\(?0\)?$.*?^#endif", re.DOTALL | re.MULTILINE)
 
@@ -82,6 +89,8 @@ class NginxFile:
         found = []
         line = 0
         while line < len(self.code):
+            if match := EXTERN.match(self.code[line]):
+                found.append(Definition(match[1], self.path, line + 1, line + 1, variable=True))
             names, end = self.at(line)
             start = self.with_comment(line)
             found += [Definition(name, self.path, start + 1, end + 1) for name in names]
@@ -234,6 +243,15 @@ def statement_end(source: Source, line: int) -> int:
     return line
 
 
+def group_end(source: Source, line: int) -> int:
+    """Returns the last line of the declarations that follow each other from a line on: one comment
+    may describe several."""
+    end = statement_end(source, line)
+    while end < len(source.lines) and re.match(r"\s*\w", source.code.split("\n")[end]):
+        end = statement_end(source, end + 1)
+    return end
+
+
 def function_item(source: Source, function: Function) -> Item:
     start = comment_start(source, function.start)
     doc = doc_text(source.lines[start - 1 : function.start - 1])
@@ -245,7 +263,7 @@ def function_item(source: Source, function: Function) -> Item:
 
 DECLARED = re.compile(
     r"\b(?:struct|class|enum class|enum|using|union)\s+(\w+)"
-    r"|#\s*define\s+(\w+)|(\w+)\s*(?:\{|=|;|\[)"
+    r"|#\s*define\s+(\w+)|\(\*(\w+)\)\(|(\w+)\s*(?:\{|=|;|\[)"
 )
 
 
@@ -262,8 +280,9 @@ def other_items(source: Source, functions: list[Item]) -> Iterator[Item]:
             match = DECLARED.search(source.code, sum(len(s) + 1 for s in source.lines[: line - 1]))
             if match and (nginx_names(doc) or "Differs from nginx" in doc):
                 name = next(group for group in match.groups() if group)
-                piece = Piece(source.path, start, statement_end(source, line))
-                yield Item(name, nginx_names(doc), [piece], False, True, doc)
+                names = nginx_names(doc)
+                end = group_end(source, line) if len(names) > 1 else statement_end(source, line)
+                yield Item(name, names, [Piece(source.path, start, end)], False, True, doc)
         line += 1
 
 
@@ -370,9 +389,20 @@ class Comparison:
     def names(self) -> dict[str, list[str]]:
         """Returns the files of nginx that define each name."""
         found: dict[str, list[str]] = {}
-        for _, (path, name) in table(self.root / NAMES, 2):
-            found.setdefault(name, []).append(path)
+        for file in (NAMES, VARIABLES):
+            for _, (path, name) in table(self.root / file, 2):
+                found.setdefault(name, []).append(path)
         return found
+
+    @cached_property
+    def functions(self) -> dict[str, list[str]]:
+        """Returns the names of functions, without those of types and variables."""
+        variables = {name for _, (_, name) in table(self.root / VARIABLES, 2)}
+        return {
+            name: paths
+            for name, paths in self.names.items()
+            if is_function(name) and name not in variables
+        }
 
     @cached_property
     def absent_rows(self) -> list[Row]:
@@ -435,9 +465,9 @@ class Comparison:
             for path in paths:
                 if (path, name) in self.counterparts:
                     continue
-                if not is_function(name):
+                if TYPE.search(name):
                     yield f"{NAMES}: {path} {name} is in no comment: remove it"
-                elif not self.reason(path, name):
+                elif name in self.functions and not self.reason(path, name):
                     yield f"{NAMES}: {path} {name} has no counterpart: add the reason to {ABSENT}"
 
     @staticmethod

@@ -19,8 +19,6 @@ from .nginx_text import (
     Item,
     NginxTree,
     Piece,
-    is_function,
-    named_by_nginx,
     stem,
 )
 from .source_text import Source
@@ -176,7 +174,7 @@ class Rows:
         for file in sorted(self.tree.files, key=lambda f: f.path.endswith(".c")):
             if stem(file.path) == unit.stem:
                 for d in file.definitions:
-                    if d.name in self.by_name or (is_function(d.name) and named_by_nginx(d.name)):
+                    if d.function or d.name in self.by_name:
                         found.setdefault(d.name, []).append(d)
         return found
 
@@ -411,9 +409,7 @@ class Page:
         """Returns nginx's functions without a counterpart, by reason and file."""
         reasons: dict[str, dict[str, list[str]]] = {}
         for file in self.tree.files:
-            for name in dict.fromkeys(d.name for d in file.definitions):
-                if not is_function(name) or not named_by_nginx(name):
-                    continue
+            for name in dict.fromkeys(d.name for d in file.definitions if d.function):
                 if file.path not in self.comparison.files or self.has_counterpart(file.path, name):
                     continue
                 reason = self.comparison.reason(file.path, name) or f"only in {self.rows.version}"
