@@ -313,6 +313,61 @@ class Words(CheckTest):
         self.assertEqual(self.findings("words"), [])
 
 
+class Kept(CheckTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.write("docs/nginx-functions.tsv", "# names\na.c\tngx_f\na.c\tngx_f_t\n")
+        self.write("docs/nginx-variables.tsv", "# names\n")
+        self.rows()
+
+    def rows(self, *rows: str) -> None:
+        lines = ["# kept", *(row.replace(" ", "\t", 3) for row in rows)]
+        self.write("docs/kept-for-modules.tsv", "\n".join(lines) + "\n")
+
+    def sources(self, header: str, source: str = "") -> list[str]:
+        self.write("core/a.hpp", f"namespace ngx {{\n{header}\n}}\n")
+        self.write("core/a.cpp", f"namespace ngx {{\n{source}\n}}\n")
+        return self.findings("kept")
+
+    def test_a_function_that_only_tests_call_is_found(self) -> None:
+        self.write("test/a_test.cpp", "void test() {\n    f(1);\n}\n")
+        self.assertEqual(self.sources("int f(int a);", "int f(int a) {\n}"), ["core/a.hpp:2"])
+
+    def test_a_row_allows_it(self) -> None:
+        self.rows("f core/a.hpp ngx_f a module may call it", "g core/a.hpp - tests call it")
+        self.assertEqual(self.sources("int f();\nint g();", "int f() {\n}"), [])
+
+    def test_a_call_uses_the_function(self) -> None:
+        source = "int f(int a) {\n}\nint g = f(1);"
+        self.assertEqual(self.sources("int f(int a);", source), [])
+
+    def test_a_template_of_a_module_uses_it_as_well(self) -> None:
+        self.write("tools/new-module.d/a.cpp", "int g = f(1);\n")
+        self.assertEqual(self.sources("int f(int a);", "int f(int a) {\n}"), [])
+
+    def test_a_constant_that_is_not_read_is_found(self) -> None:
+        text = "inline constexpr int a = 1;\ninline constexpr int b = 2 * a;"
+        self.assertEqual(self.sources(text), ["core/a.hpp:3"])
+
+    def test_a_member_function_that_is_only_assigned_is_found(self) -> None:
+        text = "struct A {\n    int (*f)(int a);\n};"
+        source = "A a{.f = g};\nvoid h() {\n    b.f = a.f;\n}"
+        self.assertEqual(self.sources(text, source), ["core/a.hpp:3"])
+        self.assertEqual(self.sources(text, "int h = a.f(1);"), [])
+        self.assertEqual(self.sources(text, "void h() {\n    other = a.f;\n}"), [])
+
+    def test_a_flag_that_is_never_set_is_found(self) -> None:
+        text = "struct A {\n    unsigned f : 1 = 0;\n};"
+        self.assertEqual(self.sources(text, "bool h = a.f;"), ["core/a.hpp:3"])
+        self.assertEqual(self.sources(text, "void h() {\n    a.f = 1;\n}"), [])
+
+    def test_stale_rows_are_found(self) -> None:
+        list_ = "docs/kept-for-modules.tsv"
+        self.rows("f core/a.hpp ngx_f why", "gone core/a.hpp - why", "g core/a.hpp ngx_g why")
+        found = self.sources("int f();\nint g();", "int h = f();")
+        self.assertEqual(found, [f"{list_}:2", f"{list_}:3", f"{list_}:4"])
+
+
 @unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
 class Format(CheckTest):
     def setUp(self) -> None:
