@@ -672,7 +672,6 @@ void close_connection(Connection& c) noexcept
     c.read->closed = 1;
     c.write->closed = 1;
     reusable_connection(c, false);
-    assert(c.shared || (!c.read->active && !c.write->active));
 
     free_connection(c);
     const int fd = std::exchange(c.fd, invalid_socket);

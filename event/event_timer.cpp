@@ -37,6 +37,18 @@ void event_expire_timers(Msec staleness) noexcept
     }
 }
 
+void event_move_timer(Event& ev, Msec key, Msec timer) noexcept
+{
+    if (ev.timer_set()) {
+        event_del_timer(ev);
+    }
+    ev.timer_key = key;
+    log_debug(log_debug_event, ev.log, 0, "event timer add: {}: {}:{}", event_ident(ev), timer,
+              key);
+    event_timer_rbtree.insert(ev);
+    event_observed(EventFactType::timer_set, ev, static_cast<std::int64_t>(timer));
+}
+
 Rc event_no_timers_left() noexcept
 {
     const bool only_cancelable =

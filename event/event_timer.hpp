@@ -77,6 +77,10 @@ inline void event_del_timer(Event& ev) noexcept
     event_observed(EventFactType::timer_deleted, ev);
 }
 
+/// Puts a timer into the tree, or moves it if it is set: the part of event_add_timer() that is not
+/// inline. `key` is the time of its expiry, `timer` the ms from now until then.
+void event_move_timer(Event& ev, Msec key, Msec timer) noexcept;
+
 /// Sets the timer to `timer` ms from now. Setting it again is cheap: a change of less than
 /// timer_lazy_delay is ignored.
 ///
@@ -95,14 +99,8 @@ inline void event_add_timer(Event& ev, Msec timer) noexcept
             event_observed(EventFactType::timer_kept, ev, diff);
             return;
         }
-        event_del_timer(ev);
     }
-
-    ev.timer_key = key;
-    log_debug(log_debug_event, ev.log, 0, "event timer add: {}: {}:{}", event_ident(ev), timer,
-              key);
-    event_timer_rbtree.insert(ev);
-    event_observed(EventFactType::timer_set, ev, static_cast<std::int64_t>(timer));
+    event_move_timer(ev, key, timer);
 }
 
 /// Sets a timer, as event_add_timer() does.

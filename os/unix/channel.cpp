@@ -132,7 +132,6 @@ Rc add_channel_event(Cycle& cycle, int fd, EventType event, EventHandler handler
 void close_channel(int (&fd)[2], Log* log) noexcept
 {
     for (int& end : fd) {
-        assert(end != -1);
         if (::close(end) == -1) {
             log_error(log_alert, log, errno, "close() channel failed");
         }

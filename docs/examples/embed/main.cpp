@@ -13,7 +13,6 @@
 
 #include "core/cycle.hpp"
 #include "core/embed.hpp"
-#include "event/event.hpp"
 #include "event/event_turn.hpp"
 #include "event/event_wake.hpp"
 
