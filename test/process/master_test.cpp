@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_worker_has_no_descriptors_of_the_master)
     }
 }
 
-BOOST_AUTO_TEST_CASE(term_and_int_end_all_within_a_second_with_clients_connected)
+BOOST_AUTO_TEST_CASE(term_and_int_end_all_with_clients_connected)
 {
     for (const int number : {SIGTERM, SIGINT}) {
         MasterSite site;
@@ -129,9 +129,7 @@ BOOST_AUTO_TEST_CASE(term_and_int_end_all_within_a_second_with_clients_connected
             BOOST_TEST(clients.back().echo("x") == "x");
         }
         const std::vector<pid_t> workers = server.workers();
-        const auto start = Clock::now();
         BOOST_TEST(server.stop(number).exited_with(0));
-        BOOST_TEST((Clock::now() - start < std::chrono::seconds(1)));
         for (const pid_t worker : workers) {
             BOOST_TEST(title_of(worker) == "");
         }
