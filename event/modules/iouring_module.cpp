@@ -254,9 +254,9 @@ const EventModule* find_epoll(const Cycle& cycle) noexcept
 {
     for (const Module* module : modules_of(cycle)) {
         if (module->type == ModuleType::event) {
-            const auto* ctx = static_cast<const EventModule*>(module->ctx);
-            if (ctx->name == "epoll") {
-                return ctx;
+            const EventModule& ctx = event_ctx(*module);
+            if (ctx.name == "epoll") {
+                return &ctx;
             }
         }
     }

@@ -215,7 +215,7 @@ int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hi
     return __real_getaddrinfo("127.0.0.1", service, &numeric, found);
 }
 
-/// Replaces getpwnam(). While a configuration is read, the only user is `nobody`.
+/// Replaces getpwnam(), which finds one user, `nobody`, while a configuration is read.
 passwd* __wrap_getpwnam(const char* name)
 {
     static passwd nobody{.pw_name = nullptr,
@@ -231,7 +231,7 @@ passwd* __wrap_getpwnam(const char* name)
     return std::string_view(name) == "nobody" ? &nobody : nullptr;
 }
 
-/// Replaces getgrnam(). While a configuration is read, the only group is nogroup.
+/// Replaces getgrnam(), which finds one group, `nogroup`, while a configuration is read.
 group* __wrap_getgrnam(const char* name)
 {
     static group nogroup{

@@ -11,7 +11,6 @@ Exit status: 0; 1 if a count of `return` exceeds its limit; 2 if a requested mea
 from __future__ import annotations
 
 import argparse
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from . import CannotMeasure
 from .clients import ANSWER, connect, expect, one_return, receive
+from .command import add_measures, check_measures, new_parser, run
 from .counts import (
     Count,
     Load,
@@ -33,7 +33,6 @@ from .counts import (
     require,
 )
 from .servers import (
-    BUILT,
     START_SECONDS,
     Running,
     Server,
@@ -282,17 +281,10 @@ def measure(options: argparse.Namespace) -> int:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="tools/bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("tools/bench", __doc__)
+    add_measures(parser, MEASURES)
     add = parser.add_argument
-    add("--binary", type=Path, default=BUILT, help="default: build/ngxx")
-    add("--use", action="append", metavar="METHOD", help="an event method; may be repeated")
-    add("--only", action="append", choices=MEASURES, help="a measure; may be repeated")
     add("--counts-only", action="store_true", help="only count, do not compare pairs")
-    add("--without-nginx", action="store_true", help="measure only ngxx")
     add("--connections", type=positive, default=1000, metavar="N", help="connections (1000)")
     add("--pairs", type=positive, default=11, metavar="N", help="pairs to compare, at least 2 (11)")
     add("--pair-connections", type=positive, default=2000, metavar="N", help="of each run (2000)")
@@ -303,22 +295,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     if options.counts_only and options.only:
         parser.error("--counts-only and --only exclude each other")
     options.only = options.only or list(MEASURES[: 2 if options.counts_only else 3])
-    for name in ("syscalls", "instructions"):
-        if getattr(options, f"max_{name}") is not None and name not in options.only:
-            parser.error(f"--max-{name} needs {name} to be counted")
-    if options.pairs < 2:
-        parser.error("one pair has no spread: --pairs 2 or more")
+    check_measures(parser, options, ("syscalls", "instructions"))
     options.binary = options.binary.resolve()
     return options
 
 
 def main(arguments: list[str]) -> int:
-    # Stops the servers, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        return measure(parse_arguments(arguments))
-    except CannotMeasure as error:
-        print(f"tools/bench: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("tools/bench", measure, parse_arguments(arguments))

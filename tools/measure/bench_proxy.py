@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -28,9 +27,9 @@ from pathlib import Path
 
 from . import CannotMeasure
 from .clients import ANSWER, STEP_SECONDS, connect, expect, receive
+from .command import add_measures, check_measures, new_parser, run
 from .counts import calls_of, positive, processor_seconds, profiled, quartiles, require
 from .servers import (
-    BUILT,
     START_SECONDS,
     STOP_SECONDS,
     Running,
@@ -259,16 +258,9 @@ def measure(options: argparse.Namespace) -> int:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="tools/bench-proxy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("tools/bench-proxy", __doc__)
+    add_measures(parser, MEASURES)
     add = parser.add_argument
-    add("--binary", type=Path, default=BUILT, help="default: build/ngxx")
-    add("--use", action="append", metavar="METHOD", help="an event method; may be repeated")
-    add("--only", action="append", choices=MEASURES, help="a measure; may be repeated")
-    add("--without-nginx", action="store_true", help="measure only ngxx")
     add("--requests", type=positive, default=20000, metavar="N", help="requests to count (20000)")
     add("--sessions", type=positive, default=5000, metavar="N", help="idle sessions (5000)")
     add("--pairs", type=positive, default=9, metavar="N", help="pairs to compare, at least 2 (9)")
@@ -279,22 +271,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
 
     options.only = options.only or list(MEASURES)
-    for name in COUNTERS:
-        if getattr(options, f"max_{name}") is not None and name not in options.only:
-            parser.error(f"--max-{name} needs {name} to be counted")
-    if options.pairs < 2:
-        parser.error("one pair has no spread: --pairs 2 or more")
+    check_measures(parser, options, COUNTERS)
     options.binary = options.binary.resolve()
     return options
 
 
 def main(arguments: list[str]) -> int:
-    # Stops the servers, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        return measure(parse_arguments(arguments))
-    except (CannotMeasure, OSError) as error:
-        print(f"tools/bench-proxy: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("tools/bench-proxy", measure, parse_arguments(arguments), (CannotMeasure, OSError))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import statistics
 import sys
 from collections import Counter
@@ -22,8 +21,9 @@ from pathlib import Path
 
 from . import CannotMeasure, servers
 from .clients import ANSWER, connect, receive
+from .command import new_parser, run
 from .counts import positive
-from .servers import BUILT, running, version_of
+from .servers import running, version_of
 
 PERMUTATIONS = 10_000
 
@@ -119,7 +119,7 @@ def print_table(runs: dict[Mode, list[list[int]]], seed: int) -> None:
         )
 
 
-def measure(options: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace) -> int:
     modes = [m for m in MODES if f"ngx_{m.method}_module" in version_of(str(options.binary))]
     runs: dict[Mode, list[list[int]]] = {mode: [] for mode in modes}
     for i in range(options.runs):
@@ -132,16 +132,12 @@ def measure(options: argparse.Namespace) -> None:
         f"{options.burst} at a time"
     )
     print_table(runs, options.seed)
+    return 0
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="tools/spread",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("tools/spread", __doc__)
     add = parser.add_argument
-    add("--binary", type=Path, default=BUILT, help="default: build/ngxx")
     add("--workers", type=positive, default=4, metavar="N", help="workers of each server (4)")
     add("--runs", type=positive, default=10, metavar="N", help="for each mode, >= 2 (10)")
     add("--connections", type=positive, default=1000, metavar="N", help="of each run (1000)")
@@ -155,13 +151,4 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    # Stops the servers, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        measure(parse_arguments(arguments))
-        return 0
-    except CannotMeasure as error:
-        print(f"tools/spread: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run("tools/spread", measure, parse_arguments(arguments))

@@ -71,11 +71,9 @@ void add_text(std::string_view text) noexcept
 /// the number of bytes.
 std::size_t write_accepted(const Connection& c, std::span<char> text) noexcept
 {
-    std::array<char, sockaddr_strlen> peer;
-    const std::size_t len = sock_ntop(c.sockaddr, c.socklen, peer.data(), peer.size(), true);
     const auto result = fmt::format_to_n(text.data(), text.size(), "accept on {}: *{} {} fd:{}",
                                          c.listening->addr_text, c.number,
-                                         std::string_view(peer.data(), len), c.fd);
+                                         SockaddrText(c.sockaddr, c.socklen, true).view(), c.fd);
     return std::min(result.size, text.size());
 }
 
