@@ -18,24 +18,13 @@
 #include "event/event_turn.hpp"
 #include "os/unix/channel.hpp"
 #include "test/stream/hooks_module.hpp"
+#include "test/support/restarted.hpp"
 
 namespace ngx::test {
 
 namespace {
 
 constexpr int seconds = 10;  // the timeout of all waits
-
-/// Makes a call again that was interrupted. The kernel interrupts the thread once when it releases
-/// a ring of io_uring, and then a call with a timeout is not restarted.
-template <typename Call>
-long restarted(Call call)
-{
-    long result = -1;
-    do {
-        result = call();
-    } while (result == -1 && errno == EINTR);
-    return result;
-}
 
 long checked(long result, const char* what)
 {

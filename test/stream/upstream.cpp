@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "stream/stream_upstream.hpp"
+#include "test/support/restarted.hpp"
 
 namespace ngx::test {
 
@@ -56,7 +57,8 @@ void Upstream::listen(const sockaddr* sa, socklen_t len, int backlog)
 
 Client Upstream::accept() const
 {
-    return Client(Fd(checked(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept()")));
+    const long fd = restarted([&] { return ::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC); });
+    return Client(Fd(checked(static_cast<int>(fd), "accept()")));
 }
 
 void Upstream::fill_queue()

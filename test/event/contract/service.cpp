@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include "core/nginx.hpp"
+#include "test/support/restarted.hpp"
 
 namespace ngx::contract {
 
@@ -40,23 +41,10 @@ const sockaddr* any(const sockaddr_in& sin)
     return reinterpret_cast<const sockaddr*>(&sin);
 }
 
-/// Makes a call on a socket until it is not interrupted. If a socket has a limit of its waits, the
-/// kernel does not restart a call, and reports EINTR also without a signal: when a ring of io_uring
-/// has work for this thread.
-template <typename Call>
-auto uninterrupted(Call call)
-{
-    auto result = call();
-    while (result == -1 && errno == EINTR) {
-        result = call();
-    }
-    return result;
-}
-
 bool connect_to(int fd, std::uint16_t port)
 {
     const sockaddr_in sin = test::loopback(port);
-    return uninterrupted([&] { return ::connect(fd, any(sin), sizeof(sin)); }) == 0;
+    return test::restarted([&] { return ::connect(fd, any(sin), sizeof(sin)); }) == 0;
 }
 
 void limit_waits(int fd, std::chrono::milliseconds limit)
@@ -109,7 +97,7 @@ Client::Client(const Subject& subject, const Port& port, int type)
 void Client::send(std::string_view text) const
 {
     while (!text.empty()) {
-        const ssize_t n = uninterrupted(
+        const ssize_t n = test::restarted(
             [&] { return ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL); });
         if (n == -1) {
             throw std::system_error(errno, std::generic_category(), "send() to the server");
@@ -129,7 +117,8 @@ std::string Client::receive(std::size_t size) const
     std::array<char, 16 * 1024> buf;
     while (text.size() < size) {
         const std::size_t want = std::min(size - text.size(), buf.size());
-        const ssize_t n = uninterrupted([&] { return ::recv(socket_.get(), buf.data(), want, 0); });
+        const ssize_t n =
+            test::restarted([&] { return ::recv(socket_.get(), buf.data(), want, 0); });
         if (n == 0) {
             return text;
         }
