@@ -309,11 +309,14 @@ BOOST_AUTO_TEST_CASE(a_full_stderr_does_not_block_the_master)
     conf.stream = server_block(port, "return world;");
     write_file(dir / "nginx.conf", conf.text());
     server.signal(SIGHUP);
-    wait_until("the new worker serves", [&] { return ask(port) == "world"; });
+    wait_until("the master has started the new worker",
+               [&] { return children_of(server.pid()).size() == 2; });
 
-    // The workers wait for the reader.
-    server.signal(SIGTERM);
+    // The workers wait for the reader when they log.
     std::string lines(1 << 16, '\0');
+    while (::read(reader.get(), lines.data(), lines.size()) > 0) {}
+    wait_until("the new worker serves", [&] { return ask(port) == "world"; });
+    server.signal(SIGTERM);
     while (server.running()) {
         (void)!::read(reader.get(), lines.data(), lines.size());
         std::this_thread::yield();
