@@ -84,6 +84,7 @@ short poll_events(EventType event) noexcept
 
 bool has_watch(int fd) noexcept
 {
+    assert(fd >= 0);
     return static_cast<std::size_t>(fd) < state.watches.size();
 }
 
@@ -178,6 +179,7 @@ bool unwatch_changes(int fd) noexcept
 /// Reads all queued signals. Returns whether signals were lost.
 bool take_signals(Log* log) noexcept
 {
+    assert(state.signal_fd != -1);
     bool overflow = false;
     const std::size_t size = sizeof(state.signals);
     ssize_t n = 0;
@@ -234,6 +236,7 @@ bool signals_room(const Connection& c) noexcept
 /// of file: the kernel then reports no error, but leaves O_ASYNC off.
 bool watch_changes(const Connection& c, Log* log) noexcept
 {
+    assert(state.owner != 0 && !watch_of(c.fd).async);
     const f_owner_ex owner{.type = F_OWNER_TID, .pid = state.owner};
     if (::fcntl(c.fd, F_SETSIG, state.signo) == -1 || ::fcntl(c.fd, F_SETOWN_EX, &owner) == -1 ||
         !set_async(c.fd, true)) {
@@ -266,7 +269,9 @@ void watch_level(int fd, EventType event) noexcept
 void unwatch_level(int fd, EventType event) noexcept
 {
     Watch& watch = watch_of(fd);
+    assert(watch.level > 0 && watch.level < state.levels.size());  // the first is signal_fd
     pollfd& entry = state.levels[watch.level];
+    assert(entry.fd == fd);
     entry.events = static_cast<short>(entry.events & ~poll_events(event));
     if (entry.events == 0) {
         entry = state.levels.back();
@@ -294,6 +299,8 @@ try {
 /// descriptor.
 Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
 {
+    assert(ev.data && !ev.active);
+    assert((event == write_event) == (ev.write != 0));
     const Connection& c = connection_of(ev);
     log_debug(log_debug_event, ev.log, 0, "rtsig add event: fd:{} ev:{}", c.fd, poll_events(event));
 
@@ -313,6 +320,8 @@ Rc rtsig_add_event(Event& ev, EventType event, unsigned flags) noexcept
 
 Rc rtsig_del_event(Event& ev, EventType event, unsigned flags) noexcept
 {
+    assert(ev.data);
+    assert((event == write_event) == (ev.write != 0));
     const Connection& c = connection_of(ev);
     log_debug(log_debug_event, ev.log, 0, "rtsig del event: fd:{} ev:{}", c.fd, poll_events(event));
 
@@ -339,6 +348,7 @@ Rc rtsig_del_event(Event& ev, EventType event, unsigned flags) noexcept
 /// nginx 1.8: ngx_rtsig_add_connection()
 Rc rtsig_add_connection(Connection& c) noexcept
 {
+    assert(!c.read->active && !c.write->active);
     (void)rtsig_add_event(*c.read, read_event, clear_event);
     return rtsig_add_event(*c.write, write_event, clear_event);
 }
@@ -366,6 +376,7 @@ bool dispatch(const pollfd& entry, Log* log) noexcept
     int revents = entry.revents;
     log_debug(log_debug_event, log, 0, "rtsig: fd:{} ev:{:04X} rev:{:04X}", entry.fd, entry.events,
               revents);
+    assert(static_cast<std::size_t>(entry.fd) < ngx_cycle->files_n);
     const Connection* const c = ngx_cycle->files[entry.fd];
     if (revents == 0 || !c || c->fd == -1) {
         return false;
@@ -456,6 +467,7 @@ bool dispatch_hints(Log* log) noexcept
 /// that is removed. Returns whether any event was posted.
 bool dispatch_levels(Log* log) noexcept
 {
+    assert(!state.levels.empty() && state.levels.front().fd == state.signal_fd);
     bool found = false;
     for (std::size_t i = state.levels.size() - 1; i > 0; i--) {
         const pollfd entry = state.levels[i];
@@ -482,6 +494,7 @@ Rc rtsig_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     log_debug(log_debug_event, cycle.log, 0, "rtsig timer: {}", timer);
 
+    assert(in_loop_thread() && !state.levels.empty());
     watch_roomless();
     const Msec start = monotonic_time();
     Msec left = dispatch_hints(cycle.log) ? 0 : timer;
