@@ -109,8 +109,8 @@ std::string Bench::conf(std::string_view events_conf) const
         load_modules += fmt::format("load_module \"{}\";\n", file);
     }
     return fmt::format("{}error_log error.log info; pid nginx.pid; master_process off; {}\n"
-                       "events {{ use {}; {} {} }}\n",
-                       load_modules, promise_.main_conf, subject_.use,
+                       "events {{ use {}; {} {} {} }}\n",
+                       load_modules, promise_.main_conf, subject_.use, subject_.events,
                        has_connections ? "" : "worker_connections 1024;", directives);
 }
 
@@ -153,6 +153,7 @@ Link& Bench::open_slot(int own)
         ::close(own);
         throw std::runtime_error("there is no free connection");
     }
+    c->type = socket_type(own);
     c->recv = io.recv;
     c->send = io.send;
     c->read->handler = handler;

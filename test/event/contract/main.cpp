@@ -72,6 +72,8 @@ po::options_description descriptions(Options& options, unsigned& patience, unsig
     add("load-module", po::value(&options.subject.load_modules)->value_name("FILE"),
         "a file to load, as load_module; may be repeated");
     add("use", po::value(&options.subject.use)->value_name("NAME"), "the event module to test");
+    add("events", po::value(&options.subject.events)->value_name("TEXT"),
+        "directives for the events block");
     add("chapter", po::value(&options.chapters)->value_name("NAME"),
         "only promises of this chapter; may be repeated");
     add("promise", po::value(&options.promises)->value_name("NAME"),

@@ -19,6 +19,7 @@ class Bench;
 struct Subject {
     std::string use{};                        // its name in the configuration
     std::vector<std::string> load_modules{};  // files that the configuration loads
+    std::string events{};                     // its directives in the events block
 
     /// How long to wait for an expected event. Long, because the machine may be busy.
     std::chrono::milliseconds patience{60'000};

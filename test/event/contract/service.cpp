@@ -169,8 +169,8 @@ void Service::write_conf() const
     text += conf_.workers == 0 ? "master_process off;\n"
                                : fmt::format("worker_processes {};\n", conf_.workers);
     text += fmt::format("daemon off; pid pid; error_log error.log info;\n"
-                        "events {{ use {}; worker_connections 256; {} }}\nstream {{\n",
-                        subject_.use, conf_.events);
+                        "events {{ use {}; worker_connections 256; {} {} }}\nstream {{\n",
+                        subject_.use, subject_.events, conf_.events);
     const auto server = [&](const Port& port, std::string_view listen, std::string_view content) {
         text += fmt::format("server {{ listen 127.0.0.1:{} {}; {} }}\n", port.number(), listen,
                             content);

@@ -198,6 +198,13 @@ int open_descriptors()
     return static_cast<int>(std::distance(begin(all), end(all)));
 }
 
+int socket_type(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 ? type : 0;
+}
+
 int pending_error(int fd)
 {
     int error = 0;

@@ -51,6 +51,9 @@ int move_above(int fd, int from);
 /// Returns the number of open descriptors of this process.
 int open_descriptors();
 
+/// Returns the type of a socket; 0 for another descriptor.
+int socket_type(int fd);
+
 /// Returns the pending error of a socket, as an errno.
 int pending_error(int fd);
 
