@@ -1,7 +1,9 @@
 /// \file
 /// Tests of whole processes: the real binary with real clients and one event method.
 ///
-///     process_test [options of Boost.Test] -- BINARY METHOD
+///     process_test [options of Boost.Test] -- BINARY METHOD [DIRECTIVES]
+///
+/// The directives are added to each events block.
 
 #define BOOST_TEST_MODULE process
 #include <boost/test/unit_test.hpp>
@@ -43,12 +45,13 @@ struct ReadCommandLine {
     ReadCommandLine()
     {
         const auto& suite = boost::unit_test::framework::master_test_suite();
-        if (suite.argc != 3) {
+        if (suite.argc != 3 && suite.argc != 4) {
             throw std::runtime_error(
-                "usage: process_test [options of Boost.Test] -- BINARY METHOD");
+                "usage: process_test [options of Boost.Test] -- BINARY METHOD [DIRECTIVES]");
         }
         setup().binary = std::filesystem::absolute(suite.argv[1]);
         setup().method = suite.argv[2];
+        setup().events = suite.argc == 4 ? suite.argv[3] : "";
         setup().methods = methods_of(setup().binary);
         raise_file_limit();
     }

@@ -67,24 +67,24 @@ std::string ServerConf::text() const
 {
     // Only the test's user may use its temporary directories.
     const char* const user = workers > 0 && ::geteuid() == 0 ? "user root;\n" : "";
-    return fmt::format("daemon {};\n"
-                       "{}"
-                       "{}"
-                       "pid {};\n"
-                       "error_log {} {};\n"
-                       "{}\n"
-                       "events {{\n"
-                       "    use {};\n"
-                       "    {}\n"
-                       "}}\n"
-                       "stream {{\n"
-                       "{}"
-                       "}}\n",
-                       daemon ? "on" : "off",
-                       workers > 0 ? fmt::format("worker_processes {};\n", workers)
-                                   : "master_process off;\n",
-                       main.find("user ") == main.npos ? user : "", pid_file, log_file, log_level,
-                       main, method, events, stream);
+    return fmt::format(
+        "daemon {};\n"
+        "{}"
+        "{}"
+        "pid {};\n"
+        "error_log {} {};\n"
+        "{}\n"
+        "events {{\n"
+        "    use {};\n"
+        "    {} {}\n"
+        "}}\n"
+        "stream {{\n"
+        "{}"
+        "}}\n",
+        daemon ? "on" : "off",
+        workers > 0 ? fmt::format("worker_processes {};\n", workers) : "master_process off;\n",
+        main.find("user ") == main.npos ? user : "", pid_file, log_file, log_level, main, method,
+        method == setup().method ? setup().events : "", events, stream);
 }
 
 Server::Server(ServerConf conf, std::size_t open_files, std::map<std::string, std::string> env)

@@ -23,6 +23,8 @@ namespace ngx::test::process {
 struct Setup {
     std::string binary{};
     std::string method{};
+    /// Directives for each events block.
+    std::string events{};
     /// The event methods of the binary.
     std::vector<std::string> methods{};
 };
