@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <new>
@@ -11,12 +12,14 @@
 #include <string>
 #include <string_view>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
 #include <liburing.h>
 
+#include "core/buf.hpp"
 #include "core/conf_slot.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
@@ -28,22 +31,25 @@
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_turn.hpp"
+#include "event/modules/iouring_buffers.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process_cycle.hpp"
+#include "os/unix/recv_ready.hpp"
 
 namespace ngx {
 
 extern Module iouring_module;
 
 /// Waits with io_uring: a poll request for each active event. The changes of a turn, its wait and
-/// the timeout of the wait are one system call, io_uring_enter(). docs/iouring.md explains it. The
-/// ring belongs to the process that created it; only the loop's thread uses it, except notify.
+/// the timeout of the wait are one system call, io_uring_enter(). With "iouring_io completion" the
+/// kernel also receives: io has functions that take what has arrived. docs/iouring.md explains it.
+/// The ring belongs to the process that created it; only the loop's thread uses it, except notify.
 ///
 /// nginx has no such module.
 namespace {
 
 /// The values of iouring_io.
-enum class IouringIo { readiness };
+enum class IouringIo { readiness, completion };
 
 struct IouringConf {
     static constexpr Module* module = &iouring_module;
@@ -51,11 +57,18 @@ struct IouringConf {
     std::optional<std::int64_t> entries{};
     std::optional<IouringIo> io{};
     std::optional<bool> fallback{};
+    std::optional<Bufs> buffers{};
 };
 
-/// A poll request and the event that it belongs to. The index of a watch is the user data of its
+/// A kind of request. nop asks for nothing: its completion reports data that has arrived before.
+enum class Request : std::uint8_t { none, poll, receive, nop };
+
+/// A request and the event that it belongs to. The index of a watch is the user data of its
 /// request. An event that is deleted leaves its watch at once, but a watch is used again only when
 /// the kernel has reported the end of its request, so that no completion is taken for a later one.
+///
+/// A connection whose data the kernel receives keeps its watch, with the data, from the first call
+/// of io.recv that has found no more data until the connection is closed.
 struct Watch {
     Event* ev = nullptr;  // null: deleted
     int fd = -1;
@@ -63,15 +76,33 @@ struct Watch {
     std::uint32_t next_free = 0;  // in the list of free watches
     bool multishot = false;       // reports edges, and stays; else it is renewed after each report
     bool queued = false;          // in `changes`
-    bool armed = false;           // the kernel has the request
-    bool cancelled = false;       // the kernel has been asked to end it
+    bool cancelled = false;       // the kernel has been asked to end the request
+    Request armed = Request::none;  // what the kernel has
+
+    bool receives = false;       // the owner reads with io.recv
+    bool polls = false;          // but a poll request comes first
+    bool refused = false;        // the kernel cannot receive from this descriptor
+    bool wakes = false;          // something that was not reported is here
+    bool bulk = false;           // more than a buffer was read since the last report
+    bool more = false;           // the socket may have data behind that of the buffer
+    bool eof = false;            // the data has ended
+    std::uint16_t id = 0;        // of the buffer
+    std::uint32_t left = 0;      // bytes of the buffer that were not read
+    Err err = 0;                 // the request has failed, which was not read
+    const char* data = nullptr;  // in the buffer; null: none is held
+
+    [[nodiscard]] bool has_ended() const noexcept { return eof || err != 0; }
 };
+
+static_assert(sizeof(Watch) <= 56, "docs/iouring.md names its size");
 
 /// The members of an io_uring_cqe that are needed.
 struct Completion {
     std::uint64_t data;
     int res;
-    bool more;  // the request goes on
+    std::uint32_t flags;
+
+    [[nodiscard]] bool goes_on() const noexcept { return (flags & IORING_CQE_F_MORE) != 0; }
 };
 
 constexpr std::uint32_t no_watch = std::numeric_limits<std::uint32_t>::max();
@@ -97,6 +128,8 @@ struct {
     std::vector<Watch> watches{};
     std::uint32_t free_watches = no_watch;
     std::vector<std::uint32_t> changes{};  // watches whose request has to be made or cancelled
+    IouringBuffers buffers{};              // open only with completion
+    Bufs buffers_conf{};                   // for another ring
     std::size_t armed = 0;                 // requests that the kernel has
     unsigned cancels = 0;                  // requests to cancel that were queued for this wait
 
@@ -110,6 +143,9 @@ struct {
 } state;
 
 extern const EventModule iouring_module_ctx;
+
+ssize_t iouring_recv(Connection& c, char* buf, std::size_t size) noexcept;
+ssize_t iouring_recv_chain(Connection& c, Chain* in, off_t limit) noexcept;
 
 constexpr std::uint32_t read_events = POLLIN | POLLRDHUP;
 constexpr std::uint32_t write_events = POLLOUT;
@@ -131,6 +167,7 @@ constexpr unsigned needed_features =
 /// Makes the submissions visible to the kernel. Returns their number.
 unsigned flush_submissions() noexcept
 {
+    assert(state.open);
     io_uring_sq& sq = state.ring.sq;
     for (; sq.sqe_head != sq.sqe_tail; sq.sqe_head++) {
         if (sq.array) {
@@ -169,6 +206,7 @@ bool submit() noexcept
     return enter(flush_submissions(), 0, 0) > 0;
 }
 
+/// The buffers stay: the memory may be released when all requests have ended.
 void close_ring() noexcept
 {
     if (state.open) {
@@ -210,6 +248,35 @@ Err open_ring(unsigned entries, std::size_t connections) noexcept
     return 0;
 }
 
+/// Creates the ring, and with completion its buffers. Without the buffers io_uring only waits: a
+/// kernel before Linux 5.19 has none. Returns 0 or an errno.
+Err open_ring_and_buffers() noexcept
+{
+    assert(!state.buffers.is_open());
+    if (const Err err = open_ring(state.entries, state.connections); err != 0) {
+        return err;
+    }
+    if (state.buffers_conf.num == 0) {
+        return 0;
+    }
+    const Err err = state.buffers.open(state.ring, static_cast<unsigned>(state.buffers_conf.num),
+                                       state.buffers_conf.size);
+    if (err == EINVAL || err == EOPNOTSUPP) {
+        return 0;
+    }
+    if (err != 0) {
+        close_ring();
+    }
+    return err;
+}
+
+std::string locked_memory_limit()
+{
+    rlimit limit{};
+    (void)::getrlimit(RLIMIT_MEMLOCK, &limit);
+    return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : fmt::format("{} bytes", limit.rlim_cur);
+}
+
 /// Returns why the kernel refuses io_uring, and the remedy.
 std::string why_refused(Err err)
 {
@@ -229,8 +296,10 @@ std::string why_refused(Err err)
     case EOPNOTSUPP:
         return "the kernel is too old: use Linux 5.13 or later";
     case ENOMEM:
-        return "the limit of locked memory or the memory of the cgroup is too small: raise it, or "
-               "lower \"iouring_entries\"";
+        return fmt::format("the limit of locked memory (RLIMIT_MEMLOCK, {}) or the memory of the "
+                           "cgroup is too small: raise it, or lower \"iouring_entries\" or "
+                           "\"iouring_buffers\"",
+                           locked_memory_limit());
     case EMFILE:
     case ENFILE:
         return "no descriptor is free: raise \"worker_rlimit_nofile\" or the system's limit";
@@ -263,6 +332,14 @@ const EventModule* find_epoll(const Cycle& cycle) noexcept
     return nullptr;
 }
 
+/// Takes what a ring needs from the configuration.
+void use_conf(const IouringConf& iucf, const Cycle& cycle) noexcept
+{
+    state.entries = static_cast<unsigned>(*iucf.entries);
+    state.connections = cycle.connection_n;
+    state.buffers_conf = *iucf.io == IouringIo::completion ? *iucf.buffers : Bufs{};
+}
+
 /// Tries at the start, in the first process, and under -t, whether the kernel permits io_uring, so
 /// that a configuration that cannot work is refused before workers start. The current cycle, whose
 /// hooks are called again after a failed reload, needs no ring here.
@@ -273,11 +350,13 @@ Rc iouring_init_module(Cycle& cycle)
         &cycle == ngx_cycle) {
         return Rc::ok;
     }
-    if (const Err err = open_ring(1, 1); err != 0) {
+    use_conf(iucf, cycle);
+    if (const Err err = open_ring_and_buffers(); err != 0) {
         log_refused(log_emerg, cycle.log, err, without_fallback);
         return Rc::error;
     }
     close_ring();
+    state.buffers.close();
     return Rc::ok;
 }
 
@@ -288,13 +367,19 @@ void log_features(Log* log)
         return (state.ring.flags & bit) != 0 ? text : "";
     };
     log_error(log_notice, log, 0,
-              "io_uring: {} submissions, {} completions, multishot poll{}{}{}{}{}",
+              "io_uring: {} submissions, {} completions, multishot poll{}{}{}{}{}{}",
               *state.ring.sq.kring_entries, *state.ring.cq.kring_entries,
               flag(IORING_SETUP_SINGLE_ISSUER, ", single issuer"),
               flag(IORING_SETUP_DEFER_TASKRUN, ", deferred task work"),
               flag(IORING_SETUP_COOP_TASKRUN, ", cooperative task work"),
               flag(IORING_SETUP_SUBMIT_ALL, ", submission goes on after an error"),
-              (state.ring.features & IORING_FEAT_CQE_SKIP) != 0 ? ", skipped completions" : "");
+              (state.ring.features & IORING_FEAT_CQE_SKIP) != 0 ? ", skipped completions" : "",
+              state.buffers.is_open() ? ", provided buffers" : "");
+    if (state.buffers_conf.num != 0 && !state.buffers.is_open()) {
+        log_error(log_warn, log, 0,
+                  "\"iouring_io completion\" needs provided buffers, which are in Linux 5.19: "
+                  "\"iouring_io readiness\" is used instead");
+    }
 }
 
 void close_fd(int& fd, std::string_view what, Log* log) noexcept
@@ -357,6 +442,28 @@ Rc init_fallback(Cycle& cycle, Msec timer, Err err)
     return start_fallback(cycle, timer);
 }
 
+/// Without a master a reload keeps the ring and its buffers.
+void warn_of_changes(const IouringConf& iucf, Log* log)
+{
+    const auto warn = [&](std::string_view directive, std::string_view value) {
+        log_error(log_warn, log, 0,
+                  "without a master process \"{}\" stays {} until the server is started again",
+                  directive, value);
+    };
+    if (state.entries != static_cast<unsigned>(*iucf.entries)) {
+        warn("iouring_entries", fmt::format("{}", state.entries));
+    }
+    const bool completes = state.buffers_conf.num != 0;
+    const Bufs& bufs = *iucf.buffers;
+    if (completes != (*iucf.io == IouringIo::completion)) {
+        warn("iouring_io", completes ? "completion" : "readiness");
+    } else if (completes &&
+               (bufs.num != state.buffers_conf.num || bufs.size != state.buffers_conf.size)) {
+        warn("iouring_buffers",
+             fmt::format("{} {}", state.buffers_conf.num, state.buffers_conf.size));
+    }
+}
+
 /// Creates the ring in the process that uses it: a worker never has the ring of its master.
 Rc iouring_init(Cycle& cycle, Msec timer)
 {
@@ -364,10 +471,10 @@ Rc iouring_init(Cycle& cycle, Msec timer)
     if (state.fallback) {
         return start_fallback(cycle, timer);
     }
-    const auto entries = static_cast<unsigned>(*iucf.entries);
     const bool is_new = !state.open;
     if (is_new) {
-        const Err err = open_ring(entries, cycle.connection_n);
+        use_conf(iucf, cycle);
+        const Err err = open_ring_and_buffers();
         if (err != 0 && *iucf.fallback) {
             return init_fallback(cycle, timer, err);
         }
@@ -375,13 +482,8 @@ Rc iouring_init(Cycle& cycle, Msec timer)
             log_refused(log_emerg, cycle.log, err, without_fallback);
             return Rc::error;
         }
-        state.entries = entries;
-        state.connections = cycle.connection_n;
-    } else if (state.entries != entries) {
-        log_error(log_warn, cycle.log, 0,
-                  "without a master process \"iouring_entries\" stays {} until the server is "
-                  "started again",
-                  state.entries);
+    } else {
+        warn_of_changes(iucf, cycle.log);
     }
     // Reserves all the memory, so that the loop does not allocate.
     const std::size_t watches = state.watches.size() + 2 * cycle.connection_n + other_watches;
@@ -400,6 +502,10 @@ Rc iouring_init(Cycle& cycle, Msec timer)
 
     use_epoll_rdhup = true;
     io = os_io;
+    if (state.buffers.is_open()) {
+        io.recv = iouring_recv;
+        io.recv_chain = iouring_recv_chain;
+    }
     event_actions = iouring_module_ctx.actions;
     if (!has_notify) {
         event_actions.notify = nullptr;
@@ -411,6 +517,7 @@ Rc iouring_init(Cycle& cycle, Msec timer)
 /// Makes the next push_changes() look at the watch.
 void queue_change(std::uint32_t index) noexcept
 {
+    assert(index < state.watches.size());
     Watch& watch = state.watches[index];
     if (!watch.queued) {
         watch.queued = true;
@@ -420,47 +527,166 @@ void queue_change(std::uint32_t index) noexcept
 
 void release_watch(std::uint32_t index) noexcept
 {
+    assert(!state.watches[index].ev && !state.watches[index].data);
+    assert(state.watches[index].armed == Request::none);
     state.watches[index] = {.next_free = state.free_watches};
     state.free_watches = index;
 }
 
-/// Queues a request for a watch whose event is active, or its cancellation. Returns false if the
-/// submission queue is full and the kernel does not take it.
-bool push_change(std::uint32_t index) noexcept
+/// Returns the index of an unused watch; no_watch after logging if memory ran out.
+std::uint32_t get_watch(Log* log) noexcept
+try {
+    const std::uint32_t index = state.free_watches;
+    if (index != no_watch) {
+        state.free_watches = state.watches[index].next_free;
+        return index;
+    }
+    state.changes.reserve(state.watches.capacity());
+    state.watches.emplace_back();
+    return static_cast<std::uint32_t>(state.watches.size() - 1);
+} catch (const std::bad_alloc&) {
+    log_error(log_emerg, log, 0, "no memory for another event");
+    return no_watch;
+}
+
+void give_buffer(Watch& watch) noexcept
+{
+    if (watch.data) {
+        watch.data = nullptr;
+        state.buffers.give(watch.id);
+    }
+}
+
+/// Separates the watch from its event. What has arrived and was not read is lost, as the data in a
+/// socket is that is closed.
+void detach_watch(std::uint32_t index) noexcept
 {
     Watch& watch = state.watches[index];
-    if (!watch.ev && !watch.armed) {
-        release_watch(index);
-        return true;
+    give_buffer(watch);
+    watch.ev = nullptr;
+    queue_change(index);
+}
+
+/// Returns the request that the watch needs now. The kernel receives for a connection only while
+/// all that has arrived was read, so that a connection holds no more than one buffer, and the peer
+/// of an owner that does not read finds the socket full.
+Request wanted_request(const Watch& watch) noexcept
+{
+    if (!watch.ev || !watch.ev->active) {
+        return Request::none;
     }
-    if (watch.ev ? watch.armed : watch.cancelled) {
-        watch.queued = false;
-        return true;
+    if (!watch.receives) {
+        return Request::poll;
     }
-    io_uring_sqe* sqe = ::io_uring_get_sqe(&state.ring);
-    if (!sqe) {
-        (void)submit();
-        sqe = ::io_uring_get_sqe(&state.ring);
+    const bool stored = watch.data || watch.has_ended();
+    if (watch.wakes || (stored && !watch.multishot)) {
+        return Request::nop;
     }
-    if (!sqe) {
-        return false;
+    return stored || watch.polls ? Request::poll : Request::receive;
+}
+
+/// Returns the events that a request to poll is for. After the end of the data only an error or a
+/// hang-up is new.
+std::uint32_t polled_events(const Watch& watch) noexcept
+{
+    return watch.has_ended() ? 0 : watch.events;
+}
+
+/// Returns an entry of the submission queue; null if it is full and the kernel does not take it.
+io_uring_sqe* get_submission() noexcept
+{
+    io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
+    if (sqe) {
+        return sqe;
     }
-    if (watch.ev) {
-        ::io_uring_prep_poll_add(sqe, watch.fd, watch.events);
+    (void)submit();
+    return ::io_uring_get_sqe(&state.ring);
+}
+
+void push_request(io_uring_sqe* sqe, std::uint32_t index, Request request) noexcept
+{
+    Watch& watch = state.watches[index];
+    switch (request) {
+    case Request::receive:
+        ::io_uring_prep_recv(sqe, watch.fd, nullptr, 0, 0);
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = IouringBuffers::group;
+        sqe->ioprio = watch.more ? 0 : IORING_RECVSEND_POLL_FIRST;
+        break;
+    case Request::nop:
+        ::io_uring_prep_nop(sqe);
+        watch.wakes = false;
+        break;
+    default:
+        ::io_uring_prep_poll_add(sqe, watch.fd, polled_events(watch));
         if (watch.multishot) {
             sqe->len = IORING_POLL_ADD_MULTI;
         }
-        sqe->user_data = index;
-        watch.armed = true;
-        state.armed++;
-    } else {
-        ::io_uring_prep_cancel64(sqe, index, 0);
-        if ((state.ring.features & IORING_FEAT_CQE_SKIP) != 0) {
-            sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        break;
+    }
+    sqe->user_data = index;
+    watch.armed = request;
+    state.armed++;
+}
+
+void push_cancel(io_uring_sqe* sqe, std::uint32_t index) noexcept
+{
+    ::io_uring_prep_cancel64(sqe, index, 0);
+    if ((state.ring.features & IORING_FEAT_CQE_SKIP) != 0) {
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
+    sqe->user_data = cancel_data;
+    state.watches[index].cancelled = true;
+    state.cancels++;
+}
+
+/// Gives the event of a watch whose request is to poll another watch, for another request, so that
+/// that one need not wait for the end of this one. Returns false if there is no memory.
+bool move_event(std::uint32_t index) noexcept
+{
+    const std::uint32_t next = get_watch(state.watches[index].ev->log);
+    if (next == no_watch) {
+        return false;
+    }
+    Watch& from = state.watches[index];
+    Watch& to = state.watches[next];
+    to = from;
+    to.armed = Request::none;
+    to.queued = false;
+    to.ev->index = next;
+    to.cancelled = false;
+    from.ev = nullptr;
+    from.data = nullptr;
+    queue_change(index);
+    queue_change(next);
+    return true;
+}
+
+/// Queues the request that a watch needs, or the cancellation of the one that it has. Returns false
+/// if the submission queue is full and the kernel does not take it.
+bool push_change(std::uint32_t index) noexcept
+{
+    const Request wanted = wanted_request(state.watches[index]);
+    if (wanted != Request::none && wanted != Request::poll &&
+        state.watches[index].armed == Request::poll && !state.watches[index].cancelled) {
+        (void)move_event(index);  // else the new request follows the end of the old one
+    }
+    Watch& watch = state.watches[index];
+    if (watch.armed == wanted || watch.armed == Request::nop || watch.cancelled) {
+        watch.queued = false;
+        if (!watch.ev && watch.armed == Request::none) {
+            release_watch(index);
         }
-        sqe->user_data = cancel_data;
-        watch.cancelled = true;
-        state.cancels++;
+        return true;
+    }
+    io_uring_sqe* const sqe = get_submission();
+    if (!sqe) {
+        return false;
+    }
+    if (watch.armed != Request::none) {
+        push_cancel(sqe, index);
+    } else {
+        push_request(sqe, index, wanted);
     }
     watch.queued = false;
     return true;
@@ -481,38 +707,94 @@ void push_changes() noexcept
 /// Removes the next completion from the queue. Returns false if there is none.
 bool take_completion(Completion& completion) noexcept
 {
+    assert(state.open);
     if (io_uring_cq_ready(&state.ring) == 0) {
         return false;
     }
     const io_uring_cq& cq = state.ring.cq;
     const io_uring_cqe& cqe = cq.cqes[*cq.khead & *cq.kring_mask];
-    completion = {
-        .data = cqe.user_data, .res = cqe.res, .more = (cqe.flags & IORING_CQE_F_MORE) != 0};
+    completion = {.data = cqe.user_data, .res = cqe.res, .flags = cqe.flags};
     io_uring_cq_advance(&state.ring, 1);
     return true;
 }
 
+/// Stores what a request to receive has got. Returns whether its owner has to be told.
+bool store(Watch& watch, const Completion& completion) noexcept
+{
+    if ((completion.flags & IORING_CQE_F_BUFFER) != 0) {
+        const auto id = static_cast<std::uint16_t>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
+        if (!watch.ev || completion.res <= 0) {
+            state.buffers.give(id);
+        } else {
+            assert(!watch.data);
+            watch.id = id;
+            watch.left = static_cast<std::uint32_t>(completion.res);
+            watch.data = state.buffers.take(id, watch.left);
+            watch.bulk = watch.left == state.buffers.buffer_size();
+            watch.more = watch.bulk || (completion.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+        }
+    }
+    switch (completion.res) {
+    case 0:
+        watch.eof = true;
+        return true;
+    case -ECANCELED:
+    case -EINTR:
+        return false;
+    case -ENOBUFS:  // the owner reads from the socket when the poll request has found data
+    case -EAGAIN:
+        watch.polls = true;
+        return false;
+    case -EINVAL:
+    case -EOPNOTSUPP:
+    case -ENOTSOCK:
+        watch.refused = true;
+        watch.polls = true;
+        return false;
+    default:
+        watch.err = completion.res < 0 ? -completion.res : 0;
+        return true;
+    }
+}
+
+/// A request of which a completion was taken.
+struct Settled {
+    Event* ev;  // null: it was deleted, or nothing has to be reported
+    Request request;
+};
+
 /// Ends the part of a completion that concerns the request: one without more to come has ended, and
-/// is made again if its event is still active. Returns the event; null if it was deleted.
-Event* settle(const Completion& completion) noexcept
+/// is made again if its event is still active.
+Settled settle(const Completion& completion) noexcept
 {
     if (completion.data == cancel_data) {
-        return nullptr;
+        return {nullptr, Request::none};
     }
     const auto index = static_cast<std::uint32_t>(completion.data);
+    assert(index < state.watches.size());
     Watch& watch = state.watches[index];
-    Event* const ev = watch.ev;
-    if (completion.more) {
-        return ev;
+    const Request request = watch.armed;
+    assert(request != Request::none);
+    bool tells = completion.res >= 0 || !watch.cancelled;
+    if (request == Request::receive) {
+        assert(!completion.goes_on());
+        tells = store(watch, completion);
+    } else if (request == Request::nop) {
+        tells = watch.data || watch.has_ended();
     }
-    watch.armed = false;
+    const Settled settled = {watch.ev && watch.ev->active && tells ? watch.ev : nullptr, request};
+    if (completion.goes_on()) {
+        return settled;
+    }
+    watch.armed = Request::none;
+    watch.cancelled = false;
     state.armed--;
-    if (ev && completion.res >= 0) {
+    if (watch.ev) {
         queue_change(index);
-    } else if (!ev && !watch.queued) {
+    } else if (!watch.queued) {
         release_watch(index);
     }
-    return ev;
+    return settled;
 }
 
 /// Cancels all requests and waits for their ends: the kernel would otherwise keep the descriptors
@@ -521,8 +803,7 @@ void cancel_all() noexcept
 {
     for (std::uint32_t i = 0; i < state.watches.size(); i++) {
         if (state.watches[i].ev) {
-            state.watches[i].ev = nullptr;
-            queue_change(i);
+            detach_watch(i);
         }
     }
     int rc = 0;
@@ -571,6 +852,7 @@ void iouring_done(Cycle& cycle)
         cancel_all();
     }
     close_ring();
+    state.buffers.close();
     close_fd(state.notify_fd, "eventfd ", cycle.log);
     state.watches = {};
     state.changes = {};
@@ -580,20 +862,45 @@ void iouring_done(Cycle& cycle)
     state.notify_event.active = 0;
 }
 
-/// Returns the index of an unused watch; no_watch after logging if memory ran out.
-std::uint32_t get_watch(Log* log) noexcept
-try {
-    const std::uint32_t index = state.free_watches;
-    if (index != no_watch) {
-        state.free_watches = state.watches[index].next_free;
-        return index;
+/// Returns the watch of an event, also of one that is not active but keeps its watch; null if it
+/// has none.
+Watch* find_watch(const Event& ev) noexcept
+{
+    if (ev.index >= state.watches.size() || state.watches[ev.index].ev != &ev) {
+        return nullptr;
     }
-    state.changes.reserve(state.watches.capacity());
-    state.watches.emplace_back();
-    return static_cast<std::uint32_t>(state.watches.size() - 1);
-} catch (const std::bad_alloc&) {
-    log_error(log_emerg, log, 0, "no memory for another event");
-    return no_watch;
+    return &state.watches[ev.index];
+}
+
+/// Gives the event a watch for the descriptor. Returns null after logging if memory ran out.
+Watch* new_watch(Event& ev, int fd, std::uint32_t events) noexcept
+{
+    const std::uint32_t index = get_watch(ev.log);
+    if (index == no_watch) {
+        return nullptr;
+    }
+    Watch& watch = state.watches[index];
+    watch.ev = &ev;
+    watch.fd = fd;
+    watch.events = events;
+    ev.index = index;
+    return &watch;
+}
+
+/// Returns the watch that an event keeps, if it is for this descriptor. A request to poll that has
+/// not ended yet would report only what is new: it is replaced. Returns null if there is none.
+Watch* kept_watch(const Event& ev, int fd) noexcept
+{
+    const Watch* const watch = find_watch(ev);
+    if (!watch) {
+        return nullptr;
+    }
+    const auto index = static_cast<std::uint32_t>(ev.index);
+    if (watch->fd != fd || (watch->armed == Request::poll && !move_event(index))) {
+        detach_watch(index);
+        return nullptr;
+    }
+    return find_watch(ev);
 }
 
 /// The request is made with the others of this turn. Only clear_event asks for edges: any other
@@ -610,35 +917,42 @@ Rc iouring_add_event(Event& ev, EventType event, unsigned flags) noexcept
     log_debug(log_debug_event, ev.log, 0, "iouring add event: fd:{} ev:{:08X}", c.fd,
               events | flags);
 
-    const std::uint32_t index = get_watch(ev.log);
-    if (index == no_watch) {
+    assert(!ev.active && (event == write_event) == (ev.write != 0));
+    assert(c.fd != invalid_socket);
+    Watch* watch = kept_watch(ev, c.fd);
+    if (!watch) {
+        watch = new_watch(ev, c.fd, events);
+    }
+    if (!watch) {
         return Rc::error;
     }
-    Watch& watch = state.watches[index];
-    watch.ev = &ev;
-    watch.fd = c.fd;
-    watch.events = events;
-    watch.multishot = (flags & clear_event) != 0;
-    queue_change(index);
-    ev.index = index;
+    watch->multishot = (flags & clear_event) != 0;
+    watch->wakes = watch->data || watch->has_ended();
+    queue_change(static_cast<std::uint32_t>(ev.index));
     ev.active = 1;
     return Rc::ok;
 }
 
 /// The request holds the file open until it has ended, which is at the next wait. A listener that
 /// is not only paused is released at once, because no process would accept its clients.
+///
+/// With completion a read event that is not closed next keeps its watch: data may have arrived that
+/// its owner reads later.
 Rc iouring_del_event(Event& ev, EventType, unsigned flags) noexcept
 {
-    if (!ev.active) {
+    const Watch* const watch = find_watch(ev);
+    assert(watch || !ev.active);
+    if (!watch) {
         return Rc::ok;
     }
-    const auto index = static_cast<std::uint32_t>(ev.index);
-    Watch& watch = state.watches[index];
-    assert(watch.ev == &ev);
-    log_debug(log_debug_event, ev.log, 0, "iouring del event: fd:{}", watch.fd);
+    log_debug(log_debug_event, ev.log, 0, "iouring del event: fd:{}", watch->fd);
 
-    watch.ev = nullptr;
-    queue_change(index);
+    const auto index = static_cast<std::uint32_t>(ev.index);
+    if (watch->receives && (flags & close_event) == 0) {
+        queue_change(index);
+    } else {
+        detach_watch(index);
+    }
     ev.active = 0;
     if (ev.accept && (flags & disable_event) == 0) {
         push_changes();
@@ -649,6 +963,7 @@ Rc iouring_del_event(Event& ev, EventType, unsigned flags) noexcept
 
 Rc iouring_add_connection(Connection& c) noexcept
 {
+    assert(!c.read->active && !c.write->active);
     if (iouring_add_event(*c.read, read_event, clear_event) != Rc::ok) {
         return Rc::error;
     }
@@ -667,6 +982,7 @@ Rc iouring_del_connection(Connection& c, unsigned flags) noexcept
 
 Rc iouring_notify(EventHandler handler) noexcept
 {
+    assert(handler && state.notify_fd != -1);
     constexpr std::uint64_t inc = 1;
     state.notify_handler.store(handler, std::memory_order_relaxed);
 
@@ -683,11 +999,10 @@ Rc iouring_notify(EventHandler handler) noexcept
 void watch_failed(Event& ev, Err err, unsigned flags) noexcept
 {
     const auto index = static_cast<std::uint32_t>(ev.index);
-    Watch& watch = state.watches[index];
+    assert(find_watch(ev));
     log_limited(state.poll_failed, log_alert, ev.log, err, "io_uring poll of fd:{} failed",
-                watch.fd);
-    watch.ev = nullptr;
-    queue_change(index);
+                state.watches[index].fd);
+    detach_watch(index);
     ev.active = 0;
     if (!ev.accept) {
         ev.available = ev.write ? 0 : -1;
@@ -697,27 +1012,40 @@ void watch_failed(Event& ev, Err err, unsigned flags) noexcept
     }
 }
 
-/// Reports what a request has found. Returns false if the event does not wait for it: the kernel
-/// also tells a request for room in the socket that the peer has ended its data.
-bool report(Event& ev, int found, unsigned flags) noexcept
+/// Reports what a request to poll has found. Returns false if the event does not wait for it: the
+/// kernel also tells a request for room in the socket that the peer has ended its data.
+bool report_polled(Event& ev, int found, unsigned flags) noexcept
 {
-    const std::uint32_t wanted = state.watches[ev.index].events;
-    log_debug(log_debug_event, ev.log, 0, "iouring: fd:{} ev:{:04X}", state.watches[ev.index].fd,
-              found);
+    assert(find_watch(ev));
+    Watch& watch = state.watches[ev.index];
+    const std::uint32_t wanted = polled_events(watch);
+    log_debug(log_debug_event, ev.log, 0, "iouring: fd:{} ev:{:04X}", watch.fd, found);
 
     // An error counts as ready: the handler gets it from its own call.
     const auto events = static_cast<std::uint32_t>(found);
     if ((events & (wanted | POLLERR | POLLHUP | POLLNVAL)) == 0) {
         return false;
     }
-    if ((wanted & POLLIN) != 0) {
+    watch.bulk = false;
+    if (ev.write) {
+        ev.complete = 1;  // tells sendfile() in a thread that there is room now
+    } else {
         ev.pending_eof = ev.pending_eof || (events & POLLRDHUP) != 0;
         ev.available = -1;
-    } else {
-        ev.complete = 1;  // tells sendfile() in a thread that there is room now
     }
     dispatch_event(ev, flags);
     return true;
+}
+
+/// Reports what has arrived.
+void report_received(Event& ev, unsigned flags) noexcept
+{
+    const Watch& watch = *find_watch(ev);
+    log_debug(log_debug_event, ev.log, 0, "iouring: fd:{} received:{} eof:{:d} err:{}", watch.fd,
+              watch.data ? watch.left : 0, watch.eof, watch.err);
+    ev.pending_eof = ev.pending_eof || watch.has_ended();
+    ev.available = -1;
+    dispatch_event(ev, flags);
 }
 
 /// Handles up to `n` completions. Each is removed from the queue before its handler runs, because
@@ -727,18 +1055,31 @@ bool dispatch_completions(int n, unsigned flags, Log* log) noexcept
     bool found = false;
     Completion completion;
     for (; n > 0 && take_completion(completion); n--) {
-        Event* const ev = settle(completion);
-        if (!ev) {
-            log_debug(log_debug_event, log, 0, "iouring: stale completion {:X} {}", completion.data,
-                      completion.res);
+        const Settled settled = settle(completion);
+        if (!settled.ev) {
+            log_debug(log_debug_event, log, 0, "iouring: nothing to report of {:X} {}",
+                      completion.data, completion.res);
+        } else if (settled.request != Request::poll) {
+            report_received(*settled.ev, flags);
+            found = true;
         } else if (completion.res < 0) {
-            watch_failed(*ev, -completion.res, flags);
+            watch_failed(*settled.ev, -completion.res, flags);
             found = true;
         } else {
-            found = report(*ev, completion.res, flags) || found;
+            found = report_polled(*settled.ev, completion.res, flags) || found;
         }
     }
     return found;
+}
+
+/// Ends a connection whose data may be lost with the ring: its owner reads an error.
+void fail_received(Watch& watch) noexcept
+{
+    if (watch.ev && (watch.data || watch.armed == Request::receive)) {
+        watch.err = EIO;
+        watch.wakes = true;
+    }
+    watch.data = nullptr;
 }
 
 /// Closes the ring after the kernel has lost completions, for which it had no memory. The next wait
@@ -746,11 +1087,13 @@ bool dispatch_completions(int n, unsigned flags, Log* log) noexcept
 void abandon_ring() noexcept
 {
     close_ring();
+    state.buffers.abandon();
     state.armed = 0;
     for (std::uint32_t i = 0; i < state.watches.size(); i++) {
         Watch& watch = state.watches[i];
-        if (watch.armed) {
-            watch.armed = false;
+        fail_received(watch);
+        if (watch.ev || watch.armed != Request::none) {
+            watch.armed = Request::none;
             watch.cancelled = false;
             queue_change(i);
         }
@@ -763,8 +1106,9 @@ void abandon_ring() noexcept
 /// therefore it is for one more.
 int wait_completions(Msec timer, Msec begin) noexcept
 {
+    assert(state.entries != 0);
     if (!state.open) {
-        if (const Err err = open_ring(state.entries, state.connections); err != 0) {
+        if (const Err err = open_ring_and_buffers(); err != 0) {
             errno = err;
             return -1;
         }
@@ -804,6 +1148,7 @@ int wait_completions(Msec timer, Msec begin) noexcept
 /// Waits again for the rest of the time if the completions were only about deleted events.
 Rc iouring_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
+    assert(in_loop_thread());
     log_debug(log_debug_event, cycle.log, 0, "iouring timer: {}", timer);
 
     const Msec start = monotonic_time();
@@ -822,6 +1167,136 @@ Rc iouring_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
     }
 }
 
+/// Copies data of the held buffer, up to `size` bytes. Returns their number.
+std::size_t copy_received(Watch& watch, char* buf, std::size_t size) noexcept
+{
+    assert(watch.data);
+    const std::size_t n = std::min<std::size_t>(size, watch.left);
+    std::memcpy(buf, watch.data, n);
+    watch.data += n;
+    watch.left -= static_cast<std::uint32_t>(n);
+    return n;
+}
+
+/// Updates the read event after a copy from the held buffer, and gives an empty buffer back. If the
+/// socket has more, the next call reads it from there.
+void after_copy(Connection& c, Watch& watch, std::size_t n) noexcept
+{
+    Event& rev = *c.read;
+    log_debug(log_debug_event, c.log, 0, "iouring recv: fd:{} {}, left:{}", c.fd, n, watch.left);
+    rev.available = -1;
+    if (watch.left != 0) {
+        return;
+    }
+    give_buffer(watch);
+    if (!watch.more && !rev.pending_eof) {
+        rev.ready = 0;
+        rev.available = 0;
+    }
+    queue_change(static_cast<std::uint32_t>(rev.index));
+}
+
+/// Learns from a call that has read from the socket how the kernel should continue. An owner that
+/// has got less than it asked for reads all that arrives, with io.recv: from now on the kernel
+/// receives for it. An owner that looks at its data (MSG_PEEK) or reads the descriptor itself never
+/// asks for more than it has seen, so its data stays in the socket. While more than a buffer
+/// arrives at a time, poll requests go on, because such data needs no copy.
+void learn(Connection& c, Watch* watch, ssize_t n, std::size_t size) noexcept
+{
+    const auto got = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+    const bool all = n == io_again || (n > 0 && got < size);
+    if (watch) {
+        watch->bulk = watch->bulk || got >= state.buffers.buffer_size();
+        watch->eof = watch->eof || (watch->receives && n == 0);
+    }
+    if (!all || c.type != SOCK_STREAM || !state.buffers.is_open()) {
+        return;
+    }
+    if (!watch) {
+        watch = new_watch(*c.read, c.fd, read_events);
+        if (!watch) {
+            return;
+        }
+        watch->multishot = true;
+    }
+    if (!watch->multishot || watch->refused) {
+        return;
+    }
+    watch->receives = true;
+    watch->polls = watch->bulk;
+    watch->more = false;
+    if (watch->armed != wanted_request(*watch)) {
+        queue_change(static_cast<std::uint32_t>(c.read->index));
+    }
+}
+
+/// Receives as io.recv: what has arrived in a buffer, else from the socket, unless a request is
+/// outstanding, which will get what arrives. `copy` copies from the held buffer and returns the
+/// number of bytes, `read` reads from the socket.
+template <typename Copy, typename Read>
+ssize_t receive(Connection& c, std::size_t size, Copy copy, Read read) noexcept
+{
+    assert(in_loop_thread());
+    assert(c.fd != invalid_socket);
+    Event& rev = *c.read;
+    Watch* const watch = find_watch(rev);
+    if (watch && watch->data) {
+        const std::size_t n = copy(*watch);
+        after_copy(c, *watch, n);
+        return static_cast<ssize_t>(n);
+    }
+    if (watch && watch->err != 0) {
+        watch->eof = true;
+        return recv_failed(c, std::exchange(watch->err, 0), "recv() failed");
+    }
+    if (watch && watch->eof) {
+        rev.ready = 0;
+        rev.eof = 1;
+        return 0;
+    }
+    if (watch && watch->armed == Request::receive) {
+        rev.ready = 0;
+        return io_again;
+    }
+    const ssize_t n = read();
+    learn(c, watch, n, size);
+    return n;
+}
+
+/// nginx: ngx_unix_recv()
+ssize_t iouring_recv(Connection& c, char* buf, std::size_t size) noexcept
+{
+    return receive(
+        c, size, [&](Watch& watch) { return copy_received(watch, buf, size); },
+        [&] { return os_io.recv(c, buf, size); });
+}
+
+/// Returns the free space in the buffers of a chain, up to `limit` bytes (0: no limit).
+std::size_t room_of(const Chain* in, std::size_t limit) noexcept
+{
+    std::size_t room = 0;
+    for (; in && (limit == 0 || room < limit); in = in->next) {
+        room += static_cast<std::size_t>(in->buf->end - in->buf->last);
+    }
+    return limit != 0 ? std::min(room, limit) : room;
+}
+
+/// nginx: ngx_readv_chain()
+ssize_t iouring_recv_chain(Connection& c, Chain* in, off_t limit) noexcept
+{
+    const std::size_t room = room_of(in, static_cast<std::size_t>(limit));
+    const auto copy = [&](Watch& watch) {
+        std::size_t n = 0;
+        for (const Chain* link = in; link && watch.left != 0 && n < room; link = link->next) {
+            const Buf& b = *link->buf;
+            const auto size = static_cast<std::size_t>(b.end - b.last);
+            n += copy_received(watch, b.last, std::min(size, room - n));
+        }
+        return n;
+    };
+    return receive(c, room, copy, [&] { return os_io.recv_chain(c, in, limit); });
+}
+
 void* iouring_create_conf(Cycle& cycle)
 {
     return cycle.pool->create<IouringConf>();
@@ -833,6 +1308,7 @@ const char* iouring_init_conf(Cycle& cycle, void* conf)
     conf_init_value(iucf.entries, 512);
     conf_init_value(iucf.io, IouringIo::readiness);
     conf_init_value(iucf.fallback, false);
+    conf_init_value(iucf.buffers, Bufs{.num = 256, .size = 4096});
     if (*iucf.fallback && !find_epoll(cycle)) {
         log_error(log_emerg, cycle.log, 0,
                   "\"iouring_fallback\" needs epoll, which this build does not have");
@@ -844,11 +1320,42 @@ const char* iouring_init_conf(Cycle& cycle, void* conf)
 /// The kernel's limit of the submission queue.
 constexpr ConfNumBounds entries_bounds = {.low = 1, .high = 32768};
 
-constexpr ConfEnum<IouringIo> io_values[] = {{"readiness", IouringIo::readiness}};
+constexpr ConfEnum<IouringIo> io_values[] = {
+    {"readiness", IouringIo::readiness},
+    {"completion", IouringIo::completion},
+};
 
-std::string show_io(const void*)
+std::string show_io(const void* conf)
 {
-    return "readiness";
+    const auto& io = static_cast<const IouringConf*>(conf)->io;
+    return io == IouringIo::completion ? "completion" : "readiness";
+}
+
+/// The kernel's limit of provided buffers, and sizes that are of use.
+constexpr std::int64_t max_buffers = 32768;
+constexpr std::size_t min_buffer_size = 64;
+constexpr std::size_t max_buffer_size = 1024 * 1024;
+
+std::string show_buffers(const void* conf)
+{
+    const auto& bufs = static_cast<const IouringConf*>(conf)->buffers;
+    return bufs ? fmt::format("{} {}", bufs->num, bufs->size) : "";
+}
+
+const char* set_buffers(Conf& cf, const Command& cmd, void* conf)
+{
+    const char* const rv = conf_set_bufs_slot<&IouringConf::buffers>(cf, cmd, conf);
+    if (rv != conf_ok) {
+        return rv;
+    }
+    const Bufs& bufs = *static_cast<IouringConf*>(conf)->buffers;
+    if (bufs.num > max_buffers || bufs.size < min_buffer_size || bufs.size > max_buffer_size) {
+        conf_log_error(log_emerg, cf, 0,
+                       "the number must be between 1 and {}, and the size between {} and {}",
+                       max_buffers, min_buffer_size, max_buffer_size);
+        return conf_error;
+    }
+    return conf_ok;
 }
 
 constexpr Command iouring_commands[] = {
@@ -869,6 +1376,12 @@ constexpr Command iouring_commands[] = {
         .type = event_conf | conf_flag,
         .set = conf_set_flag_slot<&IouringConf::fallback>,
         .show = conf_show_slot<&IouringConf::fallback>,
+    },
+    {
+        .name = "iouring_buffers",
+        .type = event_conf | conf_take2,
+        .set = set_buffers,
+        .show = show_buffers,
     },
 };
 

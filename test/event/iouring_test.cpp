@@ -1,22 +1,47 @@
 // Tests only for iouring: what happens when io_uring is refused, and rings that are too small. The
 // contract has its other promises.
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <deque>
+#include <dlfcn.h>
 #include <string>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/buf.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "event/event.hpp"
+#include "os/unix/os.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 #include "test/support/poller.hpp"
+
+struct io_uring;
+struct io_uring_buf_reg;
+
+namespace {
+
+/// If not 0, the kernel has no provided buffers, and this errno says so.
+int no_buffers = 0;
+
+}  // namespace
+
+/// Used instead of the function of liburing.
+extern "C" int io_uring_register_buf_ring(io_uring* ring, io_uring_buf_reg* reg, unsigned flags)
+{
+    using Register = int (*)(io_uring*, io_uring_buf_reg*, unsigned);
+    static const auto real =
+        reinterpret_cast<Register>(::dlsym(RTLD_NEXT, "io_uring_register_buf_ring"));
+    return no_buffers != 0 ? -no_buffers : real(ring, reg, flags);
+}
 
 namespace ngx::test {
 
@@ -38,15 +63,9 @@ struct Pair {
         c = get_connection(fds[0], ngx_cycle->log);
         BOOST_TEST_REQUIRE(c != nullptr);
         c->data = this;
+        c->type = SOCK_STREAM;
         c->read->log = c->write->log = c->log;
-        c->read->handler = [](Event& ev) noexcept {
-            Pair& pair = *static_cast<Pair*>(static_cast<Connection*>(ev.data)->data);
-            pair.reads++;
-            char byte = 0;
-            while (::recv(pair.c->fd, &byte, 1, 0) == 1) {
-                pair.bytes++;
-            }
-        };
+        read_with_handler();
         BOOST_TEST_REQUIRE((event_actions.add(*c->read, read_event, clear_event) == Rc::ok));
     }
     Pair(const Pair&) = delete;
@@ -57,12 +76,25 @@ struct Pair {
         ::close(peer);
     }
 
+    void read_with_handler() const
+    {
+        c->read->handler = [](Event& ev) noexcept {
+            Pair& pair = *static_cast<Pair*>(static_cast<Connection*>(ev.data)->data);
+            pair.reads++;
+            char byte = 0;
+            while ((pair.last = io.recv(*pair.c, &byte, 1)) == 1) {
+                pair.bytes++;
+            }
+        };
+    }
+
     void send() const { BOOST_TEST_REQUIRE(::write(peer, "x", 1) == 1); }
 
     Connection* c = nullptr;
     int peer = -1;
     int reads = 0;
     int bytes = 0;
+    ssize_t last = 0;  // the result of the last call
 };
 
 /// Turns until all pairs have received `n` bytes.
@@ -73,6 +105,39 @@ void all_receive(const TestCycle& cycle, const std::deque<Pair>& pairs, int n)
         (void)event_actions.process_events(*cycle, 1000, 0);
     }
     BOOST_TEST(std::ranges::all_of(pairs, is_done));
+}
+
+void all_bytes(const TestCycle& cycle, const Pair& pair, int n)
+{
+    for (int turns = 0; turns < 1000 && pair.bytes < n; turns++) {
+        (void)event_actions.process_events(*cycle, 1000, 0);
+    }
+    BOOST_TEST(pair.bytes == n);
+}
+
+/// Sends a byte, and turns until the pair has received `n` bytes.
+void receive_bytes(const TestCycle& cycle, const Pair& pair, int n)
+{
+    pair.send();
+    all_bytes(cycle, pair, n);
+}
+
+/// The number of bytes that a reader of the socket would find.
+int in_socket(const Pair& pair)
+{
+    int n = 0;
+    BOOST_TEST_REQUIRE(::ioctl(pair.c->fd, FIONREAD, &n) == 0);
+    return n;
+}
+
+/// Whether the kernel has provided buffers.
+boost::test_tools::assertion_result completion_is_there(unsigned long id)
+{
+    if (!iouring_is_there(id)) {
+        return false;
+    }
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    return io.recv != os_io.recv;
 }
 
 void rounds_lose_nothing(const TestCycle& cycle)
@@ -204,7 +269,13 @@ BOOST_AUTO_TEST_CASE(directives_have_bounds_and_only_what_is_built_is_accepted)
         {"iouring_entries 32769;", "value must be between 1 and 32768"},
         {"iouring_entries many;", "\"iouring_entries\" directive invalid number"},
         {"iouring_entries 8; iouring_entries 8;", "\"iouring_entries\" directive is duplicate"},
-        {"iouring_io completion;", "invalid value \"completion\""},
+        {"iouring_io both;", "invalid value \"both\""},
+        {"iouring_buffers 8;", "invalid number of arguments"},
+        {"iouring_buffers 0 64;", "\"iouring_buffers\" directive invalid value"},
+        {"iouring_buffers 32769 64;", "the number must be between 1 and 32768"},
+        {"iouring_buffers 1 63;", "the size between 64 and 1048576"},
+        {"iouring_buffers 1 1m; iouring_buffers 1 1m;",
+         "\"iouring_buffers\" directive is duplicate"},
         {"iouring_fallback maybe;", "invalid value \"maybe\""},
     };
     for (const auto& [directives, text] : cases) {
@@ -214,6 +285,132 @@ BOOST_AUTO_TEST_CASE(directives_have_bounds_and_only_what_is_built_is_accepted)
         BOOST_TEST(contains(cycle.log(), "nginx.conf:1"), cycle.log());
     }
     BOOST_TEST(TestCycle(conf_of("iouring_io readiness; iouring_entries 32768;")).ok());
+}
+
+BOOST_AUTO_TEST_CASE(with_completion_nothing_is_lost,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    for (const std::string_view directives :
+         {"", "iouring_buffers 1 64;", "iouring_buffers 3 100;", "iouring_entries 1;"}) {
+        const TestCycle cycle(conf_of("iouring_io completion; " + std::string(directives)));
+        BOOST_TEST_REQUIRE(cycle.ok(), cycle.log());
+        rounds_lose_nothing(cycle);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(with_completion_the_kernel_receives_once_an_owner_has_read_all,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    Pair pair;
+    receive_bytes(cycle, pair, 1);
+    const FakeCall calls(Call::recv, {}, 0);
+    receive_bytes(cycle, pair, 2);
+    receive_bytes(cycle, pair, 3);
+    BOOST_TEST(calls.calls() == 0);
+    BOOST_TEST(pair.last == io_again);
+}
+
+BOOST_AUTO_TEST_CASE(an_owner_that_does_not_read_leaves_the_data_in_the_socket,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion; iouring_buffers 64 64;"));
+    Pair pair;
+    receive_bytes(cycle, pair, 1);
+    pair.c->read->handler = [](Event&) noexcept {};
+    const std::string text(512, 'x');
+    std::size_t sent = 1;
+    ssize_t n = 0;
+    while ((n = ::send(pair.peer, text.data(), text.size(), MSG_DONTWAIT)) > 0) {
+        sent += static_cast<std::size_t>(n);
+        (void)event_actions.process_events(*cycle, 0, 0);
+    }
+    BOOST_TEST(in_socket(pair) >= static_cast<int>(sent) - 1 - 64);
+
+    pair.read_with_handler();
+    pair.c->read->handler(*pair.c->read);
+    all_bytes(cycle, pair, static_cast<int>(sent));
+}
+
+BOOST_AUTO_TEST_CASE(data_that_has_arrived_outlives_a_del,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    Pair pair;
+    receive_bytes(cycle, pair, 1);
+    pair.send();  // the kernel has a request for it
+    BOOST_TEST((event_actions.del(*pair.c->read, read_event, 0) == Rc::ok));
+    (void)event_actions.process_events(*cycle, 0, 0);
+    (void)event_actions.process_events(*cycle, 0, 0);
+    BOOST_TEST(pair.bytes == 1);
+    BOOST_TEST((event_actions.add(*pair.c->read, read_event, clear_event) == Rc::ok));
+    all_bytes(cycle, pair, 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_of_a_lost_ring_reads_what_was_reported_or_an_error,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    Pair idle;  // has only a request to poll
+    Pair pair;
+    receive_bytes(cycle, pair, 1);
+    {
+        const FakeCall calls(Call::io_uring_enter, {.err = EBADR});
+        BOOST_TEST((event_actions.process_events(*cycle, 0, 0) == Rc::error));
+    }
+    for (int turns = 0; turns < 1000 && pair.last != io_error; turns++) {
+        (void)event_actions.process_events(*cycle, 1000, 0);
+    }
+    BOOST_TEST(pair.last == io_error);
+    receive_bytes(cycle, idle, 1);
+    receive_bytes(cycle, idle, 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_gets_what_has_arrived,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    Pair pair;
+    receive_bytes(cycle, pair, 1);
+    pair.c->read->handler = [](Event&) noexcept {};
+    BOOST_TEST_REQUIRE(::write(pair.peer, "abcdefg", 7) == 7);
+    while (!pair.c->read->ready) {
+        (void)event_actions.process_events(*cycle, 1000, 0);
+    }
+    std::array<char, 8> text{};
+    std::array<Buf, 2> bufs{};
+    bufs[0].pos = bufs[0].last = text.data();
+    bufs[0].end = text.data() + 3;
+    bufs[1].pos = bufs[1].last = text.data() + 4;
+    bufs[1].end = text.data() + 8;
+    Chain second{.buf = &bufs[1], .next = nullptr};
+    Chain first{.buf = bufs.data(), .next = &second};
+    BOOST_TEST(io.recv_chain(*pair.c, &first, 5) == 5);
+    BOOST_TEST(std::string_view(text.data(), 3) == "abc");
+    BOOST_TEST(std::string_view(text.data() + 4, 3) == std::string_view("de\0", 3));
+    BOOST_TEST(io.recv_chain(*pair.c, &first, 0) == 2);
+    BOOST_TEST(io.recv_chain(*pair.c, &first, 0) == io_again);
+}
+
+BOOST_AUTO_TEST_CASE(a_kernel_without_provided_buffers_tells_readiness)
+{
+    no_buffers = EINVAL;
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    no_buffers = 0;
+    BOOST_TEST_REQUIRE(cycle.ok(), cycle.log());
+    BOOST_TEST(contains(cycle.log(), "\"iouring_io readiness\" is used instead"), cycle.log());
+    BOOST_TEST(io.recv == os_io.recv);
+    rounds_lose_nothing(cycle);
+}
+
+BOOST_AUTO_TEST_CASE(buffers_for_which_there_is_no_memory_are_refused_at_the_start)
+{
+    no_buffers = ENOMEM;
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    no_buffers = 0;
+    BOOST_TEST(!cycle.ok());
+    BOOST_TEST(contains(cycle.log(), "lower \"iouring_entries\" or \"iouring_buffers\""),
+               cycle.log());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

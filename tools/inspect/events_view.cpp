@@ -189,10 +189,49 @@ Json resource_limits(const Numbers& n)
     return list;
 }
 
-Json limits(const Numbers& n)
+/// Returns the effective value of a directive of the events block; empty if no module has it.
+std::string shown(const Cycle& cycle, std::string_view directive)
+{
+    const auto& block = *static_cast<const BlockCtx*>(cycle.conf_ctx[events_module.index]);
+    for (const Module* module : modules_of(cycle)) {
+        if (module->type != ModuleType::event) {
+            continue;
+        }
+        for (const Command& command : module->commands) {
+            if (command.name == directive && command.show) {
+                return command.show(block.conf[0][module->ctx_index]);
+            }
+        }
+    }
+    return {};
+}
+
+/// Returns what io_uring does, and why not more.
+Json iouring_limits(const Cycle& cycle, const Numbers& n)
 {
     Json list = Json::array();
-    for (const Json& part : {connection_limits(n), resource_limits(n), accept_limits(n)}) {
+    if (n.events.name != "iouring") {
+        return list;
+    }
+    if (shown(cycle, "iouring_io") != "completion") {
+        list.push_back(limit("iouring_receives", false,
+                             "io_uring tells when a descriptor is ready, and does not receive: "
+                             "\"iouring_io\" is not completion"));
+        return list;
+    }
+    list.push_back(
+        limit("iouring_receives", true,
+              fmt::format("io_uring receives into the buffers of each worker (\"iouring_buffers "
+                          "{}\"); a kernel before Linux 5.19 only tells readiness",
+                          shown(cycle, "iouring_buffers"))));
+    return list;
+}
+
+Json limits(const Cycle& cycle, const Numbers& n)
+{
+    Json list = Json::array();
+    for (const Json& part :
+         {connection_limits(n), resource_limits(n), accept_limits(n), iouring_limits(cycle, n)}) {
         list.insert(list.end(), part.begin(), part.end());
     }
     return list;
@@ -214,7 +253,7 @@ Json events_view(const Reading& reading)
     return {{"view", "events"},
             {"values", values(reading)},
             {"method", method(reading, n)},
-            {"limits", limits(n)}};
+            {"limits", limits(reading.cycle(), n)}};
 }
 
 std::string events_text(const Json& view)
