@@ -72,6 +72,15 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete(inspect, "mod"), ["modules"])
         self.assertEqual(self.complete(inspect, "events", "--js"), ["--json"])
 
+    def test_conf(self) -> None:
+        conf = self.program("CONF")
+        (self.dir / "a.conf").touch()
+        self.assertEqual(self.complete(conf, ""),
+                         sorted("parse build format minify lex set --help -h".split()))
+        self.assertEqual(self.complete(conf, "parse", "--co"), ["--columns", "--combine"])
+        self.assertEqual(self.complete(conf, "parse", "--escapes", "n"), ["nginx"])
+        self.assertEqual(self.complete(conf, "format", "a"), ["a.conf"])
+
     def test_event_contract(self) -> None:
         contract = self.program("CONTRACT")
         self.assertEqual(self.complete(contract, "--li"), ["--limit", "--list"])

@@ -350,6 +350,9 @@ public:
     using Leave = std::function<void(const Directive&)>;
     bool walk(const Enter& enter, const Leave& leave = {}, std::size_t limit = 100'000'000) const;
 
+    /// Does the same with the directives of one file, and does not follow includes.
+    void walk_file(std::uint32_t file, const Enter& enter, const Leave& leave = {}) const;
+
     [[nodiscard]] const Node& node(std::uint32_t i) const noexcept { return nodes_[i]; }
     [[nodiscard]] Range word(std::uint32_t i) const noexcept { return words_[i]; }
     [[nodiscard]] std::uint32_t words_end(std::uint32_t node) const noexcept;
@@ -368,6 +371,8 @@ private:
     friend class Includes;
     friend class Graph;
 
+    bool walk_from(std::uint32_t file, bool follow, const Enter& enter, const Leave& leave,
+                   std::size_t limit) const;
     void add_error(Error error);
     File& add_file(std::string name, std::string bytes);
     void read_files(const Options& options);
@@ -381,5 +386,12 @@ private:
     std::size_t more_errors_ = 0;
     std::size_t bytes_ = 0;  // of all files
 };
+
+/// Returns the first file of a tree without syntax errors with one indent a level. Its words,
+/// quotes, comments and empty lines remain, and so do the words that begin their line.
+std::string format(const Tree& tree, std::string_view indent = "    ");
+
+/// Returns the first file of a tree without syntax errors without comments and unnecessary blanks.
+std::string minify(const Tree& tree);
 
 }  // namespace ngx::conf

@@ -226,10 +226,18 @@ struct Level {
 
 bool Tree::walk(const Enter& enter, const Leave& leave, std::size_t limit) const
 {
-    if (files_.empty()) {
-        return true;
-    }
-    std::vector<Level> levels{{files_[0].get(), files_[0]->first, files_[0]->last}};
+    return files_.empty() || walk_from(0, true, enter, leave, limit);
+}
+
+void Tree::walk_file(std::uint32_t file, const Enter& enter, const Leave& leave) const
+{
+    walk_from(file, false, enter, leave, nodes_.size());
+}
+
+bool Tree::walk_from(std::uint32_t file, bool follow, const Enter& enter, const Leave& leave,
+                     std::size_t limit) const
+{
+    std::vector<Level> levels{{files_[file].get(), files_[file]->first, files_[file]->last}};
     while (!levels.empty()) {
         Level& level = levels.back();
         if (level.node == level.last) {
@@ -249,14 +257,14 @@ bool Tree::walk(const Enter& enter, const Leave& leave, std::size_t limit) const
         if (!enter(directive) || directive.is_comment()) {
             continue;
         }
-        const auto files = directive.included();
+        const auto files = follow ? directive.included() : std::vector<std::uint32_t>();
         const bool has_block = directive.is_block() || directive.node() + 1 != level.node;
         if (has_block || !files.empty()) {
             levels.push_back({level.file, directive.node() + 1, level.node, directive});
         }
         for (std::size_t i = files.size(); i-- > 0;) {
-            const File& file = *files_[files[i]];
-            levels.push_back({&file, file.first, file.last});
+            const File& included = *files_[files[i]];
+            levels.push_back({&included, included.first, included.last});
         }
     }
     return true;

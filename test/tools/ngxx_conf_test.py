@@ -1,0 +1,490 @@
+"""Tests of ngxx-conf with its own configurations. CONF in the environment is the program, EXAMPLE
+the example of docs/conf.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A byte order mark is not here: it is an error.
+ODDITIES = (
+    b"# Latin-1: \xe9\r\n"
+    b"user  www   \"data base\"; # behind\r\n"
+    b"\r\n\r\n\r\n"
+    b"events{worker_connections 1024;use epoll;}\n"
+    b"stream { # at the brace\n"
+    b"  log_format x # between\n"
+    b"     '$a \\'b\\' \"c\"' \"\\t\\n\\\\\"   # words\n"
+    b"        a\\ b\\;c ${d}e;\n"
+    b"  server {}\n"
+    b"  if ($a = \"b\") { return '\xff\xc3'; }\n"
+    b"\t# alone\n"
+    b"  preread_by_lua_block { local a = '}' -- }\n"
+    b" --[==[ } ]] ]==] b = [[}]] c = {1, {2}} d = \"\\\"}\" }\n"
+    b"  set_by_lua_block $x {\treturn 1 }\n"
+    b"}\n"
+    b"# no newline at the end"
+)
+
+
+def run(*arguments: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([os.environ["CONF"], *arguments], input=given, capture_output=True,
+                          timeout=60, check=False)
+
+
+def tokens(text: bytes) -> list[str]:
+    """The words, comments, braces and semicolons of a text, as nginx understands them."""
+    return json.loads(run("lex", "--escapes", "nginx", "-", given=text).stdout)
+
+
+class WithFiles(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+
+    def write(self, text: str | bytes, name: str = "nginx.conf") -> Path:
+        path = self.directory / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def parse(self, text: str | bytes, *options: str, status: int = 0) -> Any:
+        result = run("parse", self.write(text), *options)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return json.loads(result.stdout)
+
+    def parsed(self, text: str | bytes, *options: str, status: int = 0) -> Any:
+        return self.parse(text, *options, status=status)["config"][0]["parsed"]
+
+    def errors(self, text: str | bytes) -> list[str]:
+        """The messages on standard error, without the name of the program and of the file."""
+        path = self.write(text)
+        result = run("parse", path)
+        self.assertEqual(result.returncode, 1)
+        start = f"ngxx-conf: {path}:"
+        return [line.removeprefix(start) for line in result.stderr.decode().splitlines()]
+
+
+class ParseTest(WithFiles):
+    def test_a_file_is_written_as_crossplane_writes_it(self) -> None:
+        path = self.write("events {\n  worker_connections 1024;\n}\ndaemon off;\n")
+        result = run("parse", path)
+        self.assertEqual(
+            result.stdout.decode(),
+            '{"status":"ok","errors":[],"config":[{"file":"' + str(path) + '","status":"ok",'
+            '"errors":[],"parsed":[{"directive":"events","line":1,"args":[],"block":[{"directive":'
+            '"worker_connections","line":2,"args":["1024"]}]},{"directive":"daemon","line":4,'
+            '"args":["off"]}]}]}\n')
+
+    def test_an_indent_is_that_of_python(self) -> None:
+        path = self.write("a {}\nb 1;\n")
+        result = run("parse", "-i", "2", path)
+        again = json.dumps(json.loads(result.stdout), indent=2) + "\n"
+        self.assertEqual(result.stdout.decode(), again)
+
+    def test_words_are_escaped_as_in_crossplane_or_decoded_as_in_nginx(self) -> None:
+        text = r"""a "x\ty\"z" 'p\'q' r\;s "" ${v}w;"""
+        self.assertEqual(self.parsed(text)[0]["args"],
+                         [r'x\ty"z', "p'q", r"r\;s", "", "${v}w"])
+        self.assertEqual(self.parsed(text, "--escapes", "nginx")[0]["args"],
+                         ['x\ty"z', "p'q", r"r\;s", "", "${v}w"])
+
+    def test_what_is_not_utf8_is_replaced_as_in_python(self) -> None:
+        raw = b"\xe9 \xff\xfe \xe2\x82 \xf0\x9f\x98\x80 \xed\xa0\x80 \xc3\xa9 \x7f"
+        path = self.write(b"a '" + raw + b"';")
+        result = run("parse", path)
+        args = json.loads(result.stdout)["config"][0]["parsed"][0]["args"]
+        self.assertEqual(args, [raw.decode("utf-8", "replace")])
+        self.assertIn(json.dumps(args[0]), result.stdout.decode())
+
+    def test_an_if_has_no_parentheses(self) -> None:
+        self.assertEqual(self.parsed('if ($a = "b") {} if ( $c ) {} if (-f $d) {}'),
+                         [{"directive": "if", "line": 1, "args": args, "block": []}
+                          for args in (["$a", "=", "b"], ["$c"], ["-f", "$d"])])
+
+    def test_comments_are_written_on_request(self) -> None:
+        text = "# one\r\na 1; # two\nb # three\n 2;\n# four"
+        comment = [{"directive": "#", "line": line, "args": [], "comment": words}
+                   for line, words in ((1, " one"), (2, " two"), (3, " three"), (5, " four"))]
+        one, two = ({"directive": "a", "line": 2, "args": ["1"]},
+                    {"directive": "b", "line": 3, "args": ["2"]})
+        self.assertEqual(self.parsed(text, "--include-comments"),
+                         [comment[0], one, comment[1], two, comment[2], comment[3]])
+        self.assertEqual(self.parsed(text), [one, two, comment[2]])
+
+    def test_columns_are_written_on_request(self) -> None:
+        self.assertEqual(self.parsed("a; \t b 1;", "--columns"),
+                         [{"directive": "a", "line": 1, "column": 1, "args": []},
+                          {"directive": "b", "line": 1, "column": 6, "args": ["1"]}])
+
+    def test_directives_are_left_out_with_their_blocks(self) -> None:
+        self.write("nothing;", "x.inc")
+        payload = self.parse("a; b { c; include x.inc; } d;", "--ignore", "b,d")
+        self.assertEqual([file["parsed"] for file in payload["config"]],
+                         [[{"directive": "a", "line": 1, "args": []}]])
+
+    def test_lua_code_follows_the_rules_of_lua(self) -> None:
+        for code in (" return '}' ", ' return "\\"}" ', " --}\n", " --[[}\n]] ",
+                     " --[==[ ]] } ]==] ", " x = [=[}]=] ", " x = {{}, {}} ", " a = b[c[1]] ",
+                     " x = 'a\\\n}' ", " x = 'a\\z \n }' ", " a = 1 - 2 --- }\n "):
+            with self.subTest(code=code):
+                self.assertEqual(self.parsed("content_by_lua_block {" + code + "} a;"),
+                                 [{"directive": "content_by_lua_block", "line": 1, "args": [code]},
+                                  {"directive": "a", "line": 1 + code.count("\n"), "args": []}])
+
+    def test_blocks_that_are_deep_in_one_another_are_read(self) -> None:
+        depth = 100_000
+        result = run("minify", "-", given=b"a{" * depth + b"}" * depth)
+        self.assertEqual(result.stdout, b"a{" * depth + b"}" * depth + b"\n")
+
+    def test_tokens_have_lines_on_request(self) -> None:
+        text = b"a 'b' # c\n { d; }\nx_by_lua_block {\n}"
+        self.assertEqual(
+            json.loads(run("lex", "-n", "-", given=text).stdout),
+            [["a", 1], ["b", 1], ["# c", 1], ["{", 2], ["d", 2], [";", 2], ["}", 2],
+             ["x_by_lua_block", 3], ["\n", 4], [";", 4]])
+
+
+class IncludeTest(WithFiles):
+    def test_includes_have_the_numbers_of_their_files(self) -> None:
+        (self.directory / "d").mkdir()
+        for name in ("d/2.inc", "d/1.inc", "x"):
+            self.write("a;", name)
+        payload = self.parse("include d/*.inc; include x; include d/none*; include d/1.inc;")
+        self.assertEqual([Path(file["file"]).name for file in payload["config"]],
+                         ["nginx.conf", "1.inc", "2.inc", "x"])
+        self.assertEqual([item["includes"] for item in payload["config"][0]["parsed"]],
+                         [[1, 2], [3], [], [1]])
+
+    def test_includes_are_not_followed_in_a_single_file(self) -> None:
+        self.write("a;", "x")
+        payload = self.parse("include x;", "--single-file")
+        self.assertEqual([file["parsed"] for file in payload["config"]],
+                         [[{"directive": "include", "line": 1, "args": ["x"]}]])
+
+    def test_included_directives_can_stand_in_place_of_the_include(self) -> None:
+        inner = self.write("a;\nb { include y; }\n", "x")
+        last = self.write("c;", "y")
+        payload = self.parse("include x;\nd;\ninclude y;", "--combine")
+        file = str(self.directory / "nginx.conf")
+        self.assertEqual(
+            payload["config"],
+            [{"file": file, "status": "ok", "errors": [], "parsed": [
+                {"file": str(inner), "directive": "a", "line": 1, "args": []},
+                {"file": str(inner), "directive": "b", "line": 2, "args": [], "block": [
+                    {"file": str(last), "directive": "c", "line": 1, "args": []}]},
+                {"file": file, "directive": "d", "line": 2, "args": []},
+                {"file": str(last), "directive": "c", "line": 1, "args": []}]}])
+
+    def test_a_missing_file_is_reported_and_passed_over(self) -> None:
+        missing = self.directory / "x"
+        text = "a;\n  include x; b;"
+        self.assertEqual(self.errors(text), [
+            f'2:3: open() "{missing}" failed (2: No such file or directory); '
+            "the file is left out"])
+        payload = self.parse(text, status=1)
+        error = {"error": f"[Errno 2] No such file or directory: '{missing}'", "line": 2}
+        self.assertEqual(payload["errors"],
+                         [{"file": str(self.directory / "nginx.conf"), **error}])
+        self.assertEqual(payload["config"][0]["errors"], [error])
+        self.assertEqual([item["directive"] for item in payload["config"][0]["parsed"]],
+                         ["a", "include", "b"])
+
+    def test_a_directory_and_a_pipe_are_not_included(self) -> None:
+        (self.directory / "x").mkdir()
+        os.mkfifo(self.directory / "y")
+        self.assertEqual(
+            self.errors("include x; include y;"),
+            [f'1:1: read() "{self.directory}/x" failed (21: Is a directory); the file is left out',
+             f'1:12: read() "{self.directory}/y" failed (22: Invalid argument); '
+             "the file is left out"])
+
+    def test_a_missing_first_file_has_no_line(self) -> None:
+        missing = str(self.directory / "none")
+        result = run("parse", missing)
+        self.assertEqual(result.returncode, 1)
+        error = {"error": f"[Errno 2] No such file or directory: '{missing}'", "line": None}
+        self.assertEqual(json.loads(result.stdout),
+                         {"status": "failed", "errors": [{"file": missing, **error}], "config": [
+                             {"file": missing, "status": "failed", "errors": [error],
+                              "parsed": []}]})
+
+    def test_relative_includes_start_at_the_prefix(self) -> None:
+        (self.directory / "d").mkdir()
+        self.write("a;", "d/x")
+        payload = self.parse("include x;", "--prefix", str(self.directory / "d"))
+        self.assertEqual(payload["config"][1]["file"], str(self.directory / "d/x"))
+
+    def test_a_loop_is_an_error(self) -> None:
+        self.write("b; include y;", "x")
+        self.write("include x;", "y")
+        self.assertEqual(self.errors("include x; include nginx.conf;"), [
+            f'ngxx-conf: {self.directory}/y:1:1: the file "{self.directory}/x" includes itself '
+            "through 1 other file; remove one of the includes",
+            f'1:12: the file "{self.directory}/nginx.conf" includes itself; '
+            "remove one of the includes"])
+        combined = self.parse("a; include x; c;", "--combine", status=1)
+        self.assertEqual([item["directive"] for item in combined["config"][0]["parsed"]],
+                         ["a", "b", "c"])
+
+    def test_a_chain_of_15000_files_is_an_error(self) -> None:
+        last = 15_000
+        for number in range(1, last):
+            self.write(f"include {number + 1};", str(number))
+        self.write("a;", str(last))
+        result = run("parse", "--combine", self.directory / "1")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(
+            result.stderr.decode(),
+            f"ngxx-conf: {self.directory}/1000:1:1: more than 1000 files include one another; "
+            "include the files from fewer levels\n")
+        self.assertEqual(json.loads(result.stdout)["config"][0]["parsed"], [])
+
+
+class ErrorTest(WithFiles):
+    def test_reading_goes_on_behind_each_error(self) -> None:
+        text = "a {\n  b 1 }\n;\nc \"x\"y;\n}\nd {\n e;\n"
+        self.assertEqual(self.errors(text), [
+            '2:7: unexpected "}"; write ";" behind "b 1" in line 2',
+            '3:1: unexpected ";"; remove it',
+            '4:6: unexpected "y"; write a blank or ";" behind the closing quote',
+            '5:1: unexpected "}"; remove it, or write the beginning of its block',
+            '8:1: unexpected end of file, expecting "}"; write the "}" of "d" in line 6'])
+        self.assertEqual([item["directive"] for item in self.parsed(text, status=1)],
+                         ["a", "c", "d"])
+
+    def test_a_directive_without_its_end_is_reported(self) -> None:
+        self.assertEqual(self.errors("a;\nb 1\n"), [
+            '3:1: unexpected end of file, expecting ";" or "}"; write ";" behind "b 1" in line 2'])
+
+    def test_a_quote_that_is_not_closed_ends_with_its_line(self) -> None:
+        text = "a 'x;\nb { c; }\n"
+        self.assertEqual(self.errors(text), [
+            '1:3: unexpected end of file, expecting ";" or "}"; '
+            "close the quote that begins here, in line 1"])
+        self.assertEqual([item["directive"] for item in self.parsed(text, status=1)], ["a", "b"])
+
+    def test_lua_code_without_its_end_is_reported(self) -> None:
+        self.assertEqual(self.errors("x_by_lua_block {\n [[ }"), [
+            '1:16: unexpected end of file, expecting "}"; '
+            "close the string or comment that begins in line 2"])
+
+    def test_a_byte_order_mark_is_reported_and_passed_over(self) -> None:
+        text = b"\xef\xbb\xbfevents {}"
+        self.assertEqual(self.errors(text), [
+            "1:1: the file begins with a byte order mark; "
+            "remove the first three bytes, which nginx reads as a part of the first word"])
+        self.assertEqual(self.parsed(text, status=1)[0]["directive"], "events")
+
+    def test_a_word_that_nginx_cannot_hold_is_reported(self) -> None:
+        self.parse(f"a '{'x' * 4095}' {'y' * 4095}; #{'z' * 4094}\n")
+        for text, column in ((f"a '{'x' * 4096}';", 3), (f"a {'x' * 4096};", 3),
+                             (f"#{'x' * 4095}\n", 1)):
+            with self.subTest(text=text[:3]):
+                self.assertRegex("\n".join(self.errors(text)),
+                                 rf"^1:{column}: too long parameter[^\n]*$")
+
+    def test_the_first_error_alone_is_written_on_request(self) -> None:
+        result = run("parse", "--no-catch", "-", given=b";\n;")
+        self.assertEqual((result.returncode, result.stdout), (1, b""))
+        self.assertEqual(result.stderr.count(b"\n"), 1)
+
+    def test_an_error_has_its_column_and_hint_in_json_on_request(self) -> None:
+        payload = self.parse("a; ;", "--columns", status=1)
+        self.assertEqual(payload["config"][0]["errors"],
+                         [{"error": f'unexpected ";" in {self.directory}/nginx.conf:1', "line": 1,
+                           "column": 4, "hint": "remove it"}])
+
+    def test_a_wrong_command_line_has_status_2(self) -> None:
+        for words in ((), ("parse",), ("guess", "x"), ("parse", "--tabs", "x"), ("set", "a", "b")):
+            with self.subTest(words=words):
+                result = run(*words)
+                self.assertEqual((result.returncode, result.stdout), (2, b""))
+                self.assertTrue(result.stderr.startswith(b"ngxx-conf: "))
+
+
+class FormatTest(WithFiles):
+    def test_a_format_keeps_words_comments_and_empty_lines(self) -> None:
+        text = (b"a   1;#one\n\n\n\nb{c 'x  y'\n2 # two\n;}\nd{}\n# three\n"
+                b"x_by_lua_block{ if {} }")
+        self.assertEqual(
+            run("format", "-", given=text).stdout.decode(),
+            "a 1; #one\n\nb {\n    c 'x  y'\n        2 # two\n    ;\n}\nd {}\n# three\n"
+            "x_by_lua_block { if {} }\n")
+
+    def test_a_format_has_the_tokens_of_the_file_and_is_its_own_format(self) -> None:
+        for options in ((), ("-i", "2"), ("--tabs",)):
+            with self.subTest(options=options):
+                once = run("format", "-", *options, given=ODDITIES).stdout
+                self.assertEqual(tokens(once), tokens(ODDITIES))
+                self.assertEqual(run("format", "-", *options, given=once).stdout, once)
+
+    def test_a_format_keeps_the_kind_of_line_ends(self) -> None:
+        self.assertEqual(run("format", "-", given=b"a;\r\nb{c;}\r\n").stdout,
+                         b"a;\r\nb {\r\n    c;\r\n}\r\n")
+
+    def test_a_minified_file_has_the_words_of_the_file(self) -> None:
+        small = run("minify", "-", given=ODDITIES).stdout
+        words = [token for token in tokens(ODDITIES) if not token.startswith("#")]
+        self.assertEqual(tokens(small), words)
+        self.assertLess(len(small), len(ODDITIES))
+        self.assertEqual(run("minify", "-", given=b"a 1 { b$ {} c  'd' ; }\n").stdout,
+                         b"a 1{b$ {}c 'd';}\n")
+
+    def test_a_file_with_errors_has_no_format(self) -> None:
+        for command in ("format", "minify"):
+            result = run(command, "-", given=b"a {")
+            self.assertEqual((result.returncode, result.stdout), (1, b""))
+
+    def test_the_formatted_file_may_be_the_file_itself(self) -> None:
+        path = self.write("a{b;}")
+        self.assertEqual(run("format", "-o", path, path).returncode, 0)
+        self.assertEqual(path.read_bytes(), b"a {\n    b;\n}\n")
+
+
+class BuildTest(WithFiles):
+    def build(self, payload: Any, *options: str) -> str:
+        result = run("build", "--stdout", "--no-headers", *options, "-",
+                     given=json.dumps(payload).encode())
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout.decode()
+
+    def test_a_build_has_the_words_of_the_parsed_file(self) -> None:
+        for escapes in ("crossplane", "nginx"):
+            with self.subTest(escapes=escapes):
+                options = ("--include-comments", "--escapes", escapes)
+                # A line break in quotes is not the same in crossplane's words.
+                payload = self.parse(ODDITIES.replace(b"\xe9", b"e").replace(b"\xff\xc3", b"\\\\"),
+                                     *options)
+                built = self.build(payload, "--escapes", escapes)
+                self.write(built.split("\n", 1)[1], "built.conf")
+                again = json.loads(run("parse", self.directory / "built.conf", *options).stdout)
+                self.assertEqual(self.without_lines(again["config"][0]["parsed"]),
+                                 self.without_lines(payload["config"][0]["parsed"]))
+
+    def without_lines(self, directives: Any) -> Any:
+        for directive in directives:
+            del directive["line"]
+            self.without_lines(directive.get("block", []))
+        # Comments between words come behind the directive.
+        return [item for item in directives if item["directive"] != "#"]
+
+    def test_a_build_writes_what_crossplane_builds(self) -> None:
+        payload = self.parse("a 'b c' '' \"d'e\" f\\ g; if ($h) { i ${j}k; } # l\n"
+                             "set_by_lua_block $m { return 1 }\nn {}", "--include-comments")
+        self.assertEqual(self.build(payload), f"# {self.directory}/nginx.conf\n"
+                         "a 'b c' '' \"d'e\" f\\ g;\nif ($h) {\n    i '${j}k';\n} # l\n"
+                         "set_by_lua_block $m { return 1 }\nn {\n}\n\n")
+
+    def test_files_are_built_below_a_directory(self) -> None:
+        payload = {"config": [{"file": "x/y.conf", "parsed": [
+            {"directive": "a", "line": 1, "args": ["b"]}]}]}
+        given = json.dumps(payload).encode()
+        built = run("build", "-v", "-d", self.directory, "-", given=given)
+        path = self.directory / "x/y.conf"
+        self.assertEqual(built.stdout.decode(), f"wrote to {path}\n")
+        self.assertEqual(path.read_text(encoding="utf-8"),
+                         "# This configuration was built from JSON by ngxx-conf.\n\na b;\n")
+        path.write_bytes(b"mine")
+        self.assertEqual(run("build", "-d", self.directory, "-", given=given).returncode, 2)
+        self.assertEqual(path.read_bytes(), b"mine")
+        self.assertEqual(run("build", "-f", "-d", self.directory, "-", given=given).returncode, 0)
+        self.assertNotEqual(path.read_bytes(), b"mine")
+
+    def test_what_is_not_json_is_refused(self) -> None:
+        for text in (b"{", b"{}", b'{"config": [{"file": 1, "parsed": []}]}'):
+            self.assertEqual(run("build", "--stdout", "-", given=text).returncode, 2)
+
+
+class SetTest(WithFiles):
+    def set(self, text: str | bytes, path: str, value: str, *options: str) -> bytes:
+        file = self.write(text)
+        result = run("set", path, value, *options, file)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return file.read_bytes()
+
+    def test_only_the_words_of_the_directive_change(self) -> None:
+        self.assertEqual(self.set(ODDITIES, "events.worker_connections", "4096"),
+                         ODDITIES.replace(b"1024", b"4096"))
+
+    def test_a_value_may_be_several_words_or_none(self) -> None:
+        self.assertEqual(self.set("a  1  2 ;", "a", "'x y' z"), b"a  'x y' z ;")
+        self.assertEqual(self.set("a  1  2 ;", "a", ""), b"a ;")
+        self.assertEqual(self.set("a{b ;}", "a.b", "1"), b"a{b 1 ;}")
+        self.assertEqual(self.set("a /x {}", "a", "/y"), b"a /y {}")
+
+    def test_a_path_chooses_among_directives_of_one_name(self) -> None:
+        text = "s { l 1; } s { l 2; l 3; } p (a) {}"
+        self.assertEqual(self.set(text, "s[2].l[1]", "9"), b"s { l 1; } s { l 9; l 3; } p (a) {}")
+        self.assertEqual(self.set(text, "s[2].l(3)", "9"), b"s { l 1; } s { l 2; l 9; } p (a) {}")
+        self.assertEqual(self.set(text, "p((a))", "b"), b"s { l 1; } s { l 2; l 3; } p b {}")
+
+    def test_a_missing_directive_is_added_on_request(self) -> None:
+        for text, expected in (("e {\n\ta 1; # c\n}\n", "e {\n\ta 1; # c\n\tb 2;\n}\n"),
+                               ("e {}", "e {\n    b 2;\n}"), ("x;\ne {\n}", "x;\ne {\n    b 2;\n}"),
+                               ("e { a; }", "e { a;\nb 2; }"),
+                               ("e {\r\n a;\r\n}", "e {\r\n a;\r\n b 2;\r\n}")):
+            with self.subTest(text=text):
+                self.assertEqual(self.set(text, "e.b", "2", "--add"), expected.encode())
+        self.assertEqual(self.set("a;\n", "b", "2", "--add"), b"a;\nb 2;\n")
+        self.assertEqual(self.set("", "b", "2", "--add"), b"b 2;\n")
+
+    def test_a_change_that_is_not_clear_is_refused(self) -> None:
+        for text, path, value in (
+                ("a; a;", "a", "1"), ("a;", "b", "1"), ("a;", "a.b", "1"), ("a {}", "a.b", "1"),
+                ("a;", "a", "1; b"), ("a;", "a", "1 # x"), ("a;", "a", "{}"), ("a;", "a", "'x"),
+                ("a;", "a", "x\\"), ("a;", "a[0]", "1"), ("a;", "a[1", "1"), ("a;", "a(1", "1"),
+                ("a;", "a..b", "1"), ("a;", "", "1"), ("a x{}", "a", "y$"), ("a {", "a", "1"),
+                ("x_by_lua_block {}", "x_by_lua_block", "1")):
+            with self.subTest(text=text, path=path, value=value):
+                file = self.write(text)
+                self.assertEqual(run("set", path, value, file).returncode, 1)
+                self.assertEqual(file.read_text(encoding="utf-8"), text)
+
+    def test_a_changed_file_keeps_its_mode_and_its_links(self) -> None:
+        file = self.write("a 1;", "real.conf")
+        file.chmod(0o640)
+        link = self.directory / "nginx.conf"
+        link.symlink_to("real.conf")
+        self.assertEqual(run("set", "a", "2", link).returncode, 0)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(file.read_bytes(), b"a 2;")
+        self.assertEqual(file.stat().st_mode & 0o7777, 0o640)
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir()),
+                         ["nginx.conf", "real.conf"])
+
+    def test_the_result_can_go_elsewhere(self) -> None:
+        file = self.write("a 1;")
+        self.assertEqual(run("set", "-o", "-", "a", "2", file).stdout, b"a 2;")
+        self.assertEqual(file.read_bytes(), b"a 1;")
+        self.assertEqual(run("set", "a", "2", "-", given=b"a 1;").stdout, b"a 2;")
+
+
+class ExampleTest(WithFiles):
+    def test_the_page_contains_the_example_unchanged(self) -> None:
+        page = (ROOT / "docs/conf.md").read_text(encoding="utf-8")
+        example = (ROOT / "docs/examples/conf/places.cpp").read_text(encoding="utf-8")
+        self.assertIn(f"```cpp\n{example}```\n", page)
+
+    def test_the_example_prints_the_directives_in_the_order_of_nginx(self) -> None:
+        inner = self.write("b 'c d';", "x")
+        file = self.write("a { include x; e; } ;")
+        result = subprocess.run([os.environ["EXAMPLE"], file], capture_output=True, text=True,
+                                timeout=60, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, f"{file}:1: a\n{file}:1: include [x]\n{inner}:1: b [c d]\n"
+                         f"{file}:1: e\n")
+        self.assertEqual(result.stderr, f'{file}:1:21: unexpected ";"; remove it\n')
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ngx::conf {
+
+/// A text that is written to a file or to the standard output, in parts of a bounded size.
+class Output {
+public:
+    /// An empty name, and "-", stand for the standard output. Throws std::system_error.
+    explicit Output(const std::string& name);
+    Output(const Output&) = delete;
+    Output& operator=(const Output&) = delete;
+    ~Output();
+
+    Output& operator<<(std::string_view text)
+    {
+        buffer_ += text;
+        if (buffer_.size() > part) {
+            flush();
+        }
+        return *this;
+    }
+    Output& operator<<(char ch) { return *this << std::string_view(&ch, 1); }
+
+    /// Writes the rest. Throws std::system_error.
+    void finish();
+
+private:
+    static constexpr std::size_t part = 65536;
+    void flush();
+
+    std::string name_;
+    std::FILE* file_;
+    std::string buffer_{};
+};
+
+/// Writes JSON with the spaces and escapes of Python's json.dumps(), without a tree in memory.
+class JsonWriter {
+public:
+    /// Without an indent everything is in one line, without spaces.
+    JsonWriter(Output& out, std::optional<std::size_t> indent) : out_(out), indent_(indent) {}
+
+    void begin_object() { begin('{'); }
+    void end_object() { end('}'); }
+    void begin_array() { begin('['); }
+    void end_array() { end(']'); }
+    void key(std::string_view name);
+
+    /// Writes bytes as UTF-8 text. Invalid bytes become U+FFFD, as with Python's errors="replace".
+    void string(std::string_view bytes);
+    void number(std::size_t value);
+    void null();
+
+private:
+    void begin(char bracket);
+    void end(char bracket);
+    void next();
+    void line();
+
+    Output& out_;
+    std::optional<std::size_t> indent_;
+    std::vector<bool> filled_{};  // of each open object or array
+    bool behind_key_ = false;
+};
+
+}  // namespace ngx::conf

@@ -1,0 +1,499 @@
+#include <algorithm>
+#include <fmt/format.h>
+#include <system_error>
+
+#include "tools/conf/commands.hpp"
+
+namespace ngx::conf {
+
+namespace {
+
+/// Returns a string as Python's repr() quotes it, in the message of an OSError.
+std::string python_repr(const std::string& text)
+{
+    const bool has_single = text.find('\'') != text.npos;
+    const char quote = has_single && text.find('"') == text.npos ? '"' : '\'';
+    std::string out(1, quote);
+    for (const char ch : text) {
+        if (ch == quote || ch == '\\') {
+            out += '\\';
+        }
+        out += ch;
+    }
+    return out + quote;
+}
+
+/// Returns the message that crossplane has for an error.
+std::string crossplane_text(const Tree& tree, const Error& error)
+{
+    if (error.kind == ErrorKind::cannot_read) {
+        const std::string reason = std::error_code(error.err, std::generic_category()).message();
+        return fmt::format("[Errno {}] {}: {}", error.err, reason, python_repr(error.name));
+    }
+    const Place place = tree.place(error);
+    return fmt::format("{} in {}:{}", error.text, place.file, place.line);
+}
+
+/// Removes the parentheses around the condition of an `if`.
+void strip_parentheses(std::vector<std::string>& args)
+{
+    if (args.empty() || !args.front().starts_with('(') || !args.back().ends_with(')')) {
+        return;
+    }
+    constexpr std::string_view blanks = " \t\r\n";
+    std::string& first = args.front();
+    first.erase(0, 1);
+    first.erase(0, first.find_first_not_of(blanks));
+    std::string& last = args.back();
+    if (!last.empty()) {
+        last.pop_back();
+    }
+    last.erase(last.find_last_not_of(blanks) + 1);
+    if (args.back().empty()) {
+        args.pop_back();
+    }
+    if (!args.empty() && args.front().empty()) {
+        args.erase(args.begin());
+    }
+}
+
+class Payload {
+public:
+    Payload(const Tree& tree, const CommandOptions& options, Output& out)
+        : tree_(tree)
+        , options_(options)
+        , json_(out, options.indent)
+        , errors_(tree.files().size())
+    {
+        for (const Error& error : tree.errors()) {
+            errors_[options.combine ? 0 : error.file].push_back(&error);
+        }
+    }
+
+    void write()
+    {
+        json_.begin_object();
+        status(tree_.errors().empty());
+        json_.key("errors");
+        json_.begin_array();
+        for (const Error& error : tree_.errors()) {
+            write_error(error, true);
+        }
+        json_.end_array();
+        json_.key("config");
+        json_.begin_array();
+        const std::size_t files = options_.combine ? 1 : tree_.files().size();
+        for (std::uint32_t i = 0; i < files; i++) {
+            write_file(i);
+        }
+        json_.end_array();
+        json_.end_object();
+    }
+
+private:
+    /// A directive whose block is being written.
+    struct Level {
+        Directive directive;
+        std::uint32_t body;  // where its block begins
+        bool is_block;
+        bool skipped;  // an include whose files are written in its place
+    };
+
+    void status(bool ok)
+    {
+        json_.key("status");
+        json_.string(ok ? "ok" : "failed");
+    }
+
+    void write_error(const Error& error, bool with_file)
+    {
+        const Place place = tree_.place(error);
+        json_.begin_object();
+        if (with_file) {
+            json_.key("file");
+            json_.string(place.file);
+        }
+        json_.key("error");
+        json_.string(crossplane_text(tree_, error));
+        json_.key("line");
+        place.line == 0 ? json_.null() : json_.number(place.line);
+        if (options_.columns) {
+            json_.key("column");
+            place.line == 0 ? json_.null() : json_.number(place.column);
+            json_.key("hint");
+            json_.string(error.hint);
+        }
+        json_.end_object();
+    }
+
+    void write_file(std::uint32_t number)
+    {
+        const auto& errors = errors_[number];
+        json_.begin_object();
+        json_.key("file");
+        json_.string(tree_.files()[number]->name);
+        status(errors.empty());
+        json_.key("errors");
+        json_.begin_array();
+        for (const Error* error : errors) {
+            write_error(*error, false);
+        }
+        json_.end_array();
+        json_.key("parsed");
+        json_.begin_array();
+        write_directives(number);
+        json_.end_array();
+        json_.end_object();
+    }
+
+    void write_directives(std::uint32_t number)
+    {
+        const auto enter = [this](const Directive& directive) { return this->enter(directive); };
+        const auto leave = [this](const Directive&) { this->leave(); };
+        if (!options_.combine) {
+            tree_.walk_file(number, enter, leave);
+        } else if (!tree_.walk(enter, leave)) {
+            throw Refused("the includes make more than 100,000,000 directives");
+        }
+    }
+
+    bool enter(const Directive& directive)
+    {
+        if (directive.is_comment()) {
+            const bool between_words =
+                !levels_.empty() && directive.range().begin < levels_.back().body;
+            if (options_.comments && !between_words) {
+                write_comment(directive, directive);
+            }
+            return true;
+        }
+        if (is_ignored(directive)) {
+            return false;
+        }
+
+        const bool is_include =
+            !options_.single && directive.kind() == Kind::simple && directive.is("include");
+        const bool skipped = options_.combine && is_include;
+        if (!skipped) {
+            begin_directive(directive);
+            if (is_include) {
+                write_includes(directive);
+            }
+        }
+        const bool is_block = directive.is_block();
+        if (is_block) {
+            json_.key("block");
+            json_.begin_array();
+        }
+        const bool has_inner = !directive.children().empty();
+        if (is_block || has_inner || (skipped && !directive.included().empty())) {
+            const std::uint32_t end = directive.range().end;
+            levels_.push_back(
+                {directive, is_block ? directive.body().begin : end, is_block, skipped});
+        } else if (!skipped) {
+            json_.end_object();
+        }
+        return true;
+    }
+
+    void leave()
+    {
+        const Level level = levels_.back();
+        levels_.pop_back();
+        if (level.is_block) {
+            json_.end_array();
+        }
+        if (!level.skipped) {
+            json_.end_object();
+        }
+        // crossplane writes these comments with and without --include-comments, without a file.
+        for (const Directive& inner : level.directive.children()) {
+            if (!inner.is_comment() || inner.range().begin >= level.body) {
+                break;
+            }
+            write_comment(inner, level.directive);
+        }
+    }
+
+    [[nodiscard]] bool is_ignored(const Directive& directive) const
+    {
+        return !options_.ignore.empty() &&
+               std::ranges::find(options_.ignore, json_word(directive, 0, options_.escapes)) !=
+                   options_.ignore.end();
+    }
+
+    /// Writes the head of a directive. `place` is the directive whose line counts.
+    void begin_statement(std::string_view name, const Directive& place, bool with_file = true)
+    {
+        json_.begin_object();
+        if (options_.combine && with_file) {
+            json_.key("file");
+            json_.string(place.file().name);
+        }
+        json_.key("directive");
+        json_.string(name);
+        const Place where = place.place();
+        json_.key("line");
+        json_.number(where.line);
+        if (options_.columns) {
+            json_.key("column");
+            json_.number(where.column);
+        }
+        json_.key("args");
+    }
+
+    void begin_directive(const Directive& directive)
+    {
+        const std::string name = json_word(directive, 0, options_.escapes);
+        begin_statement(name, directive);
+        json_.begin_array();
+        if (name == "if") {
+            std::vector<std::string> args;
+            for (std::size_t i = 1; i < directive.size(); i++) {
+                args.push_back(json_word(directive, i, options_.escapes));
+            }
+            strip_parentheses(args);
+            std::ranges::for_each(args, [this](const std::string& arg) { json_.string(arg); });
+        } else {
+            for (std::size_t i = 1; i < directive.size(); i++) {
+                json_.string(json_word(directive, i, options_.escapes));
+            }
+        }
+        json_.end_array();
+    }
+
+    void write_comment(const Directive& comment, const Directive& place)
+    {
+        begin_statement("#", place, comment.node() == place.node());
+        json_.begin_array();
+        json_.end_array();
+        json_.key("comment");
+        json_.string(with_newlines(comment.comment()));
+        json_.end_object();
+    }
+
+    void write_includes(const Directive& directive)
+    {
+        json_.key("includes");
+        json_.begin_array();
+        for (const std::uint32_t file : directive.included(true)) {
+            json_.number(file);
+        }
+        json_.end_array();
+    }
+
+    const Tree& tree_;
+    const CommandOptions& options_;
+    JsonWriter json_;
+    std::vector<std::vector<const Error*>> errors_;  // of each file
+    std::vector<Level> levels_{};
+};
+
+/// Writes the tokens of a file in their order.
+class Tokens {
+public:
+    Tokens(const Tree& tree, const CommandOptions& options, Output& out)
+        : tree_(tree)
+        , options_(options)
+        , json_(out, options.indent)
+    {}
+
+    void write()
+    {
+        json_.begin_array();
+        tree_.walk_file(
+            0, [this](const Directive& directive) { return enter(directive); },
+            [this](const Directive& directive) {
+                if (directive.kind() == Kind::block) {
+                    token("}", directive.range().end - 1);
+                }
+            });
+        json_.end_array();
+    }
+
+private:
+    bool enter(const Directive& directive)
+    {
+        if (directive.is_comment()) {
+            // Those between the words are written with the words.
+            if (directive.range().begin >= words_end_) {
+                token("#" + with_newlines(directive.comment()), directive.range().begin);
+            }
+            return true;
+        }
+        const Range body = directive.body();
+        const Range range = directive.range();
+        words_end_ = body.begin;
+        write_words(directive, body.begin);
+        switch (directive.kind()) {
+        case Kind::simple:
+        case Kind::text:
+            token(";", range.end - 1);
+            break;
+        case Kind::block:
+        case Kind::open:
+            token("{", body.begin - 1);
+            break;
+        default:
+            break;
+        }
+        return true;
+    }
+
+    /// Writes the words, and the comments between them.
+    void write_words(const Directive& directive, std::uint32_t body)
+    {
+        const Directives inner = directive.children();
+        auto comment = inner.begin();
+        const auto comments_before = [&](std::uint32_t offset) {
+            for (; comment != inner.end() && (*comment).is_comment() &&
+                   (*comment).range().begin < offset;
+                 ++comment) {
+                token("#" + with_newlines((*comment).comment()), (*comment).range().begin);
+            }
+        };
+        const bool has_text = directive.kind() == Kind::text;
+        for (std::size_t i = 0; i < directive.size(); i++) {
+            const Range range = directive.word(i).range();
+            comments_before(range.begin);
+            const bool is_text = has_text && i + 1 == directive.size();
+            token(json_word(directive, i, options_.escapes), is_text ? range.end : range.begin);
+        }
+        comments_before(body);
+    }
+
+    void token(std::string_view text, std::uint32_t offset)
+    {
+        if (!options_.line_numbers) {
+            json_.string(text);
+            return;
+        }
+        json_.begin_array();
+        json_.string(text);
+        json_.number(tree_.place(*tree_.files().front(), offset).line);
+        json_.end_array();
+    }
+
+    const Tree& tree_;
+    const CommandOptions& options_;
+    JsonWriter json_;
+    std::uint32_t words_end_ = 0;
+};
+
+}  // namespace
+
+std::string with_newlines(std::string_view text)
+{
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); i++) {
+        if (text[i] != '\r') {
+            out += text[i];
+        } else if (!text.substr(i + 1).starts_with('\n')) {
+            out += '\n';
+        }
+    }
+    return out;
+}
+
+std::string json_word(const Directive& directive, std::size_t i, Escapes escapes)
+{
+    if (i >= directive.size()) {
+        return {};
+    }
+    const Word word = directive.word(i);
+    if (directive.kind() == Kind::text && i + 1 == directive.size()) {
+        return escapes == Escapes::nginx ? std::string(word.raw()) : with_newlines(word.raw());
+    }
+    if (escapes == Escapes::nginx) {
+        return word.value();
+    }
+    const char quote = word.quote();
+    const std::string_view inner = word.inner();
+    std::string out;
+    out.reserve(inner.size());
+    for (std::size_t pos = 0; pos < inner.size(); pos++) {
+        if (inner[pos] == '\\' && pos + 1 < inner.size()) {
+            if (inner[pos + 1] != quote) {
+                out += '\\';
+            }
+            pos++;
+        }
+        out += inner[pos];
+    }
+    return out.find('\r') == out.npos ? out : with_newlines(out);
+}
+
+std::size_t print_errors(const Tree& tree)
+{
+    for (const Error& error : tree.errors()) {
+        fmt::print(stderr, "ngxx-conf: {}\n", tree.message(error));
+    }
+    if (tree.more_errors() != 0) {
+        fmt::print(stderr, "ngxx-conf: {} more errors\n", tree.more_errors());
+    }
+    return tree.errors().size() + tree.more_errors();
+}
+
+void read_valid(Tree& tree, const std::string& name)
+{
+    tree.read(name, {.follow_includes = false});
+    const auto harmless = [](const Error& error) {
+        return error.kind == ErrorKind::byte_order_mark || error.kind == ErrorKind::too_long;
+    };
+    if (!std::ranges::all_of(tree.errors(), harmless)) {
+        print_errors(tree);
+        throw Refused(fmt::format("{} has errors", name));
+    }
+}
+
+int parse_command(const CommandOptions& options)
+{
+    Tree tree;
+    tree.read(options.file, {.follow_includes = !options.single,
+                             .conf_prefix = options.prefix,
+                             .ignore = options.ignore});
+    if (options.no_catch && !tree.errors().empty()) {
+        fmt::print(stderr, "ngxx-conf: {}\n", tree.message(tree.errors().front()));
+        return 1;
+    }
+    print_errors(tree);
+    Output out(options.out);
+    Payload(tree, options, out).write();
+    out << '\n';
+    out.finish();
+    return tree.errors().empty() ? 0 : 1;
+}
+
+int lex_command(const CommandOptions& options)
+{
+    Tree tree;
+    tree.read(options.file, {.follow_includes = false});
+    print_errors(tree);
+    Output out(options.out);
+    Tokens(tree, options, out).write();
+    out << '\n';
+    out.finish();
+    return tree.errors().empty() ? 0 : 1;
+}
+
+int format_command(const CommandOptions& options)
+{
+    Tree tree;
+    read_valid(tree, options.file);
+    Output out(options.out);
+    out << format(tree, options.tabs ? "\t" : std::string(options.indent.value_or(4), ' '));
+    out.finish();
+    return 0;
+}
+
+int minify_command(const CommandOptions& options)
+{
+    Tree tree;
+    read_valid(tree, options.file);
+    Output out(options.out);
+    out << minify(tree);
+    out.finish();
+    return 0;
+}
+
+}  // namespace ngx::conf
