@@ -299,8 +299,27 @@ class Words(CheckTest):
 
     def test_names_of_tests_are_checked(self) -> None:
         self.write("test/a.cpp", "BOOST_AUTO_TEST_CASE({}_listens)\n".format("nobody"))
-        self.write("test/a.py", "def test_{}_asks(self) -> None:\n".format("whoever"))
+        self.write("test/a.py", "def test_{}_asks(self) -> None: ...\n".format("whoever"))
         self.assertEqual(self.findings("words"), ["test/a.cpp:1", "test/a.py:1"])
+
+    def test_docstrings_of_python_are_checked(self) -> None:
+        text = (
+            '"""{0} reads it."""\n'
+            "class A:\n"
+            '    """A class.\n\n'
+            '    {1} a class is."""\n'
+            "    def f(self): pass\n"
+            "    async def g(self):\n"
+            '        """Returns {0}."""\n'
+            'a = "# {0}"\n'
+            '"""Another text: {0}."""\n'
+        ).format("nobody", "What")
+        self.write("a.py", text)
+        self.write("tools/run", f"#!/usr/bin/env python3\n{text}")
+        self.write("tools/other", '#!/bin/sh\necho """nobody"""\n')
+        found = ["a.py:1", "a.py:5", "a.py:8"]
+        found += ["tools/run:2", "tools/run:6", "tools/run:9"]
+        self.assertEqual(self.findings("words"), found)
 
     def test_documents_are_checked_except_their_samples(self) -> None:
         self.write("docs/a.md", "Be it so.\n```\nnobody\n```\nThe user `nobody`.\n")

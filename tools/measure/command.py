@@ -1,4 +1,4 @@
-"""What the command lines of the measuring programs have in common."""
+"""The common part of the command lines of the measuring programs."""
 
 from __future__ import annotations
 
