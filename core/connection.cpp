@@ -469,10 +469,10 @@ Listening* create_listening(Conf& cf, const sockaddr* sa, socklen_t socklen)
     return &ls;
 }
 
-Rc clone_listening(Cycle& cycle, const Listening& ls)
+void clone_listening(Cycle& cycle, const Listening& ls)
 {
     if (!ls.reuseport || ls.worker != 0) {
-        return Rc::ok;
+        return;
     }
     const Listening first = ls;  // a copy, as the vector may reallocate
     const auto n = static_cast<std::size_t>(*get_conf<CoreConf>(cycle.conf_ctx)->worker_processes);
@@ -480,15 +480,13 @@ Rc clone_listening(Cycle& cycle, const Listening& ls)
         cycle.listening.push_back(first);
         cycle.listening.back().worker = i;
     }
-    return Rc::ok;
 }
 
-Rc set_inherited_sockets(Cycle& cycle)
+void set_inherited_sockets(Cycle& cycle)
 {
     for (Listening& ls : cycle.listening) {
         ls.ignore = inherit_socket(cycle, ls) != Rc::ok;
     }
-    return Rc::ok;
 }
 
 Rc open_listening_sockets(Cycle& cycle)

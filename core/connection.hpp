@@ -180,14 +180,14 @@ Listening* create_listening(Conf& cf, const sockaddr* sa, socklen_t socklen);
 /// Adds a copy of worker 0's reuseport listener for each other worker.
 ///
 /// nginx: ngx_clone_listening()
-Rc clone_listening(Cycle& cycle, const Listening& ls);
+void clone_listening(Cycle& cycle, const Listening& ls);
 
 /// Reads the type, address and options of the sockets that another process has passed on: the
 /// listeners of `cycle`, of which only the descriptor is known. Unusable ones are logged and marked
 /// `ignore`.
 ///
 /// nginx: ngx_set_inherited_sockets()
-Rc set_inherited_sockets(Cycle& cycle);
+void set_inherited_sockets(Cycle& cycle);
 
 /// Opens and binds the listeners that are not open yet, and listens. An address in use is tried
 /// five times, 500 ms apart, which blocks the process. Returns error after logging.

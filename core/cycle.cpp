@@ -451,8 +451,11 @@ Rc open_cycle(Cycle& cycle)
 Rc read_conf(Cycle& cycle)
 {
     clone_cycle(cycle, *cycle.old_cycle);
-    if (set_hostname(cycle) != Rc::ok || cycle_modules(cycle) != Rc::ok ||
-        create_confs(cycle) != Rc::ok || parse_conf(cycle) != Rc::ok) {
+    if (set_hostname(cycle) != Rc::ok) {
+        return Rc::error;
+    }
+    cycle_modules(cycle);
+    if (create_confs(cycle) != Rc::ok || parse_conf(cycle) != Rc::ok) {
         return Rc::error;
     }
     return init_confs(cycle);

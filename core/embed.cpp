@@ -59,9 +59,10 @@ Cycle* init_library()
     parent = ::getppid();
 
     Log* const log = log_init(nullptr, "");
-    if (os_init(log) != Rc::ok || preinit_modules() != Rc::ok) {
+    if (os_init(log) != Rc::ok) {
         return nullptr;
     }
+    preinit_modules();
     ngx_cycle = create_cycle(log);
     return ngx_cycle;
 }
@@ -93,8 +94,7 @@ bool process_events_without_waiting(Cycle& cycle) noexcept
 
 bool cycle_is_alive(const Cycle& cycle) noexcept
 {
-    return has_connections(cycle) || event_no_timers_left() != Rc::ok ||
-           !posted_next_events.empty() ||
+    return has_connections(cycle) || !event_no_timers_left() || !posted_next_events.empty() ||
            std::ranges::any_of(old_cycles, [](const Cycle* c) { return has_connections(*c); });
 }
 

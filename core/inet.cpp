@@ -142,7 +142,7 @@ bool looks_like_ports(std::string_view text) noexcept
 /// Adds one address for each port of the range.
 ///
 /// nginx: ngx_inet_add_addr()
-Rc inet_add_addr(Pool& pool, Url& u, const sockaddr* sa, socklen_t socklen)
+void inet_add_addr(Pool& pool, Url& u, const sockaddr* sa, socklen_t socklen)
 {
     const int first = u.port;
     const int last = std::max(first, int{u.last_port});
@@ -158,7 +158,6 @@ Rc inet_add_addr(Pool& pool, Url& u, const sockaddr* sa, socklen_t socklen)
             sock_ntop(&addr.sockaddr.any, socklen, text.data(), text.size(), true);
         addr.name = pool.pstrdup({text.data(), len});
     }
-    return Rc::ok;
 }
 
 /// nginx: ngx_parse_unix_domain_url()
@@ -185,11 +184,11 @@ Rc parse_unix_domain_url(Pool& pool, Url& u)
     return Rc::ok;
 }
 
-Rc add_any_address(Pool& pool, Url& u)
+void add_any_address(Pool& pool, Url& u)
 {
     const sockaddr_in sin{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
     u.wildcard = true;
-    return inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
+    inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
 }
 
 /// nginx: ngx_parse_inet_url()
@@ -206,7 +205,11 @@ Rc parse_inet_url(Pool& pool, Url& u)
             return Rc::error;
         }
     } else if (u.listen && looks_like_ports(u.url)) {
-        return parse_ports(u, u.url) ? add_any_address(pool, u) : Rc::error;
+        if (!parse_ports(u, u.url)) {
+            return Rc::error;
+        }
+        add_any_address(pool, u);
+        return Rc::ok;
     } else {
         u.no_port = true;
         u.port = u.default_port;
@@ -218,13 +221,15 @@ Rc parse_inet_url(Pool& pool, Url& u)
         return Rc::error;
     }
     if (u.listen && u.host == "*") {
-        return add_any_address(pool, u);
+        add_any_address(pool, u);
+        return Rc::ok;
     }
 
     sockaddr_in sin{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
     if (inet_addr(u.host, sin.sin_addr)) {
         u.wildcard = sin.sin_addr.s_addr == INADDR_ANY;
-        return inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
+        inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
+        return Rc::ok;
     }
     if (u.no_resolve) {
         return Rc::ok;
@@ -267,7 +272,8 @@ Rc parse_inet6_url(Pool& pool, Url& u)
         return Rc::error;
     }
     u.wildcard = IN6_IS_ADDR_UNSPECIFIED(&sin6.sin6_addr);
-    return inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin6), sizeof(sin6));
+    inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin6), sizeof(sin6));
+    return Rc::ok;
 }
 
 /// Clears all bits of an address but the first `shift`, and writes the mask. Returns whether a
@@ -364,7 +370,7 @@ bool cidr_contains(const Cidr& cidr, const sockaddr* sa) noexcept
     return true;
 }
 
-Rc cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept
+bool cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept
 {
     sockaddr_in mapped{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
     if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&as_in6(sa).sin6_addr)) {
@@ -372,7 +378,7 @@ Rc cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept
         sa = reinterpret_cast<const sockaddr*>(&mapped);
     }
     const auto contains = [&](const Cidr& cidr) { return cidr_contains(cidr, sa); };
-    return std::ranges::any_of(cidrs, contains) ? Rc::ok : Rc::declined;
+    return std::ranges::any_of(cidrs, contains);
 }
 
 Rc parse_addr(Addr& addr, std::string_view text) noexcept
@@ -451,11 +457,8 @@ Rc inet_resolve_host(Pool& pool, Url& u)
 
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
     for (const addrinfo* info = found; info; info = info->ai_next) {
-        if (info->ai_family != AF_INET && info->ai_family != AF_INET6) {
-            continue;
-        }
-        if (inet_add_addr(pool, u, info->ai_addr, info->ai_addrlen) != Rc::ok) {
-            return Rc::error;
+        if (info->ai_family == AF_INET || info->ai_family == AF_INET6) {
+            inet_add_addr(pool, u, info->ai_addr, info->ai_addrlen);
         }
     }
     if (u.addrs.empty()) {

@@ -98,11 +98,10 @@ Rc ptocidr(std::string_view text, Cidr& cidr) noexcept;
 /// Tells whether an address is in the network; false if their families differ.
 bool cidr_contains(const Cidr& cidr, const sockaddr* sa) noexcept;
 
-/// Returns ok if an address is in one of the networks, else declined. An IPv4-mapped IPv6 address
-/// counts as IPv4.
+/// Tells whether an address is in one of the networks. An IPv4-mapped IPv6 address counts as IPv4.
 ///
 /// nginx: ngx_cidr_match()
-Rc cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept;
+bool cidr_match(const sockaddr* sa, std::span<const Cidr> cidrs) noexcept;
 
 /// Parses a numeric IPv4 or IPv6 address. Returns ok, or declined if the text is not one.
 ///

@@ -80,7 +80,7 @@ Rc create_module_conf(Cycle& cycle, const Module& module)
 
 std::size_t max_module;
 
-Rc preinit_modules()
+void preinit_modules()
 {
     modules_n = 0;
     for (Module* const* module = modules; *module; module++) {
@@ -88,15 +88,13 @@ Rc preinit_modules()
         (*module)->index = modules_n++;
     }
     max_module = modules_n + max_dynamic_modules;
-    return Rc::ok;
 }
 
-Rc cycle_modules(Cycle& cycle)
+void cycle_modules(Cycle& cycle)
 {
     cycle.modules = cycle.pool->pcalloc<Module*>(max_module + 1);
     std::copy_n(modules, modules_n, cycle.modules);
     cycle.modules_n = modules_n;
-    return Rc::ok;
 }
 
 Rc add_module(Conf& cf, std::string_view file, Module& module, const char* const* order)

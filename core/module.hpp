@@ -80,15 +80,15 @@ extern const std::string_view module_names[];
 /// nginx: ngx_max_module
 extern std::size_t max_module;
 
-/// Sets the name and the index of each module of the static table. Always returns ok.
+/// Sets the name and the index of each module of the static table.
 ///
 /// nginx: ngx_preinit_modules()
-Rc preinit_modules();
+void preinit_modules();
 
-/// Copies the static table into the cycle, which may add modules. Always returns ok.
+/// Copies the static table into the cycle, which may add modules.
 ///
 /// nginx: ngx_cycle_modules()
-Rc cycle_modules(Cycle& cycle);
+void cycle_modules(Cycle& cycle);
 
 /// Calls every init_module in order. Returns error at the first that fails.
 ///

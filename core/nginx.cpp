@@ -212,7 +212,7 @@ void show_version_info(const Options& options)
 /// Copies the settings of the command line into the initial cycle.
 ///
 /// nginx: ngx_process_options()
-Rc process_options(Cycle& cycle, const Options& options)
+void process_options(Cycle& cycle, const Options& options)
 {
     set_paths(cycle, options.prefix.value_or(default_prefix),
               options.conf_file.value_or(default_conf_path));
@@ -222,7 +222,6 @@ Rc process_options(Cycle& cycle, const Options& options)
     if (test_config) {
         cycle.log->log_level = log_info;
     }
-    return Rc::ok;
 }
 
 void write_config_dump(const Cycle& cycle)
@@ -307,7 +306,7 @@ void add_activated(Cycle& cycle)
 /// The first cycle takes over those that its configuration uses.
 ///
 /// nginx: ngx_add_inherited_sockets()
-Rc add_inherited_sockets(Cycle& cycle)
+void add_inherited_sockets(Cycle& cycle)
 {
     add_activated(cycle);
     if (const char* text = std::getenv(nginx_var.data())) {
@@ -315,7 +314,7 @@ Rc add_inherited_sockets(Cycle& cycle)
         parse_inherited(cycle, text);
         inherited = true;
     }
-    return set_inherited_sockets(cycle);
+    set_inherited_sockets(cycle);
 }
 
 /// Does everything between reading the configuration and the loop. Returns 1 on error; otherwise it
@@ -400,10 +399,12 @@ int start(int argc, char** words)
 
     save_argv(argc, words);
     systemd_init();
-    if (process_options(*before, options) != Rc::ok || os_init(log) != Rc::ok ||
-        add_inherited_sockets(*before) != Rc::ok || preinit_modules() != Rc::ok) {
+    process_options(*before, options);
+    if (os_init(log) != Rc::ok) {
         return 1;
     }
+    add_inherited_sockets(*before);
+    preinit_modules();
 
     const std::string conf_file = before->conf_file;
     Cycle* cycle = init_cycle(before);

@@ -88,12 +88,12 @@ void shmtx_wakeup(Shmtx& mtx) noexcept
 
 }  // namespace
 
-Rc shmtx_create(Shmtx& mtx, ShmtxSh& addr)
+void shmtx_create(Shmtx& mtx, ShmtxSh& addr)
 {
     assert(!mtx.sem);
     mtx.lock = &addr.lock;
     if (mtx.spin == shmtx_only_try) {
-        return Rc::ok;
+        return;
     }
 
     mtx.spin = default_spin;
@@ -103,7 +103,6 @@ Rc shmtx_create(Shmtx& mtx, ShmtxSh& addr)
     } else {
         mtx.sem = &addr.sem;
     }
-    return Rc::ok;
 }
 
 void shmtx_destroy(Shmtx& mtx)

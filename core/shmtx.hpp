@@ -33,10 +33,10 @@ struct Shmtx {
 };
 
 /// Sets up the mutex in the zeroed memory at `addr`. A semaphore that cannot be created is logged,
-/// and waiters yield instead. Always returns ok.
+/// and waiters yield instead.
 ///
 /// nginx: ngx_shmtx_create()
-Rc shmtx_create(Shmtx& mtx, ShmtxSh& addr);
+void shmtx_create(Shmtx& mtx, ShmtxSh& addr);
 
 /// Destroys the semaphore. The shared memory stays.
 ///

@@ -13,7 +13,7 @@ SlabPool* SlabPool::create(void* addr, std::size_t size)
     constexpr std::size_t offset = (sizeof(SlabPool) + align - 1) / align * align;
 
     auto* const pool = ::new (addr) SlabPool;
-    (void)shmtx_create(pool->mutex, pool->lock_);
+    shmtx_create(pool->mutex, pool->lock_);
     pool->blocks_ = ::new (static_cast<char*>(addr) + offset) Blocks(size - offset, 0);
     return pool;
 }

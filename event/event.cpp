@@ -205,10 +205,10 @@ namespace {
 
 /// Clones the reuseport listeners, so that each worker has its own socket. Only with a master
 /// process.
-Rc clone_listeners(Cycle& cycle)
+void clone_listeners(Cycle& cycle)
 {
     if (test_config || !*get_conf<CoreConf>(cycle.conf_ctx)->master) {
-        return Rc::ok;
+        return;
     }
     // Reserves all the memory first: a number of workers that is too large fails at once.
     const std::size_t listeners = cycle.listening.size();
@@ -217,11 +217,8 @@ Rc clone_listeners(Cycle& cycle)
     const auto n = *get_conf<CoreConf>(cycle.conf_ctx)->worker_processes;
     cycle.listening.reserve(listeners + static_cast<std::size_t>(shared * n));
     for (std::size_t i = 0; i < listeners; i++) {
-        if (clone_listening(cycle, cycle.listening[i]) != Rc::ok) {
-            return Rc::error;
-        }
+        clone_listening(cycle, cycle.listening[i]);
     }
-    return Rc::ok;
 }
 
 /// Returns the reason why the chosen event method cannot serve this configuration; empty if it can.
@@ -264,7 +261,8 @@ const char* event_init_conf(Cycle& cycle, void* conf)
         const EventConf& ecf = *event_get_conf<EventConf>(cycle.conf_ctx);
         conf_log_error(log_emerg, cycle.log, {ecf.use_file, ecf.use_line}, 0, "{}", why);
     } else {
-        return clone_listeners(cycle) == Rc::ok ? conf_ok : conf_error;
+        clone_listeners(cycle);
+        return conf_ok;
     }
     return conf_error;
 }

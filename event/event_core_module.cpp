@@ -65,9 +65,7 @@ Rc share_counters(Cycle& cycle)
 
     accept_mutex_ptr = &shared->accept_mutex.lock;
     accept_mutex.spin = shmtx_only_try;
-    if (shmtx_create(accept_mutex, shared->accept_mutex) != Rc::ok) {
-        return Rc::error;
-    }
+    shmtx_create(accept_mutex, shared->accept_mutex);
 
     connection_counter = &shared->connection_counter;
     connection_counter->store(1);

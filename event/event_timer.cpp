@@ -49,11 +49,9 @@ void event_move_timer(Event& ev, Msec key, Msec timer) noexcept
     event_observed(EventFactType::timer_set, ev, static_cast<std::int64_t>(timer));
 }
 
-Rc event_no_timers_left() noexcept
+bool event_no_timers_left() noexcept
 {
-    const bool only_cancelable =
-        std::ranges::all_of(event_timer_rbtree, [](const Event& ev) { return ev.cancelable; });
-    return only_cancelable ? Rc::ok : Rc::again;
+    return std::ranges::all_of(event_timer_rbtree, [](const Event& ev) { return ev.cancelable; });
 }
 
 }  // namespace ngx

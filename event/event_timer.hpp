@@ -60,10 +60,10 @@ Msec event_find_timer() noexcept;
 /// nginx: ngx_event_expire_timers()
 void event_expire_timers(Msec staleness = 0) noexcept;
 
-/// Returns ok if every timer that is set is cancelable, so that a worker may exit; otherwise again.
+/// Whether every timer that is set is cancelable, so that a worker may exit.
 ///
 /// nginx: ngx_event_no_timers_left()
-Rc event_no_timers_left() noexcept;
+bool event_no_timers_left() noexcept;
 
 /// Removes a timer, which must be set, from the tree.
 ///

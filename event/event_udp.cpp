@@ -99,7 +99,7 @@ void take_addresses(const Listening& ls, msghdr& msg, Datagram& d) noexcept
     std::memcpy(&d.local_sa, &ls.sockaddr, ls.socklen);
     d.local = &d.local_sa.any;
     for (cmsghdr* cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
-        if (get_srcaddr_cmsg(*cmsg, &d.local_sa.any) == Rc::ok) {
+        if (get_srcaddr_cmsg(*cmsg, &d.local_sa.any)) {
             d.over_loopback = ifindex_of(*cmsg) == loopback_ifindex;
             break;
         }

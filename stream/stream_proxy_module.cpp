@@ -1132,7 +1132,8 @@ Rc init_resolved_peer(StreamSession& s, const StreamUpstreamResolved& ur)
         log_error(log_err, log, 0, "no resolver defined to resolve {}", ur.host);
         return Rc::error;
     }
-    return stream_upstream_create_round_robin_peer(s, ur);
+    stream_upstream_create_round_robin_peer(s, ur);
+    return Rc::ok;
 }
 
 /// Finds the upstream of the session and lets it prepare the choice of a peer.

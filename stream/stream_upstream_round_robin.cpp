@@ -193,7 +193,7 @@ Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf
     return Rc::ok;
 }
 
-Rc stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstreamResolved& ur)
+void stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstreamResolved& ur)
 {
     auto* peers = s.connection->pool->create<StreamUpstreamRrPeers>();
     peers->peer.push_back({
@@ -205,7 +205,6 @@ Rc stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstrea
     peers->tries = 1;
     peers->name = ur.host;
     init_peer(s, *peers);
-    return Rc::ok;
 }
 
 Rc stream_upstream_get_round_robin_peer(PeerConnection& pc, void* data) noexcept

@@ -76,10 +76,10 @@ Rc stream_upstream_init_round_robin(Conf& cf, StreamUpstreamSrvConf& us);
 /// nginx: ngx_stream_upstream_init_round_robin_peer()
 Rc stream_upstream_init_round_robin_peer(StreamSession& s, StreamUpstreamSrvConf& us);
 
-/// Prepares a session whose only peer is the address in `ur`. Always returns ok.
+/// Prepares a session whose only peer is the address in `ur`.
 ///
 /// nginx: ngx_stream_upstream_create_round_robin_peer()
-Rc stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstreamResolved& ur);
+void stream_upstream_create_round_robin_peer(StreamSession& s, const StreamUpstreamResolved& ur);
 
 /// Chooses a peer by weighted round robin, for PeerConnection::get; `data` is a
 /// StreamUpstreamRrPeerData. Returns ok, or busy if no peer and no backup may be used.

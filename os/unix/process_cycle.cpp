@@ -217,7 +217,7 @@ void single_process_cycle(Cycle* cycle)
     systemd_notify_ready(cycle->log);
 
     for (;;) {
-        if (exiting && event_no_timers_left() == Rc::ok) {
+        if (exiting && event_no_timers_left()) {
             log_error(log_notice, cycle->log, 0, "exiting");
             single_process_exit(*cycle);
         }
@@ -537,7 +537,7 @@ void report_open_sockets(Cycle& cycle)
     set_worker_title(cycle, "");
     tell_ready();
 
-    while (!exiting || event_no_timers_left() != Rc::ok) {
+    while (!exiting || !event_no_timers_left()) {
         log_debug(log_debug_event, cycle.log, 0, "worker cycle");
         process_events_and_timers(cycle);
 

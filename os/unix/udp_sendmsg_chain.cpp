@@ -292,7 +292,7 @@ std::size_t set_srcaddr_cmsg(cmsghdr& cmsg, const sockaddr* local_sockaddr) noex
     return 0;
 }
 
-Rc get_srcaddr_cmsg(const cmsghdr& cmsg, sockaddr* local_sockaddr) noexcept
+bool get_srcaddr_cmsg(const cmsghdr& cmsg, sockaddr* local_sockaddr) noexcept
 {
     const auto is = [&](int level, int type) {
         return cmsg.cmsg_level == level && cmsg.cmsg_type == type;
@@ -302,15 +302,15 @@ Rc get_srcaddr_cmsg(const cmsghdr& cmsg, sockaddr* local_sockaddr) noexcept
         in_pktinfo pkt;
         std::memcpy(&pkt, CMSG_DATA(&cmsg), sizeof(pkt));
         reinterpret_cast<sockaddr_in*>(local_sockaddr)->sin_addr = pkt.ipi_addr;
-        return Rc::ok;
+        return true;
     }
     if (family == AF_INET6 && is(IPPROTO_IPV6, IPV6_PKTINFO)) {
         in6_pktinfo pkt;
         std::memcpy(&pkt, CMSG_DATA(&cmsg), sizeof(pkt));
         reinterpret_cast<sockaddr_in6*>(local_sockaddr)->sin6_addr = pkt.ipi6_addr;
-        return Rc::ok;
+        return true;
     }
-    return Rc::declined;
+    return false;
 }
 
 void udp_reset_segments() noexcept

@@ -46,10 +46,10 @@ ssize_t sendmsg(Connection& c, const msghdr& msg, int flags) noexcept;
 std::size_t set_srcaddr_cmsg(cmsghdr& cmsg, const sockaddr* local_sockaddr) noexcept;
 
 /// If the message has the local address that a datagram was sent to, and it is of the same family
-/// as `local_sockaddr`, copies the address there and returns ok; otherwise returns declined.
+/// as `local_sockaddr`, copies the address there and returns true; otherwise returns false.
 ///
 /// nginx: ngx_get_srcaddr_cmsg()
-Rc get_srcaddr_cmsg(const cmsghdr& cmsg, sockaddr* local_sockaddr) noexcept;
+bool get_srcaddr_cmsg(const cmsghdr& cmsg, sockaddr* local_sockaddr) noexcept;
 
 /// Resets what is known about sending several datagrams at once. For tests.
 void udp_reset_segments() noexcept;

@@ -114,9 +114,7 @@ KeepStderr::~KeepStderr()
 
 Reader::Reader(const std::vector<Module*>& modules) : cycle(create_cycle(&log.log))
 {
-    if (preinit_modules() != Rc::ok) {
-        throw std::runtime_error("preinit_modules() failed");
-    }
+    preinit_modules();
     cycle->prefix = dir.path().string() + "/";
     cycle->conf_prefix = cycle->prefix;
     cycle->modules = cycle->pool->pcalloc<Module*>(max_module + 1);

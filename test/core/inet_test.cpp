@@ -76,7 +76,7 @@ bool wildcard(const Addr& a)
     return inet_wildcard(&a.sockaddr.any);
 }
 
-Rc match(std::string_view address, const std::vector<std::string_view>& networks)
+bool match(std::string_view address, const std::vector<std::string_view>& networks)
 {
     std::vector<Cidr> cidrs(networks.size());
     for (std::size_t i = 0; i < networks.size(); i++) {
@@ -244,23 +244,23 @@ BOOST_AUTO_TEST_CASE(a_malformed_network_is_refused)
 
 BOOST_AUTO_TEST_CASE(an_address_matches_any_network_of_its_family_that_has_it)
 {
-    BOOST_TEST((match("10.1.2.3", {"10.0.0.0/8"}) == Rc::ok));
-    BOOST_TEST((match("11.1.2.3", {"10.0.0.0/8"}) == Rc::declined));
-    BOOST_TEST((match("11.1.2.3", {"10.0.0.0/8", "11.0.0.0/8"}) == Rc::ok));
-    BOOST_TEST((match("10.1.2.3", {}) == Rc::declined));
-    BOOST_TEST((match("10.1.2.3", {"::/0"}) == Rc::declined));
-    BOOST_TEST((match("2001:db8::1", {"0.0.0.0/0"}) == Rc::declined));
-    BOOST_TEST((match("2001:db8::1", {"2001:db8::/32"}) == Rc::ok));
-    BOOST_TEST((match("2001:db9::1", {"2001:db8::/32"}) == Rc::declined));
-    BOOST_TEST((match("2001:db8::1", {"2001:db8::1"}) == Rc::ok));
-    BOOST_TEST((match("2001:db8::2", {"2001:db8::1"}) == Rc::declined));
+    BOOST_TEST(match("10.1.2.3", {"10.0.0.0/8"}));
+    BOOST_TEST(!match("11.1.2.3", {"10.0.0.0/8"}));
+    BOOST_TEST(match("11.1.2.3", {"10.0.0.0/8", "11.0.0.0/8"}));
+    BOOST_TEST(!match("10.1.2.3", {}));
+    BOOST_TEST(!match("10.1.2.3", {"::/0"}));
+    BOOST_TEST(!match("2001:db8::1", {"0.0.0.0/0"}));
+    BOOST_TEST(match("2001:db8::1", {"2001:db8::/32"}));
+    BOOST_TEST(!match("2001:db9::1", {"2001:db8::/32"}));
+    BOOST_TEST(match("2001:db8::1", {"2001:db8::1"}));
+    BOOST_TEST(!match("2001:db8::2", {"2001:db8::1"}));
 }
 
 BOOST_AUTO_TEST_CASE(an_ipv4_mapped_address_matches_as_ipv4)
 {
-    BOOST_TEST((match("::ffff:10.1.2.3", {"10.0.0.0/8"}) == Rc::ok));
-    BOOST_TEST((match("::ffff:10.1.2.3", {"11.0.0.0/8"}) == Rc::declined));
-    BOOST_TEST((match("::ffff:10.1.2.3", {"::/0"}) == Rc::declined));
+    BOOST_TEST(match("::ffff:10.1.2.3", {"10.0.0.0/8"}));
+    BOOST_TEST(!match("::ffff:10.1.2.3", {"11.0.0.0/8"}));
+    BOOST_TEST(!match("::ffff:10.1.2.3", {"::/0"}));
 }
 
 BOOST_AUTO_TEST_CASE(all_unix_addresses_match_the_unix_network)

@@ -64,9 +64,10 @@ void start()
     process = Process::signaller;  // only reads its configuration
 
     time_init();
-    if (os_init(&state.log) != Rc::ok || preinit_modules() != Rc::ok) {
+    if (os_init(&state.log) != Rc::ok) {
         broken("the system cannot be asked");
     }
+    preinit_modules();
     state.fd = ::memfd_create("nginx.conf", MFD_CLOEXEC);
     if (state.fd == -1) {
         broken("memfd_create() failed");

@@ -43,7 +43,8 @@ void start_once(Log* log)
         time_init();
         pid = ::getpid();
         log_pid = pid;
-        return os_init(log) == Rc::ok && preinit_modules() == Rc::ok;
+        preinit_modules();
+        return os_init(log) == Rc::ok;
     }();
     if (!started) {
         throw std::runtime_error("os_init() failed");

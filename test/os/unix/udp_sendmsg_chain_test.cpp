@@ -397,7 +397,7 @@ BOOST_AUTO_TEST_CASE(a_local_address_survives_the_control_message)
         (got.sockaddr.any.sa_family == AF_INET
              ? static_cast<void>(got.sockaddr.in.sin_addr = {})
              : static_cast<void>(got.sockaddr.in6.sin6_addr = {}));
-        BOOST_CHECK((get_srcaddr_cmsg(cmsg, &got.sockaddr.any) == Rc::ok));
+        BOOST_TEST(get_srcaddr_cmsg(cmsg, &got.sockaddr.any));
         BOOST_CHECK((cmp_sockaddr(&got.sockaddr.any, got.socklen, &addr.sockaddr.any, addr.socklen,
                                   true) == Rc::ok));
     }
@@ -410,7 +410,7 @@ BOOST_AUTO_TEST_CASE(a_unix_address_is_no_control_message)
     cmsghdr cmsg{};
     auto* const any = reinterpret_cast<sockaddr*>(&sa);
     BOOST_TEST(set_srcaddr_cmsg(cmsg, any) == 0);
-    BOOST_CHECK((get_srcaddr_cmsg(cmsg, any) == Rc::declined));
+    BOOST_TEST(!get_srcaddr_cmsg(cmsg, any));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
