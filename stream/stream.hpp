@@ -306,6 +306,10 @@ inline StreamSession& session_of(const Event& ev) noexcept
     return *static_cast<StreamSession*>(connection_of(ev).data);
 }
 
+/// Whether the handler of `ev` has to end its TCP session: the event's timer has expired, which is
+/// logged, or worker_shutdown_timeout has passed. In nginx each content has these steps.
+bool stream_must_end(const Event& ev) noexcept;
+
 /// Returns a module's own data of a session; null before stream_set_ctx(). T names its module in
 /// `T::module`.
 ///
@@ -383,9 +387,9 @@ void stream_core_run_phases(StreamSession& s) noexcept;
 /// nginx: ngx_stream_core_generic_phase()
 Rc stream_core_generic_phase(StreamSession& s, const StreamPhaseHandler& ph);
 
-/// The checker of the preread phase: reads into `connection->buffer` and calls the handler until it
-/// has seen enough. The session ends if the buffer of preread_buffer_size is full, or
-/// preread_timeout has passed, before that.
+/// The checker of the preread phase: reads into `connection->buffer` and calls the handler whenever
+/// data has arrived, until it does not return again. The session ends if the buffer of
+/// preread_buffer_size is full, or preread_timeout has passed, before that.
 ///
 /// nginx: ngx_stream_core_preread_phase()
 Rc stream_core_preread_phase(StreamSession& s, const StreamPhaseHandler& ph);

@@ -1,5 +1,4 @@
 #include <array>
-#include <cerrno>
 
 #include "core/buf.hpp"
 #include "core/conf_slot.hpp"
@@ -24,9 +23,7 @@ struct StreamDiscardSrvConf {
     std::optional<Msec> timeout{};
 };
 
-struct {
-    std::array<char, 16'384> waste;  // shared by all connections: its content is never used
-} state;
+std::array<char, 16'384> waste;  // shared by all connections: its content is never used
 
 void discard_handler(Event& rev) noexcept
 {
@@ -39,17 +36,12 @@ void discard_handler(Event& rev) noexcept
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }
-    if (rev.timedout) {
-        connection_error(c, ETIMEDOUT, "connection timed out");
-        stream_finalize_session(s, StreamStatus::ok);
-        return;
-    }
-
+    const bool must_end = stream_must_end(rev);
     while (rev.ready && !rev.eof && !rev.error) {
-        const ssize_t n = c.recv(c, state.waste.data(), state.waste.size());
+        const ssize_t n = c.recv(c, waste.data(), waste.size());
         s.received += n > 0 ? n : 0;
     }
-    if (c.close || rev.eof || rev.error || udp_is_closing(c)) {
+    if (must_end || rev.eof || rev.error || udp_is_closing(c)) {
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }

@@ -1,6 +1,5 @@
 #include <array>
 #include <cassert>
-#include <cerrno>
 
 #include "core/buf.hpp"
 #include "core/conf_slot.hpp"
@@ -34,9 +33,7 @@ struct StreamEchoCtx {
     Buf* buf = nullptr;
 };
 
-struct {
-    std::array<char, 65'535> datagram;  // of any connection: it is sent at once or dropped
-} state;
+std::array<char, 65'535> datagram;  // of any connection: it is sent at once or dropped
 
 bool is_empty(const Buf& b) noexcept
 {
@@ -131,15 +128,8 @@ void echo_process(StreamSession& s)
 
 void echo_handler(Event& ev) noexcept
 {
-    Connection& c = connection_of(ev);
     StreamSession& s = session_of(ev);
-
-    if (ev.timedout) {
-        connection_error(c, ETIMEDOUT, "connection timed out");
-        stream_finalize_session(s, StreamStatus::ok);
-        return;
-    }
-    if (c.close) {
+    if (stream_must_end(ev)) {
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }
@@ -160,13 +150,13 @@ bool echo_datagram(Connection& c, Buf& b) noexcept
 
 bool echo_next_datagram(StreamSession& s, Connection& c) noexcept
 {
-    const ssize_t n = c.recv(c, state.datagram.data(), state.datagram.size());
+    const ssize_t n = c.recv(c, datagram.data(), datagram.size());
     if (n < 0) {
         return n == io_again;
     }
     s.received += n;
     Buf b;
-    b.pos = state.datagram.data();
+    b.pos = datagram.data();
     b.last = b.pos + n;
     b.memory = 1;
     return echo_datagram(c, b);

@@ -296,6 +296,16 @@ void stream_session_handler(Event& rev) noexcept
     stream_core_run_phases(session_of(rev));
 }
 
+bool stream_must_end(const Event& ev) noexcept
+{
+    Connection& c = connection_of(ev);
+    if (ev.timedout) {
+        connection_error(c, ETIMEDOUT, "connection timed out");
+        return true;
+    }
+    return c.close;
+}
+
 void stream_run_failed(StreamSession& s) noexcept
 {
     log_exception(s.connection->log);

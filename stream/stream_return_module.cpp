@@ -1,4 +1,3 @@
-#include <cerrno>
 
 #include "core/buf.hpp"
 #include "core/connection.hpp"
@@ -38,13 +37,7 @@ void stream_return_write_handler(Event& ev) noexcept
 {
     Connection& c = connection_of(ev);
     StreamSession& s = session_of(ev);
-
-    if (ev.timedout) {
-        connection_error(c, ETIMEDOUT, "connection timed out");
-        stream_finalize_session(s, StreamStatus::ok);
-        return;
-    }
-    if (c.close) {
+    if (stream_must_end(ev)) {
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }

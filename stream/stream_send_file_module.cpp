@@ -109,14 +109,8 @@ void send_more(StreamSession& s)
 
 void send_file_write_handler(Event& wev) noexcept
 {
-    Connection& c = connection_of(wev);
     StreamSession& s = session_of(wev);
-    if (wev.timedout) {
-        connection_error(c, ETIMEDOUT, "connection timed out");
-        finish(s, StreamStatus::ok);
-        return;
-    }
-    if (c.close) {
+    if (stream_must_end(wev)) {
         finish(s, StreamStatus::ok);
         return;
     }

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cerrno>
 
 #include "core/buf.hpp"
 #include "core/conf_slot.hpp"
@@ -127,16 +126,9 @@ void example_process(StreamSession& s) noexcept
 /// The handler of both events. It tests what is ready, not which event called it.
 void example_event_handler(Event& ev) noexcept
 {
-    Connection& c = *static_cast<Connection*>(ev.data);
-    StreamSession& s = *static_cast<StreamSession*>(c.data);
-
-    if (ev.timedout) {
-        connection_error(c, ETIMEDOUT, "connection timed out");
-        stream_finalize_session(s, StreamStatus::ok);
-        return;
-    }
-    // The worker exits: worker_shutdown_timeout has passed.
-    if (c.close) {
+    StreamSession& s = session_of(ev);
+    // True if the timer has expired, or if the worker exits and worker_shutdown_timeout has passed.
+    if (stream_must_end(ev)) {
         stream_finalize_session(s, StreamStatus::ok);
         return;
     }
