@@ -12,9 +12,7 @@ namespace {
 /// A released block that the next connection can use. The hook is stored in the block itself.
 struct FreeBlock : boost::intrusive::slist_base_hook<> {};
 
-struct {
-    boost::intrusive::slist<FreeBlock, boost::intrusive::constant_time_size<false>> blocks;
-} state;
+boost::intrusive::slist<FreeBlock, boost::intrusive::constant_time_size<false>> free_blocks;
 
 /// Stores the size of a block, which is needed when it is freed.
 struct BlockHeader {
@@ -26,9 +24,9 @@ constexpr std::size_t header_size = (sizeof(BlockHeader) + alignof(std::max_alig
 
 void* take_block(std::size_t size)
 {
-    if (!have_asan && size == connection_pool_size && !state.blocks.empty()) {
-        FreeBlock& block = state.blocks.front();
-        state.blocks.pop_front();
+    if (!have_asan && size == connection_pool_size && !free_blocks.empty()) {
+        FreeBlock& block = free_blocks.front();
+        free_blocks.pop_front();
         return &block;
     }
     return ::operator new(size);
@@ -37,7 +35,7 @@ void* take_block(std::size_t size)
 void give_block(void* block, std::size_t size) noexcept
 {
     if (!have_asan && size == connection_pool_size) {
-        state.blocks.push_front(*::new (block) FreeBlock);
+        free_blocks.push_front(*::new (block) FreeBlock);
         return;
     }
     ::operator delete(block);

@@ -15,9 +15,7 @@ namespace ngx {
 
 namespace {
 
-struct {
-    bool bind_address_no_port = true;  // false once the kernel has refused it
-} state;
+bool may_bind_without_port = true;  // false once the kernel has refused it
 
 /// Sets an option that the connection can do without: a failure is logged and ignored.
 void set_option(const PeerConnection& pc, int s, int option, int value, const char* name) noexcept
@@ -58,7 +56,7 @@ Rc event_connect_set_transparent(const PeerConnection& pc, int s) noexcept
 /// peers, while bind() needs a port that is not in use at all.
 void bind_address_no_port(const PeerConnection& pc, int s) noexcept
 {
-    if (!state.bind_address_no_port || pc.sockaddr->sa_family == AF_UNIX) {
+    if (!may_bind_without_port || pc.sockaddr->sa_family == AF_UNIX) {
         return;
     }
     const int on = 1;
@@ -67,7 +65,7 @@ void bind_address_no_port(const PeerConnection& pc, int s) noexcept
     }
     const Err err = errno;
     if (err == EOPNOTSUPP || err == ENOPROTOOPT) {
-        state.bind_address_no_port = false;
+        may_bind_without_port = false;
         return;
     }
     log_error(log_alert, pc.log, err, "setsockopt(IP_BIND_ADDRESS_NO_PORT) failed, ignored");

@@ -37,9 +37,7 @@ namespace {
 
 constexpr std::int64_t default_connections = 512;
 
-struct {
-    bool alarm_set = false;  // the timer of SIGALRM is running
-} state;
+bool timer_alarm_set = false;  // the timer of SIGALRM is running
 
 /// The variables that the workers share, each on its own cache lines.
 struct SharedCounters {
@@ -193,7 +191,7 @@ void timer_signal_handler(int)
 Rc init_timer_alarm(Cycle& cycle)
 {
     const bool wanted = timer_resolution != 0 && (event_flags & use_timer_event) == 0;
-    if (!wanted && !state.alarm_set) {
+    if (!wanted && !timer_alarm_set) {
         return Rc::ok;
     }
 
@@ -214,7 +212,7 @@ Rc init_timer_alarm(Cycle& cycle)
     if (::setitimer(ITIMER_REAL, &itv, nullptr) == -1) {
         log_error(log_alert, cycle.log, errno, "setitimer() failed");
     }
-    state.alarm_set = wanted;
+    timer_alarm_set = wanted;
     return Rc::ok;
 }
 

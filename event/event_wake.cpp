@@ -16,9 +16,7 @@ namespace ngx {
 
 namespace {
 
-struct {
-    LogLimit failed{};
-} state;
+LogLimit failed_reads{};
 
 /// Resets the counter before it calls the owner's handler, so that a wake-up in between is not
 /// lost.
@@ -30,7 +28,7 @@ void waker_handler(Event& ev) noexcept
 
     std::uint64_t count = 0;
     if (::read(waker.fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
-        log_limited(state.failed, log_alert, ev.log, errno, "read() eventfd {} failed", waker.fd);
+        log_limited(failed_reads, log_alert, ev.log, errno, "read() eventfd {} failed", waker.fd);
     }
     ev.ready = 0;
     if (handle_read_event(ev, 0) != Rc::ok) {

@@ -14,9 +14,7 @@ namespace ngx {
 
 namespace {
 
-struct {
-    int ready_fd = -1;  // the first process reads the other end
-} state;
+int ready_fd = -1;  // the first process reads the other end
 
 /// The rest of the first process: waits for the daemon, and exits with status 0 after a byte, or 1
 /// if the pipe was closed, as the daemon has exited after logging.
@@ -72,7 +70,7 @@ Rc daemon(Log* log)
         wait_for_daemon(ends[0]);
     }
     ::close(ends[0]);
-    state.ready_fd = ends[1];
+    ready_fd = ends[1];
 
     parent = std::exchange(pid, ::getpid());
     log_pid = pid;
@@ -85,7 +83,7 @@ Rc daemon(Log* log)
 
 void daemon_ready() noexcept
 {
-    const int fd = std::exchange(state.ready_fd, -1);
+    const int fd = std::exchange(ready_fd, -1);
     if (fd != -1) {
         // A failure means that the first process was killed; it cannot be notified.
         [[maybe_unused]] const ssize_t n = ::write(fd, "", 1);

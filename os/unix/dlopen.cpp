@@ -21,9 +21,7 @@ struct Loaded {
     std::size_t users;
 };
 
-struct {
-    std::vector<Loaded> files{};
-} state;
+std::vector<Loaded> loaded_files{};
 
 /// Returns another spelling of the path, which the loader takes as another name.
 std::string spelled(const std::string& path, std::size_t n)
@@ -51,8 +49,8 @@ void* find_loaded(const std::string& name) noexcept
 std::string new_name(const std::string& path)
 {
     std::size_t n = 0;
-    while (std::ranges::find(state.files, find_loaded(spelled(path, n)), &Loaded::handle) !=
-           state.files.end()) {
+    while (std::ranges::find(loaded_files, find_loaded(spelled(path, n)), &Loaded::handle) !=
+           loaded_files.end()) {
         n++;
     }
     return spelled(path, n);
@@ -60,7 +58,7 @@ std::string new_name(const std::string& path)
 
 void forget_what_is_gone()
 {
-    std::erase_if(state.files, [](const Loaded& file) {
+    std::erase_if(loaded_files, [](const Loaded& file) {
         return file.users == 0 && find_loaded(file.name) != file.handle;
     });
 }
@@ -75,10 +73,10 @@ void* dlopen(const std::string& path)
     }
 
     forget_what_is_gone();
-    const auto loaded = std::ranges::find_if(state.files, [&](const Loaded& file) {
+    const auto loaded = std::ranges::find_if(loaded_files, [&](const Loaded& file) {
         return file.device == info.st_dev && file.inode == info.st_ino;
     });
-    if (loaded != state.files.end()) {
+    if (loaded != loaded_files.end()) {
         loaded->users++;
         return ::dlopen(loaded->name.c_str(), RTLD_NOW);
     }
@@ -86,15 +84,15 @@ void* dlopen(const std::string& path)
     std::string name = new_name(path);
     void* const handle = ::dlopen(name.c_str(), RTLD_NOW);
     if (handle) {
-        state.files.push_back({handle, std::move(name), info.st_dev, info.st_ino, 1});
+        loaded_files.push_back({handle, std::move(name), info.st_dev, info.st_ino, 1});
     }
     return handle;
 }
 
 int dlclose(void* handle) noexcept
 {
-    const auto loaded = std::ranges::find(state.files, handle, &Loaded::handle);
-    if (loaded != state.files.end()) {
+    const auto loaded = std::ranges::find(loaded_files, handle, &Loaded::handle);
+    if (loaded != loaded_files.end()) {
         loaded->users--;
     }
     return ::dlclose(handle);

@@ -8,15 +8,13 @@ namespace ngx {
 
 namespace {
 
-struct {
-    utsname kernel{};
-} state;
+utsname kernel{};
 
 }  // namespace
 
 Rc os_specific_init(Log* log)
 {
-    if (::uname(&state.kernel) == -1) {
+    if (::uname(&kernel) == -1) {
         log_error(log_alert, log, errno, "uname() failed");
         return Rc::error;
     }
@@ -25,7 +23,7 @@ Rc os_specific_init(Log* log)
 
 void os_specific_status(Log* log)
 {
-    log_error(log_notice, log, 0, "OS: {} {}", state.kernel.sysname, state.kernel.release);
+    log_error(log_notice, log, 0, "OS: {} {}", kernel.sysname, kernel.release);
 }
 
 }  // namespace ngx

@@ -14,9 +14,7 @@ namespace ngx {
 
 namespace {
 
-struct {
-    rlimit rlmt{};
-} state;
+rlimit rlmt{};
 
 }  // namespace
 
@@ -50,11 +48,11 @@ Rc os_init(Log* log)
     pagesize = static_cast<std::size_t>(::getpagesize());
     ncpu = static_cast<int>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
 
-    if (::getrlimit(RLIMIT_NOFILE, &state.rlmt) == -1) {
+    if (::getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
         log_error(log_alert, log, errno, "getrlimit(RLIMIT_NOFILE) failed");
         return Rc::error;
     }
-    max_sockets = static_cast<long>(state.rlmt.rlim_cur);
+    max_sockets = static_cast<long>(rlmt.rlim_cur);
 
     const Time& now = timeofday();
     ::srandom((static_cast<unsigned>(pid) << 16) ^ static_cast<unsigned>(now.sec) ^ now.msec);
@@ -67,8 +65,7 @@ void os_status(Log* log)
     log_error(log_notice, log, 0, "built by {}", compiler);
     os_specific_status(log);
     log_error(log_notice, log, 0, "getrlimit(RLIMIT_NOFILE): {}:{}",
-              static_cast<std::int64_t>(state.rlmt.rlim_cur),
-              static_cast<std::int64_t>(state.rlmt.rlim_max));
+              static_cast<std::int64_t>(rlmt.rlim_cur), static_cast<std::int64_t>(rlmt.rlim_max));
 }
 
 const char* strerror(Err err) noexcept

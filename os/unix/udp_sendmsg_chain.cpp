@@ -29,10 +29,9 @@ constexpr std::size_t max_segments_size = 65'507;
 /// The largest datagram that fits in an Ethernet packet with IPv6.
 constexpr std::size_t ethernet_segment = 1500 - 40 - 8;
 
-struct {
-    /// The largest datagrams that are sent several at once: 0 for none, empty if not known yet.
-    std::optional<std::size_t> max_segment;
-} state;
+/// The maximum size of datagrams that are sent several at once: 0 if the kernel accepts none, empty
+/// if it is not known yet.
+std::optional<std::size_t> max_segment;
 
 struct Datagram {
     Chain* end = nullptr;  // the link after it
@@ -110,14 +109,14 @@ bool has_segments(const Connection& c) noexcept
     if (!c.sockaddr || (c.sockaddr->sa_family != AF_INET && c.sockaddr->sa_family != AF_INET6)) {
         return false;
     }
-    if (!state.max_segment) {
+    if (!max_segment) {
         int value = 0;
         socklen_t len = sizeof(value);
         const bool known = ::getsockopt(c.fd, SOL_UDP, UDP_SEGMENT, &value, &len) == 0;
-        state.max_segment = known ? max_segments_size : 0;
+        max_segment = known ? max_segments_size : 0;
         log_debug(log_debug_event, c.log, 0, "udp segments: {:d}", known);
     }
-    return *state.max_segment != 0;
+    return *max_segment != 0;
 }
 
 /// Appends the datagrams after the first that have its size; the last of them may be shorter.
@@ -125,7 +124,7 @@ bool has_segments(const Connection& c) noexcept
 Chain* append_segments(IoVec& vec, Chain* in, std::size_t limit) noexcept
 {
     const std::size_t segment = vec.size;
-    if (segment == 0 || segment > *state.max_segment) {
+    if (segment == 0 || segment > *max_segment) {
         return in;
     }
     for (std::size_t n = 1; n < max_segments && vec.size < limit; n++) {
@@ -156,7 +155,7 @@ bool is_segment_error(Err err) noexcept
 void segments_refused(const Connection& c, std::size_t segment, Err err) noexcept
 {
     const bool too_large = (err == EINVAL || err == EMSGSIZE) && segment > ethernet_segment;
-    state.max_segment = too_large ? ethernet_segment : 0;
+    max_segment = too_large ? ethernet_segment : 0;
     log_error(log_info, c.log, err, "sendmsg() of datagrams of {} bytes at once failed, {}",
               segment, too_large ? "only smaller ones are sent so" : "they are sent singly");
 }
@@ -315,7 +314,7 @@ bool get_srcaddr_cmsg(const cmsghdr& cmsg, sockaddr* local_sockaddr) noexcept
 
 void udp_reset_segments() noexcept
 {
-    state = {};
+    max_segment.reset();
 }
 
 /// Differs from nginx: datagrams of one size are passed to the kernel in one call, and it splits

@@ -22,9 +22,7 @@ namespace {
 
 /// The names already found. Not a local static of handler_name(), which would be destroyed before
 /// the last turn is written, in the handler of atexit().
-struct {
-    std::map<EventHandler, std::string> names{};
-} state;
+std::map<EventHandler, std::string> handler_names{};
 
 /// A file mapped for reading. Empty if the file cannot be opened or mapped.
 class MappedFile {
@@ -140,10 +138,10 @@ std::string find_name(const void* address)
 
 const std::string& handler_name(EventHandler handler)
 {
-    auto found = state.names.find(handler);
-    if (found == state.names.end()) {
+    auto found = handler_names.find(handler);
+    if (found == handler_names.end()) {
         found =
-            state.names.emplace(handler, find_name(reinterpret_cast<const void*>(handler))).first;
+            handler_names.emplace(handler, find_name(reinterpret_cast<const void*>(handler))).first;
     }
     return found->second;
 }
