@@ -18,39 +18,56 @@ namespace {
 /// The pause after a failed wait: it delays timers and signals by no more than this.
 constexpr std::chrono::milliseconds pause_without_wait{10};
 
-struct {
-    LogLimit failed{};
-} state;
+LogLimit failed_waits{};
 
-}  // namespace
-
-Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept
+void update_clock(unsigned flags) noexcept
 {
-    assert(events >= -1);
-    const Err err = events == -1 ? errno : 0;
-
     if ((flags & update_time) != 0 || event_timer_alarm) {
         time_update();
     }
+}
+
+/// Handles a wait that has failed or has returned no events. Not inline, so that after_wait() saves
+/// few registers.
+[[gnu::noinline]] Rc after_wait_without_events(Cycle& cycle, int events, Msec timer, unsigned flags,
+                                               const char* what) noexcept
+{
+    const Err err = events == -1 ? errno : 0;
+    update_clock(flags);
 
     if (err == EINTR && event_timer_alarm) {
         event_timer_alarm = 0;
         return Rc::ok;
     }
     if (err == EINTR) {
-        log_limited(state.failed, log_info, cycle.log, err, "{}() failed", what);
+        log_limited(failed_waits, log_info, cycle.log, err, "{}() failed", what);
         return Rc::error;
     }
     if (err != 0) {
-        log_limited(state.failed, log_alert, cycle.log, err, "{}() failed", what);
+        log_limited(failed_waits, log_alert, cycle.log, err, "{}() failed", what);
         std::this_thread::sleep_for(pause_without_wait);
         return Rc::error;
     }
-    if (events == 0 && timer == timer_infinite) {
-        log_limited(state.failed, log_alert, cycle.log, 0,
+    if (timer == timer_infinite) {
+        log_limited(failed_waits, log_alert, cycle.log, 0,
                     "{}() returned no events without timeout", what);
         std::this_thread::sleep_for(pause_without_wait);
         return Rc::error;
+    }
+    return Rc::ok;
+}
+
+}  // namespace
+
+Rc after_wait(Cycle& cycle, int events, Msec timer, unsigned flags, const char* what) noexcept
+{
+    assert(events >= -1);
+    if (events <= 0) {
+        return after_wait_without_events(cycle, events, timer, flags, what);
+    }
+    update_clock(flags);
+    if ((flags & observe_calls) != 0) {
+        event_observe_wait(events);
     }
     return Rc::ok;
 }

@@ -13,10 +13,12 @@ const EventObserver* event_observer;
 
 namespace {
 
-/// The functions that the observer's functions call: those of the poller.
 struct {
+    /// The functions of the poller, which the observer's functions call.
     EventActions actions{};
     OsIo io{};
+
+    std::size_t events = 0;  // the number that the poller's waits have returned in this turn
 } state;
 
 /// Returns the result of an action, and reports the fact if the action has succeeded.
@@ -67,9 +69,14 @@ Rc observed_del_conn(Connection& c, unsigned flags) noexcept
 Rc observed_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
 {
     event_observed(EventFactType::wait, static_cast<std::int64_t>(timer));
+    state.events = 0;
     const unsigned observe = event_observer ? observe_calls : 0;
     const Rc rc = state.actions.process_events(cycle, timer, flags | observe);
-    event_observed(EventFactType::dispatched, static_cast<std::int64_t>(rc));
+    if (event_observer) {
+        event_report({.type = EventFactType::dispatched,
+                      .value = static_cast<std::int64_t>(rc),
+                      .size = state.events});
+    }
     return rc;
 }
 
@@ -169,6 +176,12 @@ void event_observe_poller() noexcept
     replace(io.udp_send, observed_udp_send);
     replace(io.udp_send_chain, observed_udp_send_chain);
     replace(io.send_chain, observed_send_chain);
+}
+
+void event_observe_wait(int events) noexcept
+{
+    assert(events > 0);
+    state.events += static_cast<std::size_t>(events);
 }
 
 void event_report(const EventFact& fact) noexcept

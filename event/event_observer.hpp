@@ -22,7 +22,8 @@ enum class EventFactType : unsigned char {
     mutex_unlocked,
 
     wait,        // value: the timeout in ms, -1 without a limit
-    dispatched,  // the poller has called the handlers or posted the events; value: its Rc
+    dispatched,  // the poller has called the handlers or posted the events; value: its Rc;
+                 // size: the number of events that the wait has returned
     stale,       // connection: a reported event is for an earlier connection of this slot
 
     call_ready,    // event: its handler is called now, because the poller has reported it
@@ -84,6 +85,10 @@ void event_observe(const EventObserver* observer) noexcept;
 /// If there is an observer, puts its functions into event_actions and io. Called after a poller's
 /// init, which sets both.
 void event_observe_poller() noexcept;
+
+/// Adds the number of events that a wait has returned to that of the next fact `dispatched`. Called
+/// by after_wait() if its flags have observe_calls.
+[[gnu::cold]] void event_observe_wait(int events) noexcept;
 
 /// Passes a fact to the observer, which must exist.
 [[gnu::cold]] void event_report(const EventFact& fact) noexcept;

@@ -125,6 +125,20 @@ BOOST_AUTO_TEST_CASE(the_poller_gets_the_flag_with_which_it_reports_its_calls)
     BOOST_TEST(text == facts(EventFact{.type = call_ready}, EventFact{.type = call_done}));
 }
 
+BOOST_AUTO_TEST_CASE(a_dispatch_has_the_number_of_events_of_all_waits_of_its_turn)
+{
+    event_observe(nullptr);
+    event_actions.process_events = [](Cycle& waiting, Msec timer, unsigned flags) noexcept {
+        (void)after_wait(waiting, 2, timer, flags, "wait");
+        return after_wait(waiting, 3, timer, flags, "wait");
+    };
+    event_observe(&observer);
+    for (int turn = 0; turn < 2; turn++) {
+        BOOST_TEST((event_actions.process_events(cycle, 0, 0) == Rc::ok));
+        BOOST_TEST((last.type == dispatched && last.size == 5));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(an_action_is_reported_if_it_succeeds)
 {
     BOOST_TEST((event_actions.add(ev, read_event, clear_event) == Rc::ok));

@@ -152,14 +152,16 @@ class EachMethod(Trace):
 
         edge = method == "epoll"
         what = "ready" if edge else "posted"
-        accepts = "dispatch" if edge else "posted accept events"
-        reads = "dispatch" if edge else "posted events"
+        events = r"dispatch: \d+ events?"  # a signal of the start may be among those of a turn
+        accepts = events if edge else "posted accept events"
+        reads = events if edge else "posted events"
         line = r"^ +[0-9.]+ +"
         span = line + r"[0-9.]+ +"
         self.assert_in_order(text, [
             "^start$", rf"{line}{method} add event:? fd:",
             "^turn 1  at [0-9.]+ ms, [0-9.]+ ms long  timeout none: nothing to wait for$",
-            f"{span}timers looked for$", f"{span}wait: {method}$", f"{span}{accepts}$",
+            f"{span}timers looked for$", f"{span}wait: {method}$",
+            *([] if edge else [f"{span}{events}$"]), f"{span}{accepts}$",
             rf"{span}fd \d+ read {what} -> ngx::event_accept$",
             rf"{line}connection of fd:\d+ taken: slot \d+, instance [01]$",
             rf"{line}accept on unix:.*: \*1 unix: fd:\d+$",
@@ -177,6 +179,9 @@ class EachMethod(Trace):
         self.assertEqual(mine[0], "ngx::event_accept")
         self.assertGreaterEqual(mine.count("ngx::echo_handler"), 2)
         self.assertIn("expired timers", self.names("phase"))
+        dispatched = [event["args"] for event in self.events() if event["name"] == "dispatch"]
+        self.assertTrue(any(args.get("events", 0) > 0 for args in dispatched))
+        self.assertIn({}, dispatched)
         counters = {event["name"] for event in self.events() if event["ph"] == "C"}
         self.assertEqual(counters, {"timers", "connections"})
 

@@ -41,7 +41,8 @@ std::string record_chrome(const Who& who, const Record& record)
     case Kind::note:
         return event("i", who, record.thread, record.begin, record.text, ",\"s\":\"t\"");
     case Kind::phase:
-        return span(who, record.begin, record.end, record.text, "phase", Json::object());
+        return span(who, record.begin, record.end, record.text, "phase",
+                    record.events == 0 ? Json::object() : Json{{"events", record.events}});
     case Kind::handler:
         break;
     }

@@ -25,8 +25,11 @@ std::string record_text(const Turn& turn, const Record& record, pid_t pid)
         record.kind == Kind::note ? "" : fmt::format("{:.3f}", ms(record.end - record.begin));
     const std::string thread =
         record.thread == pid ? "" : fmt::format("(thread {}) ", record.thread);
-    return fmt::format("  {:>12.3f} {:>12}  {:{}}{}{}\n", ms(record.begin - turn.begin), lasted, "",
-                       record.depth * 2, thread, record.text);
+    const std::string events = record.events == 0 ? ""
+                                                  : fmt::format(": {} event{}", record.events,
+                                                                record.events == 1 ? "" : "s");
+    return fmt::format("  {:>12.3f} {:>12}  {:{}}{}{}{}\n", ms(record.begin - turn.begin), lasted,
+                       "", record.depth * 2, thread, record.text, events);
 }
 
 }  // namespace

@@ -100,6 +100,9 @@ private:
             waiting_ = true;
             return true;
         case EventFactType::dispatched:
+            if (has_phase_) {
+                turn_.records[phase_].events = line.fact.size;
+            }
             close(line.time);
             return true;
         case EventFactType::turn_end:

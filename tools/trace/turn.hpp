@@ -22,7 +22,8 @@ struct Record {
     std::size_t depth = 0;
     pid_t thread = 0;
     std::string text{};
-    EventInfo event{};  // for a handler
+    EventInfo event{};       // for a handler
+    std::size_t events = 0;  // for the phase "dispatch": the number that the wait has returned
 };
 
 /// A turn. Number 0 is the time before the first turn.
