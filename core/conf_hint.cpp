@@ -1,13 +1,13 @@
 #include "core/conf_hint.hpp"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "auto_absent.hpp"
 #include "auto_build.hpp"
 #include "core/conf_file.hpp"
 #include "core/cycle.hpp"
@@ -18,91 +18,9 @@ namespace ngx {
 
 namespace {
 
-/// nginx's directives that ngxx does not have: those of nginx's core and stream modules, and the
-/// common ones of HTTP. An entry that ends in * matches every name with that prefix.
-constexpr std::array<std::string_view, 77> absent = {
-    "access_log",
-    "add_header",
-    "alias",
-    "auth_basic",
-    "charset",
-    "client_max_body_size",
-    "default_type",
-    "error_page",
-    "etag",
-    "expires",
-    "fastcgi_*",
-    "geo",
-    "geoip_city",
-    "geoip_country",
-    "geoip_org",
-    "google_perftools_profiles",
-    "grpc_*",
-    "gzip",
-    "gzip_*",
-    "hash",
-    "health_check",
-    "http",
-    "http2",
-    "http3",
-    "if",
-    "index",
-    "ip_hash",
-    "js_*",
-    "keepalive",
-    "keepalive_timeout",
-    "keyval",
-    "least_time",
-    "limit_conn",
-    "limit_conn_*",
-    "limit_rate",
-    "limit_req",
-    "limit_req_*",
-    "location",
-    "log_format",
-    "log_not_found",
-    "mail",
-    "map",
-    "map_hash_*",
-    "match",
-    "mgmt",
-    "open_log_file_cache",
-    "pass",
-    "pcre_jit",
-    "proxy_cache",
-    "proxy_cache_*",
-    "proxy_http_version",
-    "proxy_set_header",
-    "proxy_ssl",
-    "proxy_ssl_*",
-    "quic_bpf",
-    "random",
-    "resolver",
-    "resolver_timeout",
-    "rewrite",
-    "root",
-    "server_name",
-    "server_names_hash_*",
-    "server_tokens",
-    "set",
-    "set_real_ip_from",
-    "split_clients",
-    "ssl",
-    "ssl_*",
-    "state",
-    "status_zone",
-    "sticky",
-    "tcp_nopush",
-    "try_files",
-    "types",
-    "uwsgi_*",
-    "variables_hash_*",
-    "zone",
-};
-
 bool is_absent(std::string_view name) noexcept
 {
-    return std::ranges::any_of(absent, [name](std::string_view entry) {
+    return std::ranges::any_of(absent_directives, [name](std::string_view entry) {
         return entry.ends_with('*') ? name.starts_with(entry.substr(0, entry.size() - 1))
                                     : name == entry;
     });
@@ -164,8 +82,8 @@ std::string conf_hint(const Conf& cf, std::string_view name)
         return fmt::format(" (did you mean {}?)", near);
     }
     const auto near = std::ranges::find_if(
-        absent, [name](std::string_view entry) { return is_near(name, entry); });
-    if (near != absent.end()) {
+        absent_directives, [name](std::string_view entry) { return is_near(name, entry); });
+    if (near != std::ranges::end(absent_directives)) {
         return fmt::format(" (did you mean {}? nginx has it, {} has not)", *near, server_name);
     }
     return {};

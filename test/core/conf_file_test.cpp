@@ -385,6 +385,7 @@ BOOST_FIXTURE_TEST_CASE(an_absent_directive_of_nginx_is_reported_as_such, Direct
     const Table cases = {
         {"http {}", "\"http\" (nginx has it, ngxx has not)"},
         {"mail {}", "\"mail\" (nginx has it, ngxx has not)"},
+        {"quic_bpf on;", "\"quic_bpf\" (nginx has it, ngxx has not)"},
         {"ssl_certificate a;", "\"ssl_certificate\" (nginx has it, ngxx has not)"},
         {"htp {}", "\"htp\" (did you mean http? nginx has it, ngxx has not)"},
     };
