@@ -45,7 +45,8 @@ inline constexpr std::uint32_t direct_conf = 0x00010000;
 inline constexpr std::uint32_t main_conf = 0x01000000;
 inline constexpr std::uint32_t any_conf = 0xFF000000;
 
-/// The largest number of words of a command whose arguments are counted, its name included.
+/// The maximum number of words, the name included, of a directive that takes a fixed number of
+/// arguments.
 ///
 /// nginx: NGX_CONF_MAX_ARGS
 inline constexpr std::size_t conf_max_args = 8;

@@ -314,8 +314,8 @@ void* aligned_alloc(size_t align, size_t size)
     return libc(align, size);
 }
 
-/// The calls for which the C library has no functions. The kernel has up to six arguments of one
-/// word.
+/// Makes the calls for which the C library has no functions. A system call has at most six
+/// arguments, each of one word.
 long syscall(long number, ...)
 {
     static auto* const libc = real<long(long, ...)>("syscall");

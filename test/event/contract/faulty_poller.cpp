@@ -1,9 +1,9 @@
 /// \file
 /// Event modules with intended faults: each is one of the server's pollers with one fault, and has
-/// the fault's name. They form a file of modules to be loaded, as a third party's are, which is
-/// built for each poller: FAULTY_BASE is the poller's module, FAULTY_BASE_NAME its name. Two more
-/// modules have no fault: "oneshot" supports one-shot events, which no poller of the server does,
-/// and "eventfds_for_one_report" has no edges of an eventfd.
+/// the fault's name. This file is built once for each poller, as a file of modules to load:
+/// FAULTY_BASE is the poller's module, FAULTY_BASE_NAME its name. Two more modules have no fault:
+/// "oneshot" supports one-shot events, which no poller of the server does, and
+/// "eventfds_for_one_report" has no edges of an eventfd.
 
 #include "test/event/contract/faulty_poller.hpp"
 

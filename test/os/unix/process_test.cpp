@@ -90,7 +90,7 @@ Forked raised(int signo, const Role& role = {})
     });
 }
 
-/// Continues a process that has stopped itself. Returns whether it had.
+/// Continues a process that has stopped itself. Returns false if it did not stop.
 bool resume(pid_t child)
 {
     int status = 0;
