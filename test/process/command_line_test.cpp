@@ -75,6 +75,17 @@ private:
     std::filesystem::path pid_path_;
 };
 
+/// Whether a process accepts at the socket.
+bool is_open(const std::filesystem::path& socket)
+{
+    try {
+        const Client client(socket);
+        return true;
+    } catch (const std::runtime_error&) {
+        return false;
+    }
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(command_line)
@@ -383,6 +394,8 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_that_a_killed_server_left_is_removed)
     const std::string stream = "server { listen unix:socket; return hello; }\n";
     Server killed({.stream = stream});
     killed.kill();
+    // The kernel releases the rings of iouring some time after the end of the process.
+    wait_until("the socket is closed", [&] { return !is_open(killed.dir() / "socket"); });
     const Server server({.stream = "server { listen unix:" + (killed.dir() / "socket").string() +
                                    "; return hello; }\n"});
     BOOST_TEST(Client(killed.dir() / "socket").receive_all() == "hello");
