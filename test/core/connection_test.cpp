@@ -28,6 +28,8 @@
 #include "os/unix/process.hpp"
 #include "os/unix/process_cycle.hpp"
 #include "test/core/fixture.hpp"
+#include "test/core/socket_option.hpp"
+#include "test/support/client.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/forked.hpp"
@@ -48,24 +50,6 @@ Addr address(std::string_view text)
         BOOST_TEST_REQUIRE((parse_addr_port(addr, text) == Rc::ok));
     }
     return addr;
-}
-
-int option(int fd, int level, int name)
-{
-    int value = -1;
-    socklen_t len = sizeof(value);
-    BOOST_TEST(::getsockopt(fd, level, name, &value, &len) == 0);
-    return value;
-}
-
-/// Returns the backlog of a listener. TCP_INFO has it in the field that counts SACKs for other
-/// sockets.
-unsigned backlog_of(int fd)
-{
-    tcp_info info{};
-    socklen_t len = sizeof(info);
-    BOOST_TEST(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0);
-    return info.tcpi_sacked;
 }
 
 bool is_open(int fd)
@@ -205,14 +189,6 @@ struct Worker : TestCycle {
 struct SmallWorker : Worker {
     SmallWorker() : Worker(4) {}
 };
-
-/// The precondition of tests that need IPv6 on the loopback interface.
-boost::test_tools::assertion_result has_ipv6(boost::unit_test::test_unit_id)
-{
-    const Fd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const Addr addr = address("::1");
-    return fd.is_open() && ::bind(fd.get(), &addr.sockaddr.any, addr.socklen) == 0;
-}
 
 }  // namespace
 

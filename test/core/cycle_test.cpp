@@ -29,6 +29,7 @@
 #include "os/unix/os.hpp"
 #include "os/unix/process.hpp"
 #include "test/core/fixture.hpp"
+#include "test/core/socket_option.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/forked.hpp"
 
@@ -102,24 +103,6 @@ bool accepts(const std::string& address)
     BOOST_TEST_REQUIRE((parse_addr_port(addr, address) == Rc::ok));
     const Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     return ::connect(fd.get(), &addr.sockaddr.any, addr.socklen) == 0;
-}
-
-int option(int fd, int level, int name)
-{
-    int value = -1;
-    socklen_t len = sizeof(value);
-    BOOST_TEST(::getsockopt(fd, level, name, &value, &len) == 0);
-    return value;
-}
-
-/// Returns the backlog of a listener. TCP_INFO has it in the field that counts SACKs for other
-/// sockets.
-unsigned backlog_of(int fd)
-{
-    tcp_info info{};
-    socklen_t len = sizeof(info);
-    BOOST_TEST(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0);
-    return info.tcpi_sacked;
 }
 
 /// Makes the timers of the next `ms` expire.

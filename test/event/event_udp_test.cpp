@@ -21,6 +21,7 @@
 #include "event/event_timer.hpp"
 #include "os/unix/os.hpp"
 #include "test/event/listen_module.hpp"
+#include "test/support/client.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
@@ -107,15 +108,6 @@ Fd client_to(const Listening& ls, std::string_view address, std::string_view tex
     BOOST_TEST_REQUIRE(::connect(fd.get(), &addr.sockaddr.any, addr.socklen) == 0);
     send_text(fd, text);
     return fd;
-}
-
-bool has_ipv6(utf::test_unit_id)
-{
-    const Fd probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_in6 sa{};
-    sa.sin6_family = AF_INET6;
-    sa.sin6_addr = in6addr_loopback;
-    return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) == 0;
 }
 
 }  // namespace

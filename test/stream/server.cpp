@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <stdexcept>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <system_error>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -18,21 +16,12 @@
 #include "event/event_turn.hpp"
 #include "os/unix/channel.hpp"
 #include "test/stream/hooks_module.hpp"
-#include "test/support/restarted.hpp"
 
 namespace ngx::test {
 
 namespace {
 
-constexpr int seconds = 10;  // the timeout of all waits
-
-long checked(long result, const char* what)
-{
-    if (result == -1) {
-        throw std::system_error(errno, std::generic_category(), what);
-    }
-    return result;
-}
+constexpr int seconds = 10;  // the timeout of turn_until()
 
 void replace_all(std::string& text, std::string_view from, std::string_view to)
 {
@@ -102,99 +91,6 @@ std::string conf_text(const ServerConf& conf)
 
 }  // namespace
 
-Client::Client(Fd fd) : fd_(std::move(fd))
-{
-    const timeval timeout{.tv_sec = seconds, .tv_usec = 0};
-    for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-        checked(::setsockopt(fd_.get(), SOL_SOCKET, name, &timeout, sizeof(timeout)),
-                "setsockopt()");
-    }
-}
-
-Client::Client(const sockaddr* sa, socklen_t len, int rcvbuf, int type)
-    : Client(Fd(::socket(sa->sa_family, type | SOCK_CLOEXEC, 0)))
-{
-    if (rcvbuf != 0) {
-        checked(::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)),
-                "setsockopt()");
-    }
-    checked(restarted([&] { return ::connect(fd_.get(), sa, len); }), "connect()");
-}
-
-void Client::send(std::string_view text) const
-{
-    while (!text.empty()) {
-        const long n = restarted([&] {
-            return ::syscall(SYS_sendto, fd(), text.data(), text.size(), MSG_NOSIGNAL, nullptr, 0);
-        });
-        text.remove_prefix(static_cast<std::size_t>(checked(n, "send()")));
-    }
-}
-
-std::size_t Client::flood(std::string_view text, std::size_t already) const
-{
-    std::size_t sent = 0;
-    for (;;) {
-        const std::string_view rest = text.substr((already + sent) % text.size());
-        const long n = ::syscall(SYS_sendto, fd(), rest.data(), rest.size(),
-                                 MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
-        if (n == -1 && errno == EAGAIN) {
-            return sent;
-        }
-        sent += static_cast<std::size_t>(checked(n, "send()"));
-    }
-}
-
-std::string Client::receive(std::size_t n) const
-{
-    std::string text(n, '\0');
-    std::size_t got = 0;
-    while (got < n) {
-        const long more =
-            checked(restarted([&] { return ::read(fd(), text.data() + got, n - got); }), "read()");
-        if (more == 0) {
-            break;
-        }
-        got += static_cast<std::size_t>(more);
-    }
-    text.resize(got);
-    return text;
-}
-
-std::string Client::receive_datagram() const
-{
-    std::string text(65'536, '\0');
-    text.resize(static_cast<std::size_t>(
-        checked(restarted([&] { return ::read(fd(), text.data(), text.size()); }), "read()")));
-    return text;
-}
-
-std::string Client::receive_all() const
-{
-    constexpr std::size_t piece = 65'536;
-    std::string text;
-    for (;;) {
-        const std::string more = receive(piece);
-        text += more;
-        if (more.size() < piece) {
-            return text;
-        }
-    }
-}
-
-void Client::end() const
-{
-    checked(::shutdown(fd(), SHUT_WR), "shutdown()");
-}
-
-void Client::reset()
-{
-    const linger no_linger{.l_onoff = 1, .l_linger = 0};
-    checked(::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger)),
-            "setsockopt()");
-    close();
-}
-
 Server::Server(const ServerConf& conf)
     : port(two_free_ports())
     , cycle(expand(conf_text(conf)), conf.start)
@@ -244,7 +140,7 @@ std::string Server::shorten(std::string_view text) const
 Client Server::connect(std::size_t i, int rcvbuf) const
 {
     const Listening& ls = listening(i);
-    return {&ls.sockaddr.any, ls.socklen, rcvbuf, ls.type};
+    return {&ls.sockaddr.any, ls.socklen, {.receive = rcvbuf, .type = ls.type}};
 }
 
 Client Server::connect_to(std::string_view address, int type) const
@@ -254,7 +150,7 @@ Client Server::connect_to(std::string_view address, int type) const
         throw std::invalid_argument("no address");
     }
     inet_set_port(&addr.sockaddr.any, port);
-    return {&addr.sockaddr.any, addr.socklen, 0, type};
+    return {&addr.sockaddr.any, addr.socklen, {.type = type}};
 }
 
 void Server::turn_until(const std::function<bool()>& done) const
@@ -358,15 +254,6 @@ OnlyTested::~OnlyTested()
 {
     test_config = false;
     quiet_mode = false;
-}
-
-bool has_ipv6(boost::unit_test::test_unit_id)
-{
-    const Fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in6 sa{};
-    sa.sin6_family = AF_INET6;
-    sa.sin6_addr = in6addr_loopback;
-    return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&sa), sizeof(sa)) == 0;
 }
 
 std::string answer(const Server& server, std::size_t i)

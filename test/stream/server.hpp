@@ -10,53 +10,13 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/test/tree/test_unit.hpp>
-
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "test/support/client.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/process.hpp"
 
 namespace ngx::test {
-
-/// A TCP or UDP client: a blocking socket with a timeout of ten seconds. Its calls go to the kernel
-/// even while a FakeCall exists. They throw on errors.
-class Client {
-public:
-    /// `rcvbuf`, if not 0, is the size of the receive buffer.
-    Client(const sockaddr* sa, socklen_t len, int rcvbuf = 0, int type = SOCK_STREAM);
-
-    /// The peer of a connection that the server makes.
-    explicit Client(Fd fd);
-
-    void send(std::string_view text) const;
-
-    /// Sends as many bytes as the sockets accept, and returns their number. The text is repeated
-    /// without end; `already` bytes of it have been sent before.
-    [[nodiscard]] std::size_t flood(std::string_view text, std::size_t already = 0) const;
-
-    /// Receives exactly `n` bytes, or fewer if the data ends.
-    [[nodiscard]] std::string receive(std::size_t n) const;
-
-    /// Receives the next datagram.
-    [[nodiscard]] std::string receive_datagram() const;
-
-    /// Receives everything up to the end.
-    [[nodiscard]] std::string receive_all() const;
-
-    /// Closes the sending direction; the client can still receive.
-    void end() const;
-
-    /// Closes the socket in such a way that the server gets a reset.
-    void reset();
-
-    void close() { fd_.close(); }
-
-    [[nodiscard]] int fd() const { return fd_.get(); }
-
-private:
-    Fd fd_;
-};
 
 /// The configuration of a Server: its stream block and the rest.
 struct ServerConf {
@@ -173,9 +133,6 @@ public:
     OnlyTested& operator=(const OnlyTested&) = delete;
     ~OnlyTested();
 };
-
-/// A precondition of tests: this machine has ::1.
-bool has_ipv6(boost::unit_test::test_unit_id);
 
 /// Connects to a listener and receives until the server closes the connection.
 std::string answer(const Server& server, std::size_t i = 0);

@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(data_is_read_and_nothing_is_sent)
         quiet.turn_until_received(11);
         BOOST_TEST(quiet.c.sent == 0);
 
-        quiet.client.end();
+        quiet.client.finish();
         quiet.server.finish();
         BOOST_TEST(quiet.client.receive_all() == "");
     }
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_client_may_send_any_amount)
     const std::string text(3'000'000, 'x');
     const std::string answer = quiet.server.serve([&] {
         quiet.client.send(text);
-        quiet.client.end();
+        quiet.client.finish();
         return quiet.client.receive_all();
     });
     BOOST_TEST(answer == "");

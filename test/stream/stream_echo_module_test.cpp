@@ -10,8 +10,8 @@
 #include "event/event.hpp"
 #include "event/event_timer.hpp"
 #include "stream/stream.hpp"
+#include "test/stream/proxied.hpp"
 #include "test/stream/server.hpp"
-#include "test/stream/upstream.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(more_data_than_the_buffer_is_sent_back)
     for (const char* const directive :
          {"", "echo_buffer_size 1;", "echo_buffer_size 7;", "echo_buffer_size 1m;"}) {
         Quiet quiet(directive, tcp);
-        BOOST_TEST(quiet.echoes(numbers(20'000)), directive);
+        BOOST_TEST(quiet.echoes(long_text(20'000)), directive);
     }
 }
 
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_data_ends_the_session)
 {
     Quiet quiet("", tcp);
     quiet.client.send("hello");
-    quiet.client.end();
+    quiet.client.finish();
     BOOST_TEST(quiet.server.serve([&] { return quiet.client.receive_all(); }) == "hello");
     quiet.server.finish();
 }
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_sends_only_its_end_ends_the_session)
 {
     for (const std::string_view address : {tcp, std::string_view("unix:DIR/a")}) {
         Quiet quiet("", address);
-        quiet.client.end();
+        quiet.client.finish();
         quiet.server.finish();
         BOOST_TEST(quiet.client.receive_all() == "");
     }
@@ -114,11 +114,11 @@ BOOST_AUTO_TEST_CASE(a_client_that_closes_at_once_ends_the_session)
 // The server still has most of the text when it reads the end.
 BOOST_AUTO_TEST_CASE(data_before_the_end_is_sent_back_to_a_slow_reader)
 {
-    const std::string text = numbers(2'000'000);
+    const std::string text = long_text(2'000'000);
     Quiet quiet("echo_buffer_size 4m;");
     const std::string echoed = quiet.server.serve([&] {
         quiet.client.send(text);
-        quiet.client.end();
+        quiet.client.finish();
         return quiet.client.receive_all();
     });
     BOOST_TEST((echoed == text));
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(data_before_the_end_is_sent_back_to_a_slow_reader)
 BOOST_AUTO_TEST_CASE(a_client_that_takes_nothing_back_is_not_read_from)
 {
     Quiet quiet("echo_buffer_size 4k;");
-    const std::string text = numbers(100'000);
+    const std::string text = long_text(100'000);
 
     // Sends until the server reads no more: its buffer and the client's receive buffer are full.
     std::size_t said = 0;
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(any_data_restarts_the_timeout)
 BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_is_closed_as_well)
 {
     Quiet quiet("echo_buffer_size 4k;");
-    static_cast<void>(quiet.client.flood(numbers(100'000)));
+    static_cast<void>(quiet.client.flood(long_text(100'000)));
     quiet.server.turn_until([&] { return !quiet.c.write->ready; });
     Server::pass(60'001);
     BOOST_TEST(quiet.server.connections().empty());
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(a_reset_ends_the_session)
 BOOST_AUTO_TEST_CASE(a_reset_while_data_is_on_its_way_back_ends_the_session)
 {
     Quiet quiet("echo_buffer_size 4k;", tcp);
-    static_cast<void>(quiet.client.flood(numbers(100'000)));
+    static_cast<void>(quiet.client.flood(long_text(100'000)));
     quiet.server.turn_until([&] { return quiet.c.sent > 0; });
     quiet.client.reset();
     quiet.server.finish();

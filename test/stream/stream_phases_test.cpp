@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(preread_data_is_counted_once)
         preread.client.send("hel");
         preread.until_seen("hel");
         preread.client.send("lo\nmore");
-        preread.client.end();
+        preread.client.finish();
         preread.server.finish();
         BOOST_TEST(received == 10);
     }
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_ends_while_it_is_preread_ends_the_session)
         const Preread preread;
         preread.server.accept();
         preread.client.send(text);
-        preread.client.end();
+        preread.client.finish();
         preread.server.finish();
         BOOST_TEST((preread.status == StreamStatus::ok));
     }

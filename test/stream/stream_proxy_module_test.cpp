@@ -15,8 +15,8 @@
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "stream/stream_upstream.hpp"
+#include "test/stream/proxied.hpp"
 #include "test/stream/server.hpp"
-#include "test/stream/upstream.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
@@ -77,7 +77,7 @@ struct Connecting {
     }
 
     Server server;
-    Upstream upstream{static_cast<std::uint16_t>(server.port + 1), 0};
+    Listener upstream{static_cast<std::uint16_t>(server.port + 1), 0};
 };
 
 int option_of(const Connection& c, int level, int name)
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(each_side_receives_the_data_of_the_other)
 BOOST_AUTO_TEST_CASE(data_before_the_connect_is_kept_for_the_upstream)
 {
     const Server server(proxying());
-    const Upstream upstream(server.expand("DIR/up"));
+    const Listener upstream(server.expand("DIR/up"));
     const Client client = server.connect();
     client.send("hello");
     server.turn_until([&] { return server.connections().size() == 2; });
@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(data_before_the_connect_is_kept_for_the_upstream)
 
 BOOST_AUTO_TEST_CASE(any_size_of_the_buffers_will_do)
 {
-    const std::string text = numbers(50'000);
+    const std::string text = long_text(50'000);
     for (const char* const size : {"1", "7", "4k", "1m"}) {
         const Proxied proxied(proxying(fmt::format("proxy_buffer_size {};", size)));
         BOOST_TEST(proxied.client_is_heard(text), size);
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(any_size_of_the_buffers_will_do)
 BOOST_AUTO_TEST_CASE(a_client_that_takes_nothing_stops_the_upstream)
 {
     const Proxied proxied(proxying("proxy_buffer_size 4k;"));
-    const std::string text = numbers(100'000);
+    const std::string text = long_text(100'000);
     const StreamUpstream& u = upstream_of(proxied.server);
     const Connection& c = *session_of(proxied.server).connection;
 
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_client_ends_the_session)
 {
     const Proxied proxied(proxying("error_log DIR/info info;"));
     BOOST_TEST(proxied.client_is_heard("hello"));
-    proxied.client.end();
+    proxied.client.finish();
     proxied.finish();
     BOOST_TEST(proxied.peer.receive_all() == "");
     BOOST_TEST(contains(read_file(proxied.server.dir / "info"),
@@ -171,12 +171,12 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_client_ends_the_session)
 
 BOOST_AUTO_TEST_CASE(the_end_of_the_upstream_ends_the_session_once_the_client_has_all)
 {
-    const std::string text = numbers(3'000'000);
+    const std::string text = long_text(3'000'000);
     const Proxied proxied(proxying("error_log DIR/info info;"));
     const std::string heard = proxied.server.serve([&] {
         const std::jthread saying([&] {
             proxied.peer.send(text);
-            proxied.peer.end();
+            proxied.peer.finish();
         });
         return proxied.client.receive_all();
     });
@@ -198,15 +198,15 @@ BOOST_AUTO_TEST_CASE(what_is_buffered_when_both_sides_have_ended_is_delivered)
             proxied.client.send("question");
             proxied.peer.send("answer");
             proxied.server.turn_until([&] { return c.buffered != 0 && pc.buffered != 0; });
-            proxied.client.end();
+            proxied.client.finish();
             proxied.server.turn_until([&] { return c.read->eof != 0; });
-            proxied.peer.end();
+            proxied.peer.finish();
             proxied.server.turn_until([&] { return c.fd == -1 || pc.read->eof != 0; });
         }
         BOOST_TEST_REQUIRE(proxied.server.connections().size() == 2);
         for (Event* wev : {c.write, pc.write}) {
             wev->ready = 1;
-            post_event(*wev, posted_events);
+            post_event(*wev, posted_next_events);  // with these the turn does not wait
         }
         proxied.finish();
         BOOST_TEST(proxied.peer.receive_all() == "question");
@@ -219,10 +219,10 @@ BOOST_AUTO_TEST_CASE(with_half_close_the_other_side_may_go_on)
     const Proxied proxied(proxying("proxy_half_close on;"));
     const std::string answer = proxied.server.serve([&] {
         proxied.client.send("question");
-        proxied.client.end();
+        proxied.client.finish();
         const std::string question = proxied.peer.receive_all();
         proxied.peer.send("answer to " + question);
-        proxied.peer.end();
+        proxied.peer.finish();
         return proxied.client.receive_all();
     });
     BOOST_TEST(answer == "answer to question");
@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(a_reset_by_either_side_ends_the_session)
 {
     for (const bool by_client : {true, false}) {
         Server server("server { listen 127.0.0.1:PORT; proxy_pass 127.0.0.1:PORT2; }");
-        const Upstream upstream(static_cast<std::uint16_t>(server.port + 1));
+        const Listener upstream(static_cast<std::uint16_t>(server.port + 1));
         Client client = server.connect();
         server.turn_until([&] { return server.connections().size() == 2; });
         Client peer = upstream.accept();
@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_does_not_answer_is_given_up)
 {
     const Server server("server { listen 127.0.0.1:PORT; proxy_connect_timeout 30s; "
                         "proxy_pass 127.0.0.1:PORT2; }");
-    Upstream upstream(static_cast<std::uint16_t>(server.port + 1), 0);
+    Listener upstream(static_cast<std::uint16_t>(server.port + 1), 0);
     upstream.fill_queue();
     const Client client = server.connect();
     server.turn_until([&] { return server.connections().size() == 2; });
@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_waits_for_an_answer_or_has_said_something_is_
         if (half_close == "off") {
             client.send("log line");
         }
-        client.end();
+        client.finish();
         connecting.server.turn_until(
             [&] { return session_of(connecting.server).connection->read->eof != 0; });
         BOOST_TEST(connecting.server.connections().size() == 2);
@@ -393,7 +393,7 @@ BOOST_AUTO_TEST_CASE(a_rate_holds_the_source_back)
 {
     const Proxied proxied(proxying("proxy_upload_rate 1k;"));
     const StreamSession& s = session_of(proxied.server);
-    proxied.client.send(numbers(10'000));
+    proxied.client.send(long_text(10'000));
     proxied.server.turn_until([&] { return s.received > 0; });
     BOOST_TEST(s.received <= 2048);
     BOOST_TEST(unsigned{s.connection->read->delayed} == 1);
@@ -405,14 +405,14 @@ BOOST_AUTO_TEST_CASE(a_rate_holds_the_source_back)
     const off_t before = s.received;
     proxied.server.turn_until([&] { return s.received > before; });
     BOOST_TEST(s.received <= before + 2048);
-    BOOST_TEST((proxied.peer.receive(1000) == numbers(1000)));
+    BOOST_TEST((proxied.peer.receive(1000) == long_text(1000)));
 }
 
 BOOST_AUTO_TEST_CASE(a_rate_uses_the_monotonic_clock)
 {
     const Proxied proxied(proxying("proxy_upload_rate 1k;"));
     const StreamSession& s = session_of(proxied.server);
-    proxied.client.send(numbers(10'000));
+    proxied.client.send(long_text(10'000));
     proxied.server.turn_until([&] { return s.received > 0; });
     Server::pass(5000);
     BOOST_TEST(s.received >= 6 * 1024);
@@ -423,7 +423,7 @@ BOOST_AUTO_TEST_CASE(a_source_that_is_held_back_and_silent_has_a_timeout_again)
     const Proxied proxied(proxying("proxy_download_rate 1k; proxy_timeout 20s;"));
     Event& rev = *peer_of(proxied.server).read;
     BOOST_TEST(proxied.upstream_is_heard("hi"));
-    BOOST_TEST(proxied.upstream_is_heard(numbers(500)));
+    BOOST_TEST(proxied.upstream_is_heard(long_text(500)));
     proxied.server.turn_until([&] { return !rev.delayed; });
     BOOST_TEST(timer(proxied.server) > 19'000);
     BOOST_TEST(proxied.upstream_is_heard("more"));
@@ -443,7 +443,7 @@ BOOST_AUTO_TEST_CASE(the_upstream_may_be_a_variable)
     const Server server("upstream unix { server unix:DIR/up; } "
                         "server { listen 127.0.0.1:PORT; proxy_pass $server_addr:PORT2; }"
                         "server { listen unix:DIR/b; proxy_pass $remote_addr; }");
-    const Upstream upstream(static_cast<std::uint16_t>(server.port + 1));
+    const Listener upstream(static_cast<std::uint16_t>(server.port + 1));
     const Client client = server.connect();
     server.turn_until([&] { return server.connections().size() == 2; });
     const Client peer = upstream.accept();
@@ -463,7 +463,7 @@ BOOST_AUTO_TEST_CASE(the_socket_is_as_configured)
     const Server server("server { listen unix:DIR/a; proxy_pass 127.0.0.1:PORT2; "
                         "proxy_bind 127.0.0.2; proxy_socket_keepalive on; "
                         "proxy_socket_rcvbuf 8k; proxy_socket_sndbuf 16k; }");
-    const Upstream upstream(static_cast<std::uint16_t>(server.port + 1));
+    const Listener upstream(static_cast<std::uint16_t>(server.port + 1));
     const Client client = server.connect();
     server.turn_until([&] { return server.connections().size() == 2; });
     const Client accepted = upstream.accept();
@@ -487,14 +487,14 @@ BOOST_AUTO_TEST_CASE(the_address_to_bind_to_may_be_a_variable)
                         "proxy_bind $remote_addr; }"
                         "server { listen unix:DIR/b; proxy_pass 127.0.0.1:PORT2; "
                         "proxy_bind $protocol; }");
-    const Upstream upstream(static_cast<std::uint16_t>(server.port + 1));
+    const Listener upstream(static_cast<std::uint16_t>(server.port + 1));
     for (const std::size_t i : {0UL, 1UL}) {
         const Client client = server.connect(i);
         server.turn_until([&] { return server.connections().size() == 2; });
         const Client peer = upstream.accept();
         server.turn_until([&] { return upstream_of(server).connected; });
         BOOST_TEST((upstream_of(server).peer.local != nullptr) == (i == 0));
-        client.end();
+        client.finish();
         server.finish();
     }
     BOOST_TEST(contains(server.log(), "invalid local address \"TCP\""));
@@ -511,7 +511,7 @@ BOOST_AUTO_TEST_CASE(the_upstream_gets_the_address_of_the_client)
 {
     const Server server("server { listen 127.0.0.1:PORT; proxy_pass unix:DIR/up; "
                         "proxy_protocol on; proxy_buffer_size 10; }");
-    const Upstream upstream(server.expand("DIR/up"));
+    const Listener upstream(server.expand("DIR/up"));
     const Client client = server.connect();
     client.send("hello");
     server.turn_until([&] { return server.connections().size() == 2; });
@@ -529,12 +529,12 @@ BOOST_AUTO_TEST_CASE(a_session_is_logged_from_its_beginning_to_its_end)
 {
     const Server server("server { listen 127.0.0.1:PORT; proxy_pass 127.0.0.1:PORT2; "
                         "error_log DIR/info info; }");
-    const Upstream upstream(static_cast<std::uint16_t>(server.port + 1));
+    const Listener upstream(static_cast<std::uint16_t>(server.port + 1));
     const Client client = server.connect();
     server.turn_until([&] { return server.connections().size() == 2; });
     const Client peer = upstream.accept();
     server.turn_until([&] { return upstream_of(server).connected; });
-    client.end();
+    client.finish();
     server.finish();
 
     const std::string log = server.shorten(read_file(server.dir / "info"));

@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(data_after_the_header_belongs_to_the_content)
             client.send(header + "hello");
             std::string text = client.receive(5);
             client.send(v1);
-            client.end();
+            client.finish();
             return text + client.receive_all();
         });
         BOOST_TEST(echoed == "hello" + v1);
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(the_rest_of_a_header_is_not_waited_for_without_end)
     // The end arrives together with the beginning.
     const Client client = waiting.server.connect();
     client.send("PROXY TCP4");
-    client.end();
+    client.finish();
     waiting.server.accept();
     waiting.server.finish();
     BOOST_TEST(contains(waiting.server.log(), "broken header: \"PROXY TCP4\""));
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(an_incomplete_header_is_an_error)
         for (std::size_t n = 1; n < header.size(); n++) {
             const Waiting waiting;
             waiting.client.send(header.substr(0, n));
-            waiting.client.end();
+            waiting.client.finish();
             waiting.server.finish();
             BOOST_TEST((Waiting::status() == StreamStatus::bad_request));
         }
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(data_that_is_no_header_is_logged)
          {"GET / HTTP/1.0\r\n\r\n", "\x80", "", "PROXY TCP9 a b 1 2\r\n"}) {
         const Waiting waiting;
         waiting.client.send(text);
-        waiting.client.end();
+        waiting.client.finish();
         waiting.server.finish();
         BOOST_TEST((Waiting::status() == StreamStatus::bad_request));
         const std::string line = "broken header: \"" + text.substr(0, text.find('\r')) +

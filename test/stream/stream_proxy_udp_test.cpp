@@ -16,8 +16,8 @@
 #include "event/event_turn.hpp"
 #include "event/event_udp.hpp"
 #include "stream/stream_upstream.hpp"
+#include "test/stream/proxied.hpp"
 #include "test/stream/server.hpp"
-#include "test/stream/upstream.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
@@ -141,12 +141,13 @@ BOOST_AUTO_TEST_CASE(datagrams_keep_their_boundaries)
 {
     Asked asked;
     for (const std::size_t size : {0UL, 1UL, 1000UL, 16'384UL}) {
-        BOOST_TEST(asked.is_answered(numbers(size)), size);
+        BOOST_TEST(asked.is_answered(long_text(size)), size);
     }
     for (const std::size_t size : {1UL, 1000UL, 16'384UL}) {
-        asked.client.send(numbers(size));
-        BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) == numbers(size)),
-                   size);
+        asked.client.send(long_text(size));
+        BOOST_TEST(
+            (asked.server.serve([&] { return asked.upstream.receive(); }) == long_text(size)),
+            size);
     }
 }
 
@@ -155,12 +156,12 @@ BOOST_AUTO_TEST_CASE(datagrams_that_wait_for_the_socket_are_not_cut)
     Asked asked("proxy_buffer_size 1000;");
     const FakeCall full(Call::sendmsg, {.err = EAGAIN});
     for (const std::size_t size : {900UL, 800UL, 700UL}) {
-        asked.upstream.answer(numbers(size));
+        asked.upstream.answer(long_text(size));
     }
     for (const std::size_t size : {900UL, 800UL, 700UL}) {
-        BOOST_TEST(
-            (asked.server.serve([&] { return asked.client.receive_datagram(); }) == numbers(size)),
-            size);
+        BOOST_TEST((asked.server.serve([&] { return asked.client.receive_datagram(); }) ==
+                    long_text(size)),
+                   size);
     }
     BOOST_TEST(full.calls() > 1);
 }
@@ -199,14 +200,14 @@ BOOST_AUTO_TEST_CASE(a_datagram_of_a_client_without_room_is_dropped_whole_and_co
     }
     const std::size_t before = f.packets;
     for (const std::size_t size : {600UL, 500UL, 300UL, 200UL, 99UL}) {
-        client.send(numbers(size));
+        client.send(long_text(size));
     }
     server.turn_until([&] { return f.packets == before + 3; });
     for (std::size_t i = 0; i < before; i++) {
         BOOST_TEST(server.serve([&] { return log.receive(); }) == "1");
     }
     for (const std::size_t size : {600UL, 300UL, 99UL}) {
-        BOOST_TEST((server.serve([&] { return log.receive(); }) == numbers(size)), size);
+        BOOST_TEST((server.serve([&] { return log.receive(); }) == long_text(size)), size);
     }
 
     Server::pass(20'000);
@@ -233,14 +234,15 @@ BOOST_AUTO_TEST_CASE(a_datagram_larger_than_the_buffer_is_cut_and_logged)
 {
     Asked asked("proxy_buffer_size 1000; proxy_timeout 20s;");
     for (int i = 0; i < 2; i++) {
-        asked.client.send(numbers(1001));
+        asked.client.send(long_text(1001));
         BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) ==
-                    numbers(1001).substr(0, 1000)));
-        asked.upstream.answer(numbers(2000));
+                    long_text(1001).substr(0, 1000)));
+        asked.upstream.answer(long_text(2000));
         BOOST_TEST((asked.server.serve([&] { return asked.client.receive_datagram(); }) ==
-                    numbers(2000).substr(0, 1000)));
-        asked.client.send(numbers(1000));
-        BOOST_TEST((asked.server.serve([&] { return asked.upstream.receive(); }) == numbers(1000)));
+                    long_text(2000).substr(0, 1000)));
+        asked.client.send(long_text(1000));
+        BOOST_TEST(
+            (asked.server.serve([&] { return asked.upstream.receive(); }) == long_text(1000)));
     }
     // One line for each direction.
     BOOST_TEST(count(asked.log(), "datagrams of more than 1000 bytes are cut while proxying and "
@@ -339,8 +341,8 @@ BOOST_AUTO_TEST_CASE(after_an_error_of_one_datagram_the_session_goes_on)
     for (int i = 0; i < 5; i++) {
         client.send("question");
         BOOST_TEST(server.serve([&] { return upstream.receive(); }) == "question");
-        upstream.answer(numbers(9000));
-        BOOST_TEST((server.serve([&] { return client.receive_datagram(); }) == numbers(9000)), i);
+        upstream.answer(long_text(9000));
+        BOOST_TEST((server.serve([&] { return client.receive_datagram(); }) == long_text(9000)), i);
     }
     BOOST_TEST(server.connections().size() == 2U);
     BOOST_TEST(unsigned{rev.error} == 0);
@@ -411,7 +413,7 @@ BOOST_AUTO_TEST_CASE(the_header_is_a_part_of_the_first_datagram)
 BOOST_AUTO_TEST_CASE(a_rate_holds_datagrams_back_as_a_whole)
 {
     Asked asked("proxy_download_rate 1k;");
-    BOOST_TEST(asked.is_answered(numbers(1500)));
+    BOOST_TEST(asked.is_answered(long_text(1500)));
     const Event& rev = *session_of(asked.server).upstream->peer.connection->read;
     BOOST_TEST(unsigned{rev.delayed} == 1);
     BOOST_TEST(rev.timer_set());

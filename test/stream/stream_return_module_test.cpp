@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(data_of_the_client_is_ignored)
     const Server server("server { listen 127.0.0.1:PORT; return x; }");
     const Client client = server.connect();
     client.send("hello");
-    client.end();
+    client.finish();
     server.accept();
     BOOST_TEST(client.receive(1) == "x");
 }

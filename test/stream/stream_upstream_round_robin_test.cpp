@@ -7,8 +7,8 @@
 
 #include "core/times.hpp"
 #include "stream/stream_upstream_round_robin.hpp"
+#include "test/stream/proxied.hpp"
 #include "test/stream/server.hpp"
-#include "test/stream/upstream.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
 
@@ -180,8 +180,8 @@ BOOST_AUTO_TEST_CASE(a_server_has_no_more_connections_than_it_may)
         BOOST_TEST(server.serve([&] { return three.receive_all(); }) == "");
         BOOST_TEST(contains(server.log(), "no live upstreams"));
 
-        one.end();
-        two.end();
+        one.finish();
+        two.finish();
         server.finish();
         BOOST_TEST(peers_of(server).peer[0].conns + peers_of(server).peer[1].conns == 0);
     }

@@ -55,14 +55,6 @@ struct Held {
     }
 };
 
-std::uint16_t local_port(const Client& client)
-{
-    SockaddrUnion sa{};
-    socklen_t len = sizeof(sa);
-    ::getsockname(client.fd(), &sa.any, &len);
-    return inet_get_port(&sa.any);
-}
-
 /// A variable with the value "added".
 StreamVariable added(std::string_view name)
 {
@@ -78,7 +70,7 @@ BOOST_AUTO_TEST_CASE(the_addresses_of_both_ends)
     const Server server(saying("$remote_addr $remote_port $server_addr $server_port"));
     const Client client = server.connect();
     server.accept();
-    BOOST_TEST(client.receive_all() == "127.0.0.1 " + std::to_string(local_port(client)) +
+    BOOST_TEST(client.receive_all() == "127.0.0.1 " + std::to_string(client.local_port()) +
                                            server.expand(" 127.0.0.1 PORT"));
 }
 
