@@ -25,6 +25,21 @@ namespace {
 /// The size of the window over a file. A word, with the character that ends it, must fit.
 constexpr std::size_t conf_buffer = 4096;
 
+/// The longest chain of files that include one another.
+constexpr int max_include_depth = 1000;
+
+/// The number of files that are being read. A file is read within the include of another one.
+int include_depth;
+
+/// Counts a file while it is read.
+class IncludeScope {
+public:
+    IncludeScope() noexcept { include_depth++; }
+    IncludeScope(const IncludeScope&) = delete;
+    IncludeScope& operator=(const IncludeScope&) = delete;
+    ~IncludeScope() { include_depth--; }
+};
+
 /// The result of conf_read_token().
 enum class Token {
     error,
@@ -540,8 +555,19 @@ Rc parse_open_file(Conf& cf, ConfFile& file)
     return rc;
 }
 
+/// Opens and parses a file.
+///
+/// Differs from nginx: a loop of includes, or a very long chain, is an error at the include that
+/// makes it too long. In nginx it ends when descriptors are exhausted, or with a stack overflow if
+/// the limit of open files is high. No useful configuration comes near this number of files.
 Rc parse_file(Conf& cf, std::string_view filename)
 {
+    if (include_depth == max_include_depth) {
+        conf_log_error(log_emerg, cf, 0, "more than {} files include one another",
+                       max_include_depth);
+        return Rc::error;
+    }
+    const IncludeScope scope;
     ConfFile file{.name = filename, .buffer = std::string(conf_buffer, '\0')};
     file.dump = conf_add_dump(*cf.cycle, filename);
     if (conf_observer && conf_observer->file) {

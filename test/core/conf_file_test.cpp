@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -676,6 +677,25 @@ BOOST_FIXTURE_TEST_CASE(nested_includes_keep_their_places, Directives)
     file("b.conf", "\n\nnone;");
     BOOST_TEST(!parse("include a.conf;"));
     BOOST_TEST(said() == "[emerg] unknown directive \"none\" in b.conf:3\n");
+}
+
+// The limit of open files must not be lower than the number of files.
+BOOST_FIXTURE_TEST_CASE(a_file_that_includes_itself_is_an_error_in_its_line, Directives)
+{
+    rlimit before{};
+    BOOST_REQUIRE_EQUAL(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit more{.rlim_cur = before.rlim_max, .rlim_max = before.rlim_max};
+    BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &more), 0);
+
+    file("a.conf", "\ninclude b.conf;");
+    file("b.conf", "\n\ninclude a.conf;");
+    BOOST_TEST(!parse("include a.conf;"));
+    BOOST_TEST(said() == "[emerg] more than 1000 files include one another in a.conf:2\n");
+
+    file("a.conf", "words a;");
+    BOOST_TEST(read("include a.conf;") == "words|a;");
+
+    ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_missing_file_is_an_error_at_its_include, Directives)
