@@ -5,7 +5,7 @@
 #include <string_view>
 
 /// \file
-/// The interface of the fuzz targets: conf_fuzz, proxy_protocol_fuzz.
+/// The interface of the fuzz targets: conf_fuzz, proxy_protocol_fuzz, reader_fuzz.
 
 namespace ngx::test {
 

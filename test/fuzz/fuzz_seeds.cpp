@@ -3,6 +3,7 @@
 ///
 ///     conf_fuzz_seeds DIRECTORY
 ///     proxy_protocol_fuzz_seeds DIRECTORY
+///     reader_fuzz_seeds DIRECTORY
 ///
 /// A seed with the name good_... must be accepted, one with the name bad_... refused. A name that
 /// contains _stream or _epoll applies only to a build with this module.

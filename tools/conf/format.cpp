@@ -204,7 +204,10 @@ private:
             return true;
         }
         // "${" would be the beginning of a variable.
-        out_ += (word.ends_with('$') ? " {" : "{");
+        while (word.ends_with('{')) {
+            word.remove_suffix(1);
+        }
+        out_ += word.ends_with('$') ? " {" : "{";
         if (has_text) {
             out_ += directive.word(words).raw();
             out_ += '}';
