@@ -68,9 +68,11 @@ class Completion(unittest.TestCase):
         inspect = self.program("INSPECT")
         self.assertEqual(self.complete(inspect, ""),
                          sorted("modules conf-ctx events listening variables -c --conf -p --prefix "
-                                "-g --global --json --svg --text -h --help".split()))
+                                "-g --global --for --cpus --nofile --strict --json --svg --text "
+                                "-h --help".split()))
         self.assertEqual(self.complete(inspect, "mod"), ["modules"])
         self.assertEqual(self.complete(inspect, "events", "--js"), ["--json"])
+        self.assertEqual(self.complete(inspect, "events", "--for", "a"), ["angie"])
 
     def test_conf(self) -> None:
         conf = self.program("CONF")

@@ -21,6 +21,7 @@ import skips  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs/inspect.schema.json").read_text(encoding="utf-8"))
 VIEWS = ("modules", "conf-ctx", "events", "listening", "variables")
+OF_MODULES = ("modules", "conf-ctx", "variables")  # they load modules, as the server does
 CONFS = [ROOT / "conf/nginx.conf", *built.examples()]
 
 TYPES = {
@@ -61,8 +62,8 @@ def violations(value: Any, schema: dict[str, Any], place: str = "") -> list[str]
 
 def inspect(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [os.environ["INSPECT"], *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+        [os.environ["INSPECT"], *arguments], capture_output=True, text=True, errors="replace",
+        timeout=60, check=False)
 
 
 class WithFiles(unittest.TestCase):
@@ -86,11 +87,13 @@ class WithFiles(unittest.TestCase):
         return self.view("events", "-c", conf)
 
     def value(self, view: dict[str, Any], directive: str) -> tuple[Any, ...]:
+        """Returns a value for the program and for ngxx, and the line and column of each place."""
         item = next(item for item in view["values"] if item["directive"] == directive)
-        return item["value"], item["set"], item["line"], item["column"]
+        places = [(place["line"], place["column"]) for place in item["places"]]
+        return item["value"], item["ngxx"], places
 
-    def limit(self, view: dict[str, Any], name: str) -> Any:
-        return next((item["value"] for item in view["limits"] if item["name"] == name), None)
+    def limits(self, view: dict[str, Any], program: int) -> dict[str, Any]:
+        return {item["name"]: item["value"] for item in view["answers"][program]["limits"]}
 
 
 class EachView(WithFiles):
@@ -120,7 +123,7 @@ class EachView(WithFiles):
                 capture_output=True, text=True, check=False)
             message = re.search(r"\[emerg\] [0-9#]+: (.*)", tested.stderr)
             assert message
-            for view in VIEWS:
+            for view in OF_MODULES:
                 result = inspect(view, "-c", conf, "-p", self.dir)
                 self.assertEqual((result.returncode, result.stdout), (1, ""))
                 self.assertIn(f": {message[1]}\n", result.stderr)
@@ -135,55 +138,202 @@ class Events(WithFiles):
             "  include inner.conf;\n}\n",
         )
         view = self.events(conf)
-        self.assertEqual(self.value(view, "worker_connections"), ("64", True, 2, 2))
-        self.assertEqual(self.value(view, "accept_mutex_delay"), ("1000ms", True, 3, 7))
-        self.assertEqual(self.value(view, "multi_accept"), ("on", True, 2, 3))
-        self.assertEqual(self.value(view, "accept_mutex"), ("off", False, None, None))
+        self.assertEqual(self.value(view, "worker_connections"), ("64", "64", [(2, 2)]))
+        self.assertEqual(self.value(view, "accept_mutex_delay"), ("1000ms", "1000ms", [(3, 7)]))
+        self.assertEqual(self.value(view, "multi_accept"), ("on", "on", [(2, 3)]))
+        self.assertEqual(self.value(view, "accept_mutex"), ("off", "off", []))
         inner = next(item for item in view["values"] if item["directive"] == "multi_accept")
-        self.assertEqual(inner["file"], str(self.dir / "inner.conf"))
+        self.assertEqual(inner["places"][0]["file"], str(self.dir / "inner.conf"))
+
+    def test_a_directive_that_repeats_has_all_its_places(self) -> None:
+        conf = self.write("a.conf", "events {\ndebug_connection 10.0.0.0/8;\n"
+                                    "debug_connection 192.168.1.1;\n}")
+        value, _, places = self.value(self.events(conf), "debug_connection")
+        self.assertEqual((value, places), ("10.0.0.0/8 192.168.1.1", [(2, 1), (3, 1)]))
+
+    def test_the_first_of_two_values_counts(self) -> None:
+        conf = self.write("a.conf", "events { worker_connections 64;\nworker_connections 9; }")
+        view = self.events(conf)
+        self.assertEqual(self.value(view, "worker_connections"), ("64", "64", [(1, 10), (2, 1)]))
+        self.assertIn('"worker_connections" directive is duplicate', view["problems"][0]["text"])
+        self.assertEqual(view["ngxx_refuses"][0]["place"]["line"], 2)
 
     def test_columns_are_right_beyond_the_parsers_window(self) -> None:
         conf = self.write("nginx.conf", "# x\n" * 3000 + "events { " + " " * 5000 +
                           "multi_accept on; }\n")
-        self.assertEqual(self.value(self.events(conf), "multi_accept"), ("on", True, 3001, 5010))
+        self.assertEqual(self.value(self.events(conf), "multi_accept"),
+                         ("on", "on", [(3001, 5010)]))
 
     def test_the_option_g_has_no_file(self) -> None:
         conf = self.write("nginx.conf", "events {}\n")
-        answer = self.view("modules", "-c", conf, "-g", "worker_processes 2;")
-        self.assertEqual(answer["view"], "modules")
+        view = self.view("events", "-c", conf, "-g", "worker_processes 2;")
+        self.assertEqual(self.value(view, "worker_processes"), ("2", "2", [(1, 1)]))
+        result = inspect("events", "-c", conf, "-g", "nonsense;")
+        self.assertEqual(result.stderr, '-g:1:1: unknown directive "nonsense"\n')
 
     @built.need("epoll", "select", "poll")
     def test_the_method_and_why_not_the_others(self) -> None:
-        method = self.events(self.write("a.conf", "events { use poll; }"))["method"]
-        self.assertEqual((method["name"], method["set"], method["column"]), ("poll", True, 10))
-        self.assertEqual({other["name"] for other in method["others"]}, {"epoll", "select"})
-        for other in method["others"]:
+        answers = self.events(self.write("a.conf", "events { use poll; }"))["answers"]
+        self.assertEqual([answer["method"]["name"] for answer in answers], ["poll", "poll"])
+        self.assertIn("--with-poll_module", answers[0]["method"]["why"])
+        others = answers[1]["method"]["others"]
+        self.assertEqual({other["name"] for other in others}, {"epoll", "select"})
+        for other in others:
             self.assertEqual(other["why_not"], '"use" names "poll"')
 
-        method = self.events(self.write("b.conf", "events {}"))["method"]
-        self.assertEqual((method["name"], method["set"]), ("epoll", False))
-        self.assertIn('"epoll" comes before "poll"', str(method["others"]))
+        answers = self.events(self.write("b.conf", "events {}"))["answers"]
+        self.assertEqual([answer["method"]["name"] for answer in answers], ["epoll", "epoll"])
+        self.assertIn('"epoll" comes before "poll"', str(answers[1]["method"]["others"]))
 
-    def test_the_limits_that_bind(self) -> None:
-        text = (
-            "worker_processes 4; worker_rlimit_nofile 50;"
-            "events { worker_connections 64; accept_mutex on; }"
-            "stream { server { listen 127.0.0.1:1; listen 127.0.0.1:2 reuseport; return x; } }"
-        )
+    @built.need("epoll")
+    def test_a_method_that_linux_lacks_is_nginxs_alone(self) -> None:
+        view = self.events(self.write("a.conf", "events { use kqueue; worker_connections 64; }"))
+        self.assertEqual(self.value(view, "use"), ("kqueue", "epoll", [(1, 10)]))
+        self.assertIn('ngxx: invalid event type "kqueue"', view["ngxx_refuses"][0]["text"])
+        self.assertEqual(self.value(view, "worker_connections")[1], "64")
+
+    def test_text_has_a_blank_between_all_columns(self) -> None:
+        conf = self.write("a.conf", "events {" + "debug_connection 127.0.0.1;" * 3 + "}")
+        text = inspect("events", "-c", conf).stdout
+        self.assertRegex(text, r"debug_connection +127\.0\.0\.1 127\.0\.0\.1 127\.0\.0\.1 ")
+
+    def test_without_an_events_block_there_is_no_answer(self) -> None:
+        for text in ("worker_processes 1;", "events { worker_connections x; }"):
+            result = inspect("events", "-c", self.write("a.conf", text))
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertIn("no answer", result.stderr)
+
+
+@built.need("epoll", "select")
+class Clients(WithFiles):
+    """The number of clients. test/tools/limits_test.py measures it."""
+
+    def clients(self, text: str, *options: str, program: int = 0) -> dict[str, Any]:
+        view = self.view("events", "-c", self.write("a.conf", text), *options)
+        return view["answers"][program]["clients"]
+
+    def test_connections_bind_if_files_are_plenty(self) -> None:
+        text = "error_log a; events { worker_connections 32; } http { server { access_log off; } }"
+        clients = self.clients(text, "--nofile", "1024")
+        self.assertEqual((clients["in_all"], clients["proxied_in_all"], clients["binds"]),
+                         (30, 15, "worker_connections"))
+
+    def test_files_bind_if_there_are_as_many_as_connections(self) -> None:
+        text = ("error_log a; worker_rlimit_nofile 32; events { worker_connections 32; }"
+                "http { server { access_log off; } }")
+        clients = self.clients(text)
+        self.assertEqual((clients["in_all"], clients["files_taken"], clients["binds"]),
+                         (24, 8, "files"))
+        clients = self.clients(text, "--for", "nginx+file-aio")
+        self.assertEqual((clients["in_all"], clients["files_taken"]), (23, 9))
+
+    def test_what_is_not_known_is_said(self) -> None:
+        text = "worker_processes auto; error_log a; events { worker_connections 32; }"
+        clients = self.clients(text)
+        self.assertEqual((clients["per_worker"], clients["in_all"]), (31, None))
+        self.assertIn("not known here (--cpus)", clients["words"])
+        self.assertIn("if a worker may open 38 files", clients["words"])
+        self.assertEqual(self.clients(text, "--cpus", "4")["in_all"], 4 * 31)
+
+    def test_without_workers_no_client_is_served(self) -> None:
+        for program in (0, 1):
+            clients = self.clients("worker_processes 0; events {}", program=program)
+            self.assertEqual((clients["in_all"], clients["binds"]), (0, "worker_processes"))
+
+    def test_each_part_takes_its_files(self) -> None:
+        base = "error_log a; events {} "
+        taken = self.clients(base)["files_taken"]
+        for text, more in (
+            ("mail { server { listen 25; listen 26; } }", 2),
+            ("stream { server { listen 53 reuseport udp; } }", 1),
+            ("worker_processes 3; stream { server { listen 53 reuseport udp; } }", 3 + 2),
+            ("http { access_log b; server { error_log c; } }", 3),
+            ("http { access_log off; server { error_log a; } }", 1),
+            ("http { server { access_log b; location / { access_log d; } } }", 3),
+            ("http { server { } }", 2),
+            ("http { access_log syslog:server=a; server { } }", 2),
+            ("http { access_log off; resolver 1.1.1.1 [::1]:54 valid=3s; server { } }", 3),
+            ("http { access_log off; proxy_cache_path /a keys_zone=a:1m; server { } }", 3),
+            ("http { access_log off; server { listen 80; listen 1.1.1.1:80; } }", 1),
+            ("http { access_log off; server { listen 80; listen 1.1.1.1:80 bind; } }", 2),
+        ):
+            with self.subTest(text):
+                self.assertEqual(self.clients(base + text)["files_taken"], taken + more)
+
+    def test_select_watches_few_descriptors(self) -> None:
+        text = "error_log a; events { use select; worker_connections 1024; }"
+        clients = self.clients(text, "--nofile", "9999", program=1)
+        self.assertEqual((clients["per_worker"], clients["binds"]), (1024 - 5, "fd_setsize"))
+
+    def test_values_that_ngxx_refuses_together_have_the_programs_answer(self) -> None:
+        text = "events { use select; worker_connections 4096; }"
         view = self.events(self.write("a.conf", text))
-        self.assertEqual(self.limit(view, "connections_per_worker"), 64)
-        self.assertEqual(self.limit(view, "connections_in_all"), 4 * 61)
-        self.assertEqual(self.limit(view, "descriptors_per_worker"), 50)
-        self.assertEqual(self.limit(view, "accept_threshold"), 8)
-        self.assertEqual(self.limit(view, "accept_mutex"), True)
-        words = " ".join(item["words"] for item in view["limits"])
-        self.assertIn("which is less than its 64 connections", words)
+        self.assertEqual(len(view["answers"]), 1)
+        self.assertEqual(view["ngxx_refuses"][0]["place"], None)
 
-    @built.need("select")
-    def test_the_limits_of_select(self) -> None:
-        view = self.events(self.write("b.conf", "events { use select; accept_mutex on; }"))
-        self.assertEqual(self.limit(view, "fd_setsize"), 1024)
-        self.assertEqual(self.limit(view, "accept_mutex"), False)
+    def test_the_accept_mutex_needs_several_workers(self) -> None:
+        conf = self.write("b.conf", "events { accept_mutex on; }")
+        self.assertEqual(self.limits(self.events(conf), 0)["accept_mutex"], False)
+        conf = self.write("b.conf", "worker_processes 2; events { accept_mutex on; }")
+        self.assertEqual(self.limits(self.events(conf), 1)["accept_mutex"], True)
+
+
+class AnyConfiguration(WithFiles):
+    """Configurations with what ngxx does not have."""
+
+    def problems(self, text: str, *options: str) -> list[str]:
+        conf = self.write("a.conf", text)
+        view = self.view("events", "-c", conf, *options)
+        return [f"{p['line']}:{p['column']} {p['text']}" + (f"; {p['hint']}" if p["hint"] else "")
+                for p in view["problems"]]
+
+    def test_nothing_of_it_is_looked_up(self) -> None:
+        self.assertEqual(self.problems(
+            "user nobody_of_here; load_module modules/none.so; pcre_jit on; events {}\n"
+            "http { upstream u { server name.invalid:80; } server { listen name.invalid:80;"
+            " location / { proxy_pass http://name.invalid; } } }"), [])
+
+    def test_languages_in_blocks_are_passed_over(self) -> None:
+        self.assertEqual(self.problems(
+            "events {} http { server { location / { content_by_lua_block {\n"
+            "ngx.say('}') -- }\n} } }\nmap $a $b { default 1; hostnames; } types { a b; } }"), [])
+
+    def test_each_error_is_found(self) -> None:
+        self.assertEqual(self.problems(
+            "events {}\nnonsense 1;\nhttp {\n events {}\n sendfile maybe;\n keepalive_timeout;\n"
+            " server;\n gzip on {}\n}"), [
+                '2:1 unknown directive "nonsense"',
+                '4:2 "events" directive is not allowed here; it belongs in main',
+                '5:2 invalid value "maybe" in "sendfile" directive, it must be "on" or "off"',
+                '6:2 invalid number of arguments in "keepalive_timeout" directive; '
+                "it takes 1,2",
+                '7:2 directive "server" has no opening "{"',
+                '8:2 directive "gzip" is not terminated by ";"'])
+
+    def test_a_missing_include_is_passed_over(self) -> None:
+        problems = self.problems("include none.conf;\nevents {}")
+        self.assertEqual(len(problems), 1)
+        self.assertIn("none.conf", problems[0])
+
+    def test_the_release_and_the_packages_count(self) -> None:
+        text = "events {} http { http2 on; server { set_by_lua_file $a b; } }"
+        self.assertEqual(self.problems(text), [])
+        self.assertEqual(self.problems(text, "--for", "nginx-1.25.1+lua"), [])
+        self.assertEqual(self.problems(text, "--for", "nginx-1.24"), [
+            '1:18 unknown directive "http2"; it is a directive of nginx 1.25.1 and later',
+            '1:37 unknown directive "set_by_lua_file"; it is a directive of the package lua'])
+
+    def test_strict_makes_any_problem_an_error(self) -> None:
+        conf = self.write("a.conf", "events {} nonsense;")
+        self.assertEqual(inspect("events", "-c", conf).returncode, 0)
+        result = inspect("events", "-c", conf, "--strict")
+        self.assertEqual(result.returncode, 1)
+        self.assertNotEqual(result.stdout, "")
+
+    def test_bytes_that_are_not_utf8_are_no_obstacle(self) -> None:
+        conf = self.dir / "a.conf"
+        conf.write_bytes(b"events {}\nenv A=\xff;\n\xe9;\n")
+        self.assertIn("\ufffd", self.view("events", "-c", conf)["problems"][0]["text"])
 
 
 class ConfCtx(WithFiles):
@@ -206,20 +356,45 @@ class ConfCtx(WithFiles):
 
 
 class Listening(WithFiles):
+    def listening(self, text: str) -> list[dict[str, Any]]:
+        return self.view("listening", "-c", self.write("a.conf", text))["listening"]
+
     def test_a_socket_names_all_that_ask_for_it(self) -> None:
-        conf = self.write(
-            "a.conf",
+        tcp, udp, own = self.listening(
             "worker_processes 2; events {} stream {\n server { listen 127.0.0.1:81; return a; }\n"
             " server { listen 127.0.0.1:81 udp; return b; }\n"
             " server { listen [::1]:82 reuseport backlog=7; return c; } }\n",
         )
-        tcp, udp, *others = self.view("listening", "-c", conf)["listening"]
         self.assertEqual((tcp["address"], tcp["type"]), ("127.0.0.1:81", "stream"))
         self.assertEqual([place["line"] for place in tcp["places"]], [2])
         self.assertEqual((udp["type"], udp["backlog"]), ("datagram", None))
         self.assertEqual([place["line"] for place in udp["places"]], [3])
-        self.assertEqual([other["worker"] for other in others], [0, 1])
-        self.assertEqual(others[0]["parameters"], ["reuseport", "backlog=7", "ipv6only=on"])
+        self.assertEqual((own["reuseport"], own["backlog"], own["family"]), (True, 7, "IPv6"))
+        self.assertEqual(own["parameters"], ["reuseport", "backlog=7", "ipv6only=on"])
+
+    def test_http_and_mail_listen_too(self) -> None:
+        found = self.listening(
+            "http {\n server { listen 80; }\n server { listen 80 default_server; }\n"
+            " server { }\n"
+            " server { listen unix:/a; listen web:8080; listen 443 ssl; listen 443 quic; } }\n"
+            "mail { server { listen 8001-8002; } }")
+        self.assertEqual([(s["block"], s["address"], s["family"]) for s in found], [
+            ("http", "0.0.0.0:80", "IPv4"), ("http", "unix:/a", "unix"),
+            ("http", "web:8080", "name"), ("http", "0.0.0.0:443", "IPv4"),
+            ("http", "0.0.0.0:443", "IPv4"),
+            ("mail", "0.0.0.0:8001", "IPv4"), ("mail", "0.0.0.0:8002", "IPv4")])
+        self.assertEqual([place["line"] for place in found[0]["places"]], [2, 3])
+
+    def test_an_address_of_a_wildcards_port_has_no_socket(self) -> None:
+        found = self.listening("http { server { listen 1.1.1.1:80; listen 80; "
+                               "listen 2.2.2.2:80 bind; listen [::]:80; listen [::2]:80; } }")
+        self.assertEqual([s["address"] for s in found], ["0.0.0.0:80", "2.2.2.2:80", "[::]:80"])
+
+    def test_it_is_linear(self) -> None:
+        listeners = 20000
+        text = "".join(f"server {{ listen 127.0.{i // 250}.{i % 250}:80; }}\n"
+                       for i in range(listeners))
+        self.assertEqual(len(self.listening("events {} http {\n" + text + "}")), listeners)
 
 
 class Crossplane(WithFiles):
@@ -353,7 +528,7 @@ class CommandLine(WithFiles):
 
         # An error that does not depend on the folder has no such explanation.
         self.write("bad.conf", "bad;")
-        result = inspect("events", "-c", "bad.conf", "-p", self.dir)
+        result = inspect("modules", "-c", "bad.conf", "-p", self.dir)
         self.assertNotIn("relative", result.stderr)
 
     def test_contradictory_arguments_are_refused(self) -> None:
@@ -361,6 +536,12 @@ class CommandLine(WithFiles):
         self.assertIn('unknown view "x"', self.refused("x"))
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
+
+    def test_a_program_that_is_not_known_is_refused(self) -> None:
+        for program, words in (("apache", '"apache" is not nginx'),
+                               ("nginx-x", '"x" is not a number of a version'),
+                               ("nginx+none", '"none" is not a package of the table')):
+            self.assertIn(words, self.refused("events", "--for", program))
 
 
 if __name__ == "__main__":

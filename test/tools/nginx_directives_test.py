@@ -84,7 +84,7 @@ class WithTree(unittest.TestCase):
     def written(self, *sources: str) -> list[str]:
         result = self.tool(*sources)
         self.assertEqual(result.returncode, 0, result.stderr)
-        return self.table.read_text(encoding="utf-8").splitlines()[1:]
+        return self.table.read_text(encoding="utf-8").splitlines()[2:]
 
 
 class Trees(WithTree):
@@ -128,6 +128,8 @@ class Releases(WithTree):
         self.release("1.19.0", SOURCE.replace("TAKE1234", "TAKE1"))
         self.release("1.19.10", SOURCE)
         rows = self.written(f"nginx={self.tree}")
+        self.assertIn("\n# releases: 1.18.0 1.19.0 1.19.10\n",
+                      self.table.read_text(encoding="utf-8"))
         changed = ("gone", "own_size", "own_flag")
         self.assertEqual([row for row in rows if row.startswith(changed)], [
             "gone\tngx_own_module\tmain\tflag\t\t-\t1.18.0\tnginx",
@@ -165,7 +167,7 @@ class Check(WithTree):
 
 class Table(unittest.TestCase):
     def test_the_table_is_sorted_and_each_row_is_whole(self) -> None:
-        lines = (ROOT / "docs/nginx-directives.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        lines = (ROOT / "docs/nginx-directives.tsv").read_text(encoding="utf-8").splitlines()[2:]
         self.assertEqual(lines, sorted(lines))
         for line in lines:
             name, module, contexts, arguments, _, since, until, package = line.split("\t")

@@ -1,281 +1,452 @@
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <optional>
-#include <sys/resource.h>
 #include <sys/select.h>
 
-#include "core/connection.hpp"
 #include "core/module.hpp"
+#include "core/parse.hpp"
 #include "event/event.hpp"
-#include "event/event_core_module.hpp"
-#include "os/unix/cgroup.hpp"
+#include "tools/inspect/limits.hpp"
+#include "tools/inspect/ngxx_events.hpp"
+#include "tools/inspect/settings.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {
 
 namespace {
 
-/// The numbers of a configuration from which the limits are calculated.
-struct Numbers {
-    explicit Numbers(const Cycle& cycle)
-        : core(*get_conf<CoreConf>(cycle.conf_ctx))
-        , events(*event_get_conf<EventConf>(cycle.conf_ctx))
-        , connections(cycle.connection_n)
-        , workers(*core.master
-                      ? static_cast<std::size_t>(std::max<std::int64_t>(*core.worker_processes, 1))
-                      : 1)
-        , listeners(static_cast<std::size_t>(
-              std::ranges::count_if(cycle.listening, [](const Listening& ls) {
-                  return !ls.reuseport || ls.worker == 0;
-              })))
-    {
-        rlimit limit{};
-        ::getrlimit(RLIMIT_NOFILE, &limit);
-        descriptors = core.rlimit_nofile ? static_cast<std::size_t>(*core.rlimit_nofile)
-                                         : static_cast<std::size_t>(limit.rlim_cur);
-    }
+/// The size of a connection and its two events in nginx on a machine with 64 bits.
+constexpr std::size_t nginx_connection_bytes = 424;
 
-    [[nodiscard]] bool mutex_in_effect() const
-    {
-        return *core.master && workers > 1 && *events.accept_mutex;
-    }
-
-    const CoreConf& core;
-    const EventConf& events;
-    std::size_t connections;
-    std::size_t workers;
-    std::size_t listeners;
-    std::size_t descriptors;
+/// A directive of nginx that the event subsystem uses, and its value without one.
+struct Known {
+    std::string_view name;
+    std::string_view value;
+    std::string_view why;
 };
 
-Json place_json(const Directive* directive)
+constexpr std::array known_values = {
+    Known{"worker_processes", "1", ""},
+    Known{"master_process", "on", ""},
+    Known{"worker_rlimit_nofile", "", "the limit with which the server is started"},
+    Known{"timer_resolution", "", "the time is read in each turn of the loop"},
+    Known{"worker_connections", "512", ""},
+    Known{"use", "epoll", "the method that Linux has"},
+    Known{"multi_accept", "off", ""},
+    Known{"accept_mutex", "off", "since nginx 1.11.3, in which EPOLLEXCLUSIVE takes its place"},
+    Known{"accept_mutex_delay", "500ms", ""},
+    Known{"debug_connection", "", "no client has debug logging of its own"},
+    Known{"epoll_events", "512", ""},
+    Known{"worker_aio_requests", "32", ""},
+};
+
+bool is_of_events(std::string_view name)
 {
-    if (!directive) {
-        return {{"set", false}, {"file", Json()}, {"line", Json()}, {"column", Json()}};
-    }
-    const Place& place = directive->place;
-    return {{"set", true}, {"file", place.file}, {"line", place.line}, {"column", place.column}};
+    return find_directive(name).size() == 1 && find_directive(name)[0].contexts == "events";
 }
 
-/// Returns each directive of the events block with its effective value.
-Json values(const Reading& reading)
+/// Returns true if the accept mutex is on without a directive.
+bool has_mutex_by_default(const Program& program)
 {
-    const auto& block =
-        *static_cast<const BlockCtx*>(reading.cycle().conf_ctx[events_module.index]);
+    return !program.is_since("1.11.3");
+}
+
+std::string default_of(const Known& known, const Program& program)
+{
+    if (known.name == "accept_mutex" && has_mutex_by_default(program)) {
+        return "on";
+    }
+    return std::string(known.value);
+}
+
+/// Returns a value as the views write it: times in milliseconds, all arguments of a repeated one.
+std::string shown(std::string_view name, const std::vector<const Setting*>& settings)
+{
+    if (name == "accept_mutex_delay" && !settings.front()->args.empty()) {
+        const auto msec = parse_msec(settings.front()->args.front());
+        return msec ? fmt::format("{}ms", *msec) : settings.front()->args.front();
+    }
+    std::string text;
+    for (const Setting* setting : settings) {
+        for (const std::string& word : setting->args) {
+            text += (text.empty() ? "" : " ") + word;
+        }
+        if (name != "debug_connection") {
+            break;
+        }
+    }
+    return text;
+}
+
+Json place_json(const Place& place)
+{
+    return {{"file", place.file}, {"line", place.line}, {"column", place.column}};
+}
+
+/// Returns the names of the directives: those of nginx, then those that ngxx alone has.
+std::vector<std::string> names_of(const Settings& settings, const NgxxEvents& ngxx)
+{
+    std::vector<std::string> names;
+    const auto add = [&names](std::string_view name) {
+        if (std::ranges::find(names, name) == names.end()) {
+            names.emplace_back(name);
+        }
+    };
+    for (const Known& known : known_values) {
+        add(known.name);
+    }
+    for (const Setting& setting : settings.events) {
+        if (setting.name != "include" && is_of_events(setting.name)) {
+            add(setting.name);
+        }
+    }
+    for (const auto& [name, value] : ngxx.values()) {
+        add(name);
+    }
+    return names;
+}
+
+Json value_json(const std::string& name, const Program& program, const Settings& settings,
+                const NgxxEvents& ngxx)
+{
+    const auto set = settings.all(name);
+    const auto* const known = std::ranges::find(known_values, name, &Known::name);
+    const bool is_known = known != known_values.end();
+    const std::string* const other = ngxx.value(name);
+
+    Json value = {{"directive", name}, {"value", Json()}, {"ngxx", Json()}, {"set", !set.empty()}};
+    if (!set.empty() && (is_known || is_of_events(name))) {
+        value["value"] = shown(name, set);
+    } else if (is_known) {
+        value["value"] = default_of(*known, program);
+    }
+    if (other) {
+        value["ngxx"] = *other;
+    }
+    value["why"] = is_known && set.empty() ? Json(known->why) : Json("");
+    value["places"] = Json::array();
+    for (const Setting* setting : set) {
+        value["places"].push_back(place_json(setting->place));
+    }
+    return value;
+}
+
+Json values(const Program& program, const Settings& settings, const NgxxEvents& ngxx)
+{
     Json list = Json::array();
-    for (const Module* module : modules_of(reading.cycle())) {
-        if (module->type != ModuleType::event) {
-            continue;
-        }
-        const void* const conf = block.conf[0][module->ctx_index];
-        for (const Command& command : module->commands) {
-            Json value = {{"directive", command.name},
-                          {"module", module->name},
-                          {"value", command.show && conf ? Json(command.show(conf)) : Json()}};
-            value.update(place_json(reading.find(command)));
-            list.push_back(value);
-        }
+    for (const std::string& name : names_of(settings, ngxx)) {
+        list.push_back(value_json(name, program, settings, ngxx));
     }
     return list;
 }
 
-std::string why_not(const EventModule& module, const Numbers& n, bool chosen_by_use)
-{
-    if (chosen_by_use) {
-        return fmt::format("\"use\" names \"{}\"", n.events.name);
-    }
-    return fmt::format(
-        "\"{}\" comes before \"{}\" in the table of modules and works on this system",
-        n.events.name, module.name);
-}
+struct Method {
+    std::string_view name;
+    std::string_view system;  // where it exists
+};
 
-Json method(const Reading& reading, const Numbers& n)
-{
-    const Command* use = nullptr;
-    for (const Command& command : event_core_module.commands) {
-        use = command.name == "use" ? &command : use;
-    }
-    const Directive* const chosen = reading.find(*use);
+constexpr std::array methods = {
+    Method{"epoll", "Linux"},
+    Method{"kqueue", "FreeBSD and macOS"},
+    Method{"eventport", "Solaris"},
+    Method{"/dev/poll", "Solaris"},
+    Method{"poll", "a build with --with-poll_module, or a system without the others"},
+    Method{"select", "a build with --with-select_module, or a system without the others"},
+};
 
+Json nginx_method(const Settings& settings)
+{
+    const std::string* const use = settings.value("use");
+    const std::string name = use ? *use : "epoll";
     Json others = Json::array();
-    for (const Module* module : modules_of(reading.cycle())) {
-        if (module->type != ModuleType::event || module == &event_core_module ||
-            module->ctx_index == *n.events.use) {
-            continue;
+    for (const Method& method : methods) {
+        if (method.name != name) {
+            others.push_back({{"name", method.name},
+                              {"why_not", use ? fmt::format("\"use\" names \"{}\"", name)
+                                              : fmt::format("it is for {}", method.system)}});
         }
-        others.push_back({{"name", event_ctx(*module).name},
-                          {"why_not", why_not(event_ctx(*module), n, chosen != nullptr)}});
     }
-    Json json = {
-        {"name", n.events.name},
-        {"why", chosen ? "\"use\" names it"
-                       : "it is the first in the table of modules that works on this system"}};
-    json.update(place_json(chosen));
-    json["others"] = others;
-    return json;
+    const auto* const found = std::ranges::find(methods, name, &Method::name);
+    std::string why = use ? "\"use\" names it" : "it is the method of Linux";
+    if (found == methods.end()) {
+        why += "; nginx has no such method";
+    } else if (use && name != "epoll") {
+        why += fmt::format("; it is for {}", found->system);
+    }
+    return {{"name", name}, {"why", why}, {"others", others}};
 }
 
-Json limit(std::string_view name, Json value, std::string words)
+std::optional<std::size_t> number(const std::string* text)
 {
-    return {{"name", name}, {"value", std::move(value)}, {"words", std::move(words)}};
+    constexpr std::size_t longest = 18;
+    if (!text || text->empty() || text->size() > longest ||
+        text->find_first_not_of("0123456789") != std::string::npos) {
+        return std::nullopt;
+    }
+    return std::stoull(*text);
 }
 
-Json accept_limits(const Numbers& n)
+std::optional<std::size_t> workers_of(const Settings& settings, const Machine& machine)
 {
+    const std::string* const master = settings.value("master_process");
+    const std::string* const processes = settings.value("worker_processes");
+    if (!processes || (master && *master == "off")) {
+        return 1;
+    }
+    return *processes == "auto" ? machine.processors : number(processes);
+}
+
+/// Returns the parts of a budget that nginx and ngxx have in common.
+Budget common_budget(const Settings& settings, const Machine& machine)
+{
+    const std::string* const master = settings.value("master_process");
+    const auto limit = number(settings.value("worker_rlimit_nofile"));
+    Budget budget{.workers = workers_of(settings, machine)};
+    budget.files = limit ? limit : machine.files;
+    budget.files_from = limit ? "worker_rlimit_nofile" : "--nofile";
+    budget.master = !master || *master != "off";
+    budget.fd_setsize = FD_SETSIZE;
+    return budget;
+}
+
+void count_sockets(Budget& budget, const Settings& settings, bool stream_only)
+{
+    for (const Socket& socket : settings.sockets) {
+        if (!stream_only || socket.part == "stream") {
+            budget.sockets++;
+            budget.reuseport += socket.reuseport ? 1 : 0;
+        }
+    }
+}
+
+/// Returns nothing if `worker_connections` has no valid value.
+std::optional<Budget> nginx_budget(const Configuration& configuration, const Settings& settings,
+                                   const Machine& machine)
+{
+    constexpr std::size_t default_connections = 512;
+    const std::string* const connections = settings.value("worker_connections");
+    if (connections && !number(connections)) {
+        return std::nullopt;
+    }
+    const std::string* const use = settings.value("use");
+    Budget budget = common_budget(settings, machine);
+    budget.program = configuration.program().name();
+    budget.method = use ? *use : "epoll";
+    budget.connections = connections ? *number(connections) : default_connections;
+    budget.logs = settings.logs.files.size();
+    budget.remote_logs = settings.logs.remote;
+    budget.resolvers = settings.name_servers;
+    budget.cachers = settings.caches ? 2 : 0;  // the manager, and the loader
+    budget.eventfds = configuration.program().with("file-aio") ? 2 : 1;
+    budget.connection_bytes = nginx_connection_bytes;
+    count_sockets(budget, settings, false);
+    return budget;
+}
+
+Budget ngxx_budget(const Settings& settings, const Machine& machine, const NgxxEvents& ngxx)
+{
+    Budget budget = common_budget(settings, machine);
+    budget.program = "ngxx";
+    budget.method = ngxx.method();
+    budget.connections = ngxx.connections();
+    budget.waker = true;
+    budget.logs = settings.stream_logs.files.size() + ngxx.default_logs(settings);
+    budget.remote_logs = settings.stream_logs.remote;
+    budget.eventfds = ngxx.method() == "iouring" ? 1 : 2;
+    budget.connection_bytes = sizeof(Connection) + 2 * sizeof(Event);
+    count_sockets(budget, settings, true);
+    return budget;
+}
+
+Json accept_json(const Settings& settings, const Budget& budget, bool mutex)
+{
+    const bool several = budget.master && budget.workers != 1U;
     Json list = Json::array();
-    if (n.mutex_in_effect()) {
-        list.push_back(limit(
-            "accept_mutex", true,
-            fmt::format("the workers take turns at accepting; a worker without the mutex tries "
-                        "again after {} ms at the latest",
-                        *n.events.accept_mutex_delay)));
-    } else if (*n.events.accept_mutex) {
+    if (mutex && several) {
+        const std::size_t rest = budget.connections / 8;
+        list.push_back({{"name", "accept_mutex"},
+                        {"value", true},
+                        {"words", fmt::format("the workers take turns at accepting; one with fewer "
+                                              "than {} free connections leaves it to the others",
+                                              rest)}});
+    } else if (mutex) {
+        list.push_back({{"name", "accept_mutex"},
+                        {"value", false},
+                        {"words", "\"accept_mutex on\" has no effect with a single worker"}});
+    } else if (several && budget.method == "epoll" && budget.sockets > budget.reuseport) {
+        list.push_back({{"name", "exclusive"},
+                        {"value", true},
+                        {"words", "each worker watches the listeners with EPOLLEXCLUSIVE, except "
+                                  "those with reuseport: a new connection wakes one worker"}});
+    }
+    if (settings.caches) {
         list.push_back(
-            limit("accept_mutex", false, "\"accept_mutex on\" has no effect with a single worker"));
-    }
-    if (!n.mutex_in_effect() && *n.core.master && n.workers > 1 && n.events.name == "epoll") {
-        list.push_back(limit("exclusive", true,
-                             "each worker watches the listeners with EPOLLEXCLUSIVE, except those "
-                             "with reuseport: a new connection wakes one worker, not all"));
-    }
-    const std::size_t rest = n.connections / 8;
-    list.push_back(
-        limit("accept_threshold", rest,
-              fmt::format("under the accept mutex, a worker with fewer than {} free connections "
-                          "leaves accepting to the others",
-                          rest)));
-    return list;
-}
-
-Json connection_limits(const Numbers& n)
-{
-    // One is for the channel. The server refuses a configuration that has fewer than these.
-    const std::size_t clients = n.connections - n.listeners - 1;
-    Json list = Json::array();
-    list.push_back(
-        limit("connections_per_worker", n.connections,
-              fmt::format("a worker has {} connections; its {} listening sockets use one each, the "
-                          "channel for signals uses one, and {} remain for clients, or for half "
-                          "as many proxied ones",
-                          n.connections, n.listeners, clients)));
-    list.push_back(limit("connections_in_all", clients * n.workers,
-                         fmt::format("{} workers serve at most {} clients at once", n.workers,
-                                     clients * n.workers)));
-    return list;
-}
-
-Json resource_limits(const Numbers& n)
-{
-    const bool short_of = n.connections > n.descriptors;
-    Json list = Json::array();
-    list.push_back(limit(
-        "descriptors_per_worker", n.descriptors,
-        fmt::format("a worker may open {} files ({}), which {} {} connections", n.descriptors,
-                    n.core.rlimit_nofile ? "worker_rlimit_nofile" : "the limit of this process",
-                    short_of ? "is less than its" : "is enough for its", n.connections)));
-
-    const std::size_t bytes = n.connections * (sizeof(Connection) + 2 * sizeof(Event));
-    const std::int64_t memory = memory_share().n;
-    list.push_back(
-        limit("memory_of_connections", bytes * n.workers,
-              fmt::format("the connections and their events use {} bytes in each worker and {} "
-                          "in all workers; {} bytes are available",
-                          bytes, bytes * n.workers, memory)));
-    if (n.events.name == "select") {
-        list.push_back(
-            limit("fd_setsize", FD_SETSIZE,
-                  fmt::format("select() watches descriptors below {} only", FD_SETSIZE)));
+            {{"name", "caches"},
+             {"value", true},
+             {"words", "the loader of caches has a channel until it ends; afterwards one "
+                       "descriptor more is free"}});
     }
     return list;
 }
 
-/// Returns the effective value of a directive of the events block; empty if no module has it.
-std::string shown(const Cycle& cycle, std::string_view directive)
+/// Returns what io_uring does in ngxx, and why not more.
+Json iouring_json(const NgxxEvents& ngxx)
 {
-    const auto& block = *static_cast<const BlockCtx*>(cycle.conf_ctx[events_module.index]);
-    for (const Module* module : modules_of(cycle)) {
-        if (module->type != ModuleType::event) {
-            continue;
-        }
-        for (const Command& command : module->commands) {
-            if (command.name == directive && command.show) {
-                return command.show(block.conf[0][module->ctx_index]);
-            }
-        }
+    if (ngxx.method() != "iouring") {
+        return Json::array();
     }
-    return {};
+    const std::string* const io = ngxx.value("iouring_io");
+    if (!io || *io != "completion") {
+        return {{{"name", "iouring_receives"},
+                 {"value", false},
+                 {"words", "io_uring tells when a descriptor is ready, and does not receive: "
+                           "\"iouring_io\" is not completion"}}};
+    }
+    const std::string* const buffers = ngxx.value("iouring_buffers");
+    return {{{"name", "iouring_receives"},
+             {"value", true},
+             {"words", fmt::format("io_uring receives into the buffers of each worker "
+                                   "(\"iouring_buffers {}\"); a kernel before Linux 5.19 only "
+                                   "tells readiness",
+                                   buffers ? *buffers : "")}}};
 }
 
-/// Returns what io_uring does, and why not more.
-Json iouring_limits(const Cycle& cycle, const Numbers& n)
+Json answer(const Settings& settings, const Budget& budget, Json method, bool mutex)
 {
-    Json list = Json::array();
-    if (n.events.name != "iouring") {
-        return list;
-    }
-    if (shown(cycle, "iouring_io") != "completion") {
-        list.push_back(limit("iouring_receives", false,
-                             "io_uring tells when a descriptor is ready, and does not receive: "
-                             "\"iouring_io\" is not completion"));
-        return list;
-    }
-    list.push_back(
-        limit("iouring_receives", true,
-              fmt::format("io_uring receives into the buffers of each worker (\"iouring_buffers "
-                          "{}\"); a kernel before Linux 5.19 only tells readiness",
-                          shown(cycle, "iouring_buffers"))));
-    return list;
+    Json limits = limits_json(budget);
+    const Json accept = accept_json(settings, budget, mutex);
+    limits.insert(limits.end(), accept.begin(), accept.end());
+    return {{"program", budget.program},
+            {"method", std::move(method)},
+            {"limits", limits},
+            {"clients", clients_json(budget)}};
 }
 
-Json limits(const Cycle& cycle, const Numbers& n)
+bool is_on(const std::string* value, bool by_default)
 {
-    Json list = Json::array();
-    for (const Json& part :
-         {connection_limits(n), resource_limits(n), accept_limits(n), iouring_limits(cycle, n)}) {
-        list.insert(list.end(), part.begin(), part.end());
-    }
-    return list;
-}
-
-std::string where(const Json& item)
-{
-    if (!item["set"].get<bool>()) {
-        return "default";
-    }
-    return Place{item["file"], item["line"], item["column"]}.text();
+    return value ? *value == "on" : by_default;
 }
 
 }  // namespace
 
-Json events_view(const Reading& reading)
+std::optional<Json> events_view(const Configuration& configuration, const Machine& machine)
 {
-    const Numbers n(reading.cycle());
-    return {{"view", "events"},
-            {"values", values(reading)},
-            {"method", method(reading, n)},
-            {"limits", limits(reading.cycle(), n)}};
+    const Settings settings(configuration);
+    const auto budget = nginx_budget(configuration, settings, machine);
+    if (settings.blocks.empty() || !budget) {
+        return std::nullopt;
+    }
+    const NgxxEvents ngxx(settings, machine);
+    const std::string* const mutex = settings.value("accept_mutex");
+    Json refused = Json::array();
+    for (const Problem& problem : ngxx.refused()) {
+        refused.push_back(
+            {{"text", problem.text},
+             {"place", problem.place.line == 0 ? Json() : place_json(problem.place)}});
+    }
+    for (const std::string& other : settings.others) {
+        refused.push_back({{"text", "ngxx has no block \"" + other + "\""}, {"place", Json()}});
+    }
+
+    Json answers = Json::array();
+    answers.push_back(answer(settings, *budget, nginx_method(settings),
+                             is_on(mutex, has_mutex_by_default(configuration.program()))));
+    if (ngxx.ok()) {
+        Json own = answer(settings, ngxx_budget(settings, machine, ngxx), ngxx.method_json(),
+                          is_on(mutex, false));
+        const Json iouring = iouring_json(ngxx);
+        own["limits"].insert(own["limits"].end(), iouring.begin(), iouring.end());
+        answers.push_back(own);
+    }
+    return Json{{"view", "events"},
+                {"program", configuration.program().name()},
+                {"values", values(configuration.program(), settings, ngxx)},
+                {"answers", answers},
+                {"ngxx_refuses", refused}};
 }
+
+namespace {
+
+std::string or_none(const Json& value)
+{
+    if (value.is_null()) {
+        return "unknown";
+    }
+    const std::string text = value;
+    return text.empty() ? "none" : text;
+}
+
+std::string where(const Json& value)
+{
+    if (value["places"].empty()) {
+        const std::string why = value["why"];
+        return why.empty() ? "default" : "default: " + why;
+    }
+    std::string text;
+    for (const Json& place : value["places"]) {
+        text += text.empty() ? "" : " ";
+        text += Place{place["file"], place["line"], place["column"]}.text();
+    }
+    return text;
+}
+
+/// Returns a cell of a table; a long one is still followed by a blank.
+std::string cell(std::string_view text, std::size_t width)
+{
+    return fmt::format("{:<{}} ", text, width - 1);
+}
+
+std::string values_text(const Json& view)
+{
+    constexpr std::size_t width = 24;
+    std::string text = cell("", width) + cell(view["program"].get<std::string>(), width) +
+                       cell("ngxx", width) + "\n";
+    for (const Json& value : view["values"]) {
+        const std::string one = or_none(value["value"]);
+        const std::string other = or_none(value["ngxx"]);
+        text += cell(value["directive"].get<std::string>(), width) + cell(one, width) +
+                cell(one == other ? "the same" : other, width) + where(value) + "\n";
+    }
+    return text;
+}
+
+std::string answer_text(const Json& answer)
+{
+    const Json& method = answer["method"];
+    std::string text =
+        fmt::format("\n{}\n  method: {}, because {}\n", answer["program"].get<std::string>(),
+                    method["name"].get<std::string>(), method["why"].get<std::string>());
+    for (const Json& other : method["others"]) {
+        text += fmt::format("    not {}: {}\n", other["name"].get<std::string>(),
+                            other["why_not"].get<std::string>());
+    }
+    for (const Json& limit : answer["limits"]) {
+        text += fmt::format("  {}\n", limit["words"].get<std::string>());
+    }
+    return text;
+}
+
+}  // namespace
 
 std::string events_text(const Json& view)
 {
-    std::string text;
-    for (const auto& value : view["values"]) {
-        const std::string shown = value["value"].is_string() ? value["value"] : "";
-        text += fmt::format("{:<24}{:<16}{}\n", value["directive"].get<std::string>(),
-                            shown.empty() ? "none" : shown, where(value));
+    std::string text = values_text(view);
+    for (const Json& answer : view["answers"]) {
+        text += answer_text(answer);
     }
-
-    const auto& method = view["method"];
-    text += fmt::format("\nmethod: {}, because {}\n", method["name"].get<std::string>(),
-                        method["why"].get<std::string>());
-    for (const auto& other : method["others"]) {
-        text += fmt::format("  not {}: {}\n", other["name"].get<std::string>(),
-                            other["why_not"].get<std::string>());
+    for (const Json& refused : view["ngxx_refuses"]) {
+        const Json& place = refused["place"];
+        text += place.is_null()
+                    ? fmt::format("  {}\n", refused["text"].get<std::string>())
+                    : fmt::format("  {}: {}\n",
+                                  Place{place["file"], place["line"], place["column"]}.text(),
+                                  refused["text"].get<std::string>());
     }
-
-    text += "\nlimits:\n";
-    for (const auto& item : view["limits"]) {
-        text += fmt::format("  {}\n", item["words"].get<std::string>());
+    text += "\n";
+    for (const Json& answer : view["answers"]) {
+        text += fmt::format("{}: {}\n", answer["program"].get<std::string>(),
+                            answer["clients"]["words"].get<std::string>());
     }
     return text;
 }

@@ -1,91 +1,71 @@
-#include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
+#include <string_view>
+#include <system_error>
 
-#include "core/connection.hpp"
-#include "core/inet.hpp"
-#include "core/module.hpp"
+#include "tools/inspect/sockets.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {
 
 namespace {
 
-/// Returns the parameters of `listen` that set the options of this socket.
-Json parameters(const Listening& ls)
+/// The length of the queue of connections without the parameter, on Linux.
+constexpr int default_backlog = 511;
+
+/// Returns null if the parameter is no number.
+Json backlog_of(const Socket& socket)
+{
+    constexpr std::string_view name = "backlog=";
+    for (const std::string& option : socket.options) {
+        if (option.starts_with(name)) {
+            int n = 0;
+            const char* const end = option.data() + option.size();
+            const auto parsed = std::from_chars(option.data() + name.size(), end, n);
+            return parsed.ec == std::errc() && parsed.ptr == end ? Json(n) : Json();
+        }
+    }
+    return default_backlog;
+}
+
+Json parameters(const Socket& socket)
 {
     Json list = Json::array();
-    const auto add = [&](bool present, std::string text) {
-        if (present) {
-            list.push_back(std::move(text));
-        }
-    };
-    add(ls.type == SOCK_DGRAM, "udp");
-    add(ls.reuseport, "reuseport");
-    add(ls.type == SOCK_STREAM && ls.backlog != Listening::listen_backlog,
-        fmt::format("backlog={}", ls.backlog));
-    add(ls.rcvbuf != -1, fmt::format("rcvbuf={}", ls.rcvbuf));
-    add(ls.sndbuf != -1, fmt::format("sndbuf={}", ls.sndbuf));
-    add(ls.fastopen != -1, fmt::format("fastopen={}", ls.fastopen));
-    add(ls.deferred_accept, "deferred");
-    add(ls.keepalive == 1, "so_keepalive=on");
-    add(ls.keepalive == 2, "so_keepalive=off");
-    add(ls.sockaddr.any.sa_family == AF_INET6, ls.ipv6only ? "ipv6only=on" : "ipv6only=off");
+    bool ipv6only = false;
+    for (const std::string& option : socket.options) {
+        list.push_back(option);
+        ipv6only |= option.starts_with("ipv6only=");
+    }
+    if (socket.family == "IPv6" && !ipv6only) {
+        list.push_back("ipv6only=on");
+    }
     return list;
 }
 
-std::string_view family(const Listening& ls)
-{
-    switch (ls.sockaddr.any.sa_family) {
-    case AF_INET:
-        return "IPv4";
-    case AF_INET6:
-        return "IPv6";
-    default:
-        return "unix";
-    }
-}
-
-bool is_of(const Directive& directive, const Listening& ls, Pool& pool)
-{
-    const auto& words = directive.words;
-    const bool udp = std::ranges::find(words, "udp") != words.end();
-    if (directive.name() != "listen" || udp != (ls.type == SOCK_DGRAM)) {
-        return false;
-    }
-    Url u{.url = words[1], .listen = true};
-    return parse_url(pool, u) == Rc::ok && std::ranges::any_of(u.addrs, [&](const Addr& addr) {
-               return cmp_sockaddr(&addr.sockaddr.any, addr.socklen, &ls.sockaddr.any, ls.socklen,
-                                   true) == Rc::ok;
-           });
-}
-
-/// Returns the place of each `listen` directive for this address.
-Json places(const Reading& reading, const Listening& ls)
+Json places(const Socket& socket)
 {
     Json list = Json::array();
-    reading.for_each([&](const Directive& directive) {
-        if (is_of(directive, ls, *reading.cycle().pool)) {
-            const Place& place = directive.place;
-            list.push_back({{"file", place.file}, {"line", place.line}, {"column", place.column}});
-        }
-    });
+    for (const Place& place : socket.places) {
+        list.push_back({{"file", place.file}, {"line", place.line}, {"column", place.column}});
+    }
     return list;
 }
 
 }  // namespace
 
-Json listening_view(const Reading& reading)
+Json listening_view(const Configuration& configuration)
 {
     Json list = Json::array();
-    for (const Listening& ls : reading.cycle().listening) {
-        list.push_back({{"address", ls.addr_text},
-                        {"places", places(reading, ls)},
-                        {"family", family(ls)},
-                        {"type", ls.type == SOCK_DGRAM ? "datagram" : "stream"},
-                        {"backlog", ls.type == SOCK_DGRAM ? Json() : Json(ls.backlog)},
-                        {"wildcard", ls.wildcard != 0},
-                        {"worker", ls.reuseport ? Json(ls.worker) : Json()},
-                        {"parameters", parameters(ls)}});
+    for (const Socket& socket : sockets_of(configuration)) {
+        list.push_back({{"address", socket.address},
+                        {"block", socket.part},
+                        {"places", places(socket)},
+                        {"family", socket.family},
+                        {"type", socket.datagram ? "datagram" : "stream"},
+                        {"backlog", socket.datagram ? Json() : backlog_of(socket)},
+                        {"wildcard", socket.wildcard},
+                        {"reuseport", socket.reuseport},
+                        {"parameters", parameters(socket)}});
     }
     return {{"view", "listening"}, {"listening", list}};
 }
@@ -93,20 +73,19 @@ Json listening_view(const Reading& reading)
 std::string listening_text(const Json& view)
 {
     std::string text;
-    for (const auto& ls : view["listening"]) {
-        text += fmt::format("{}  ({}, {}", ls["address"].get<std::string>(),
-                            ls["family"].get<std::string>(), ls["type"].get<std::string>());
-        if (!ls["worker"].is_null()) {
-            text += fmt::format(", of worker {}", ls["worker"].get<std::size_t>());
-        }
-        text += ")";
-        for (const auto& parameter : ls["parameters"]) {
+    for (const auto& socket : view["listening"]) {
+        text += fmt::format("{}  ({}, {}, {}{})", socket["address"].get<std::string>(),
+                            socket["block"].get<std::string>(), socket["family"].get<std::string>(),
+                            socket["type"].get<std::string>(),
+                            socket["reuseport"].get<bool>() ? ", one for each worker" : "");
+        for (const auto& parameter : socket["parameters"]) {
             text += " " + parameter.get<std::string>();
         }
         text += "\n";
-        for (const auto& place : ls["places"]) {
+        for (const auto& place : socket["places"]) {
             text += "    " + Place{place["file"], place["line"], place["column"]}.text() + "\n";
         }
+        text += socket["places"].empty() ? "    a server without \"listen\"\n" : "";
     }
     return text.empty() ? "nothing listens\n" : text;
 }

@@ -25,26 +25,35 @@ namespace po = boost::program_options;
 constexpr std::string_view help_head = R"(usage: ngxx-inspect VIEW [-c FILE] [OPTION]...
        ngxx-inspect --json [-c FILE] [OPTION]...
 
-Reads a configuration and its includes as the server does, and shows the result. Opens no other
-file, binds no socket and starts no process. For an invalid configuration, prints the message of
-`ngxx -t`.
+Reads a configuration and its includes, and shows the result. Opens no other file, binds no socket
+and starts no process.
 
 Views:
   modules    the module table: index, ctx_index, type, hooks, directives with contexts and arguments
   conf-ctx   the content of each slot of cycle.conf_ctx, and the contexts of blocks
-  events     each value of the events block and where it was set, the event method and the reason
-             for the choice, the limits that apply
+  events     each value that concerns events and where it was set, the event method and the reason
+             for the choice, the limits, the number of clients that can be served and what binds
+             first; for nginx and for ngxx
   listening  the sockets that the server would listen on
   variables  the variables that the stream block can use
 Without a view, --json writes all files as crossplane does: status, errors, config, parsed.
 
-Exit status: 0; 1 if the configuration is invalid; 2 if the command line is invalid.
+The views events and listening are for configurations of nginx with any module. What is wrong is
+listed on standard error, and does not end the reading. The other views, and --json alone, load the
+modules and read the configuration as ngxx does. For an invalid one they print the message of
+`ngxx -t`.
+
+Exit status: 0; 1 if there is no answer, or with --strict if anything is wrong; 2 if the command
+line is invalid.
 
 )";
 
 struct Options {
     Source source{};
     std::string view{};
+    std::string program{};
+    Machine machine{};
+    bool strict = false;
     bool json = false;
     bool svg = false;
     bool text = false;
@@ -60,10 +69,11 @@ struct View {
 constexpr std::array views = {
     View{"modules", modules_view, modules_text},
     View{"conf-ctx", conf_ctx_view, conf_ctx_text},
-    View{"events", events_view, events_text},
-    View{"listening", listening_view, listening_text},
     View{"variables", variables_view, variables_text},
 };
+
+/// The views of a configuration of nginx, which need no module.
+constexpr std::array text_views = {"events", "listening"};
 
 constexpr const char* view_names = "modules, conf-ctx, events, listening or variables";
 
@@ -71,6 +81,11 @@ const View* find_view(std::string_view name)
 {
     const auto* const found = std::ranges::find(views, name, &View::name);
     return found == views.end() ? nullptr : found;
+}
+
+bool is_text_view(std::string_view name)
+{
+    return std::ranges::find(text_views, name) != text_views.end();
 }
 
 po::options_description descriptions(Options& options)
@@ -85,6 +100,18 @@ po::options_description descriptions(Options& options)
         "the prefix");
     add("global,g", po::value(&source.conf_param)->value_name("TEXT"),
         "directives in addition to those of the file");
+    add("for", po::value(&options.program)->value_name("PROGRAM"),
+        "the program that the file is for, such as nginx-1.24, nginx-1.24+lua, angie or tengine; "
+        "without it the newest nginx with any module");
+    add("cpus", po::value<std::size_t>()->value_name("N")->notifier([&options](std::size_t n) {
+        options.machine.processors = n;
+    }),
+        "the processors of the server, for worker_processes auto");
+    add("nofile", po::value<std::size_t>()->value_name("N")->notifier([&options](std::size_t n) {
+        options.machine.files = n;
+    }),
+        "the limit of open files of the server's processes");
+    add("strict", po::bool_switch(&options.strict), "exit with 1 if anything is wrong");
     add("json", po::bool_switch(&options.json), "write JSON; docs/inspect.md has the schema");
     add("svg", po::bool_switch(&options.svg), "draw conf-ctx as a picture, with Graphviz's dot");
     add("text", po::bool_switch(&options.text), "write text (the default)");
@@ -100,7 +127,7 @@ void check(const Options& options)
     if (options.view.empty() && !options.json) {
         throw std::runtime_error(fmt::format("a view is missing: {}", view_names));
     }
-    if (!options.view.empty() && !find_view(options.view)) {
+    if (!options.view.empty() && !find_view(options.view) && !is_text_view(options.view)) {
         throw std::runtime_error(
             fmt::format("unknown view \"{}\"; the views are {}", options.view, view_names));
     }
@@ -144,10 +171,16 @@ int draw(const std::string& dot)
     return 0;
 }
 
+/// Returns JSON as text. Bytes that are not UTF-8 become U+FFFD.
+std::string dump(const Json& json)
+{
+    return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 int show(const Options& options, const Reading& reading)
 {
     if (options.view.empty()) {
-        fmt::print("{}\n", crossplane(reading).dump(2));
+        fmt::print("{}", dump(crossplane(reading)));
         return 0;
     }
     const View& view = *find_view(options.view);
@@ -155,7 +188,7 @@ int show(const Options& options, const Reading& reading)
     if (options.svg) {
         return draw(conf_ctx_dot(json));
     }
-    fmt::print("{}", options.json ? json.dump(2) + "\n" : view.text(json));
+    fmt::print("{}", options.json ? dump(json) : view.text(json));
     return 0;
 }
 
@@ -176,14 +209,57 @@ void explain_relative(const Source& source)
     }
 }
 
+Json problems_json(const Configuration& configuration)
+{
+    Json list = Json::array();
+    for (const Problem& problem : configuration.problems()) {
+        list.push_back({{"file", problem.place.file},
+                        {"line", problem.place.line},
+                        {"column", problem.place.column},
+                        {"text", problem.text},
+                        {"hint", problem.hint}});
+    }
+    return list;
+}
+
+/// Shows a view of a configuration of any nginx.
+int run_text_view(const Options& options)
+{
+    const Program program = options.program.empty() ? Program() : Program(options.program);
+    const Configuration configuration(options.source, program);
+    for (const Problem& problem : configuration.problems()) {
+        fmt::print(stderr, "{}\n", problem.message());
+    }
+    if (!configuration.was_read()) {
+        explain_relative(options.source);
+        return 1;
+    }
+    const bool events = options.view == "events";
+    std::optional<Json> view =
+        events ? events_view(configuration, options.machine) : listening_view(configuration);
+    if (!view) {
+        fmt::print(stderr, "ngxx-inspect: no answer: the configuration has no events block, or "
+                           "worker_connections is not a number\n");
+        return 1;
+    }
+    (*view)["problems"] = problems_json(configuration);
+    fmt::print("{}", options.json ? dump(*view)
+                     : events     ? events_text(*view)
+                                  : listening_text(*view));
+    return options.strict && !configuration.problems().empty() ? 1 : 0;
+}
+
 int run(const Options& options)
 {
+    if (is_text_view(options.view)) {
+        return run_text_view(options);
+    }
     const Reading reading(options.source);
     fmt::print(stderr, "{}", reading.log());
     if (!reading.ok()) {
         explain_relative(options.source);
         if (options.view.empty()) {
-            fmt::print("{}\n", crossplane(reading).dump(2));
+            fmt::print("{}", dump(crossplane(reading)));
         }
         return 1;
     }

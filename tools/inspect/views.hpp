@@ -5,13 +5,14 @@
 /// both have the same content. All functions are called on the main thread.
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
+#include "tools/inspect/configuration.hpp"
+#include "tools/inspect/limits.hpp"
 #include "tools/inspect/reading.hpp"
 
 namespace ngx::inspect {
-
-using Json = nlohmann::ordered_json;
 
 /// Returns the module table: index, ctx_index, type, hooks, directives.
 Json modules_view(const Reading& reading);
@@ -24,12 +25,14 @@ std::string conf_ctx_text(const Json& view);
 /// Returns the same as the input of Graphviz's dot.
 std::string conf_ctx_dot(const Json& view);
 
-/// Returns each value of the events block and where it was set, the event method, and the limits.
-Json events_view(const Reading& reading);
+/// Returns each value that concerns events and where it was set, the event method, the limits and
+/// the number of clients, for the program and for ngxx. Returns nothing if the configuration has no
+/// events block, or its number of connections is not a number.
+std::optional<Json> events_view(const Configuration& configuration, const Machine& machine);
 std::string events_text(const Json& view);
 
 /// Returns the sockets on which the server would listen.
-Json listening_view(const Reading& reading);
+Json listening_view(const Configuration& configuration);
 std::string listening_text(const Json& view);
 
 /// Returns the variables that the stream block can use; an empty list if it is missing.

@@ -1,0 +1,274 @@
+#include "tools/inspect/configuration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fmt/format.h>
+
+#include "core/module.hpp"
+
+namespace ngx::inspect {
+
+namespace {
+
+/// The name of the text of the option -g among the files.
+constexpr std::string_view global_name = "";
+
+std::string full_name(std::string_view prefix, std::string_view file)
+{
+    if (file.starts_with('/') || file == "-") {
+        return std::string(file);
+    }
+    const bool slash = prefix.ends_with('/') || prefix.empty();
+    return fmt::format("{}{}{}", prefix, slash ? "" : "/", file);
+}
+
+/// Returns the row that is for a directive in this context; if no row is, one that is for its name.
+const DirectiveRow* row_of(std::string_view name, std::string_view context, const Program& program)
+{
+    const DirectiveRow* found = nullptr;
+    for (const DirectiveRow& row : find_directive(name)) {
+        if (row.allows(context) && program.has(row)) {
+            return &row;
+        }
+        found = &row;
+    }
+    return found;
+}
+
+/// Returns the context of the content of a block.
+std::string_view inner_context(const Placed& placed, const Program& program)
+{
+    if (placed.context.empty()) {
+        return {};
+    }
+    const DirectiveRow* const row = row_of(placed.directive.name(), placed.context, program);
+    return row && row->is_block() ? row->opens(placed.context) : std::string_view();
+}
+
+/// Returns true if a walk through the tree leaves the directive after having entered it.
+bool is_left(const conf::Directive& directive)
+{
+    return directive.is_block() || !directive.children().empty() || !directive.included().empty();
+}
+
+bool is_of_ngxx(std::string_view name)
+{
+    for (Module* const* module = modules; *module; module++) {
+        const auto& commands = (*module)->commands;
+        if (std::ranges::find(commands, name, &Command::name) != commands.end()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Returns the numbers of arguments that the rows permit.
+std::string permitted(const std::vector<const DirectiveRow*>& rows)
+{
+    std::string text;
+    for (const DirectiveRow* row : rows) {
+        text += (text.empty() ? "" : " or ") + row->arguments_text();
+    }
+    return text;
+}
+
+std::string contexts_of(const std::vector<const DirectiveRow*>& rows)
+{
+    std::string text;
+    for (const DirectiveRow* row : rows) {
+        text += (text.empty() ? "" : ",") + std::string(row->contexts);
+    }
+    return text;
+}
+
+/// Returns why the program does not have a directive that the table has.
+std::string why_unknown(std::span<const DirectiveRow> rows)
+{
+    const DirectiveRow& row = rows.back();
+    if (row.package != "nginx") {
+        return fmt::format("it is a directive of the package {}", row.package);
+    }
+    if (row.since != "-") {
+        return fmt::format("it is a directive of nginx {} and later", row.since);
+    }
+    return fmt::format("it was a directive of nginx until {}", row.until);
+}
+
+bool is_flag(std::string value)
+{
+    std::ranges::transform(value, value.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return value == "on" || value == "off";
+}
+
+/// The directives that a block can have once, and of which the views need the value.
+bool is_single(std::string_view context, std::string_view name)
+{
+    constexpr std::array in_main = {"worker_processes",
+                                    "worker_rlimit_nofile",
+                                    "master_process",
+                                    "daemon",
+                                    "timer_resolution",
+                                    "events",
+                                    "http",
+                                    "stream",
+                                    "mail"};
+    return (context == "main" && std::ranges::find(in_main, name) != in_main.end()) ||
+           (context == "events" && name != "debug_connection" && name != "include");
+}
+
+}  // namespace
+
+std::string Problem::message() const
+{
+    return fmt::format("{}: {}{}{}", place.text(), text, hint.empty() ? "" : "; ", hint);
+}
+
+Place place_of(const conf::Directive& directive)
+{
+    const conf::Place place = directive.place();
+    return {std::string(place.file), place.line, place.column};
+}
+
+Configuration::Configuration(const Source& source, const Program& program)
+    : program_(program)
+    , prefix_(source.prefix)
+{
+    const conf::Options options{};
+    if (!source.conf_param.empty()) {
+        global_.read_text(global_name, source.conf_param, {.follow_includes = false});
+    }
+    was_read_ = tree_.read(full_name(source.prefix, source.conf_file), options);
+    add_errors(global_);
+    add_errors(tree_);
+    check();
+}
+
+void Configuration::add_errors(const conf::Tree& tree)
+{
+    for (const conf::Error& error : tree.errors()) {
+        const conf::Place place = tree.place(error);
+        problems_.push_back(
+            {{std::string(place.file), place.line, place.column}, error.text, error.hint});
+    }
+}
+
+void Configuration::walk(const Enter& enter, const Leave& leave) const
+{
+    walk_tree(global_, enter, leave);
+    walk_tree(tree_, enter, leave);
+}
+
+void Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const
+{
+    std::vector<std::string_view> contexts = {"main"};
+    tree.walk(
+        [&](const conf::Directive& directive) {
+            if (directive.is_comment() || contexts.back() == "free") {
+                return false;
+            }
+            const Placed placed{directive, contexts.back()};
+            enter(placed);
+            if (is_left(directive)) {
+                contexts.push_back(directive.is_block() ? inner_context(placed, program_)
+                                                        : contexts.back());
+            }
+            return true;
+        },
+        [&](const conf::Directive& directive) {
+            contexts.pop_back();
+            if (leave && directive.is_block()) {
+                leave({directive, contexts.back()});
+            }
+        });
+}
+
+void Configuration::check()
+{
+    std::vector<std::vector<std::string>> seen(1);
+    walk(
+        [&](const Placed& placed) {
+            check_one(placed);
+            check_repeated(placed, seen.back());
+            if (placed.directive.is_block()) {
+                seen.emplace_back();
+            }
+        },
+        [&](const Placed&) { seen.pop_back(); });
+}
+
+void Configuration::add(const Placed& placed, std::string text, std::string hint)
+{
+    problems_.push_back({place_of(placed.directive), std::move(text), std::move(hint)});
+}
+
+void Configuration::check_repeated(const Placed& placed, std::vector<std::string>& seen)
+{
+    std::string name = placed.directive.name();
+    if (!is_single(placed.context, name)) {
+        return;
+    }
+    if (std::ranges::find(seen, name) == seen.end()) {
+        seen.push_back(std::move(name));
+    } else {
+        add(placed, "\"" + name + "\" directive is duplicate", "the first one is used");
+    }
+}
+
+/// The checks and their order are those of ngx_conf_handler() of nginx.
+void Configuration::check_one(const Placed& placed)
+{
+    const conf::Directive& directive = placed.directive;
+    if (placed.context.empty() || directive.kind() == conf::Kind::broken) {
+        return;
+    }
+    const std::string name = directive.name();
+    const std::span<const DirectiveRow> rows = find_directive(name);
+    std::vector<const DirectiveRow*> possible;
+    for (const DirectiveRow& row : rows) {
+        if (program_.has(row)) {
+            possible.push_back(&row);
+        }
+    }
+    if (possible.empty()) {
+        if (program_.is_stated() || !is_of_ngxx(name)) {
+            add(placed, "unknown directive \"" + name + "\"",
+                rows.empty() ? "" : why_unknown(rows));
+        }
+        return;
+    }
+
+    std::vector<const DirectiveRow*> here;
+    std::ranges::copy_if(possible, std::back_inserter(here),
+                         [&](const DirectiveRow* row) { return row->allows(placed.context); });
+    if (here.empty()) {
+        add(placed, "\"" + name + "\" directive is not allowed here",
+            "it belongs in " + contexts_of(possible));
+        return;
+    }
+
+    const bool block = directive.kind() != conf::Kind::simple;
+    std::erase_if(here, [&](const DirectiveRow* row) { return row->is_block() != block; });
+    if (here.empty()) {
+        add(placed, block ? "directive \"" + name + "\" is not terminated by \";\""
+                          : "directive \"" + name + "\" has no opening \"{\"");
+        return;
+    }
+
+    const std::size_t n = directive.size() - 1 - (directive.kind() == conf::Kind::text ? 1 : 0);
+    if (std::ranges::none_of(here, [n](const DirectiveRow* row) { return row->takes(n); })) {
+        add(placed, "invalid number of arguments in \"" + name + "\" directive",
+            "it takes " + permitted(here));
+        return;
+    }
+    if (n == 1 &&
+        std::ranges::all_of(here, [](const auto* row) { return row->arguments == "flag"; }) &&
+        !is_flag(directive.word(1).value())) {
+        add(placed,
+            fmt::format("invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
+                        directive.word(1).value(), name));
+    }
+}
+
+}  // namespace ngx::inspect

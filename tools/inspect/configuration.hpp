@@ -1,0 +1,74 @@
+#pragma once
+
+/// \file
+/// A configuration of nginx, with any modules, and what is wrong with it.
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/conf/conf.hpp"
+#include "tools/inspect/directive_table.hpp"
+#include "tools/inspect/reading.hpp"
+
+namespace ngx::inspect {
+
+/// Something in a configuration that the program would refuse, or does not know.
+struct Problem {
+    Place place{};
+    std::string text{};
+    std::string hint{};
+
+    /// Returns "FILE:LINE:COLUMN: TEXT; HINT".
+    [[nodiscard]] std::string message() const;
+};
+
+/// A directive and the context in which it is: "main", "http.location", ... The context is empty in
+/// a block of which the table knows nothing.
+struct Placed {
+    const conf::Directive& directive;
+    std::string_view context;
+};
+
+/// Reads a configuration without its modules. It opens the files of the configuration and nothing
+/// else, and resolves no name. Errors do not end the reading.
+class Configuration {
+public:
+    Configuration(const Source& source, const Program& program);
+
+    [[nodiscard]] const Program& program() const noexcept { return program_; }
+    [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
+
+    /// Returns false if the first file cannot be read.
+    [[nodiscard]] bool was_read() const noexcept { return was_read_; }
+
+    /// Returns what is wrong, in the order of reading.
+    [[nodiscard]] const std::vector<Problem>& problems() const noexcept { return problems_; }
+
+    /// Calls `enter` for each directive in nginx's order, and `leave` behind each block. Entries of
+    /// blocks that hold no directives, such as `map`, are left out.
+    using Enter = std::function<void(const Placed&)>;
+    using Leave = std::function<void(const Placed&)>;
+    void walk(const Enter& enter, const Leave& leave = {}) const;
+
+private:
+    void walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const;
+    void add_errors(const conf::Tree& tree);
+    void check();
+    void check_one(const Placed& placed);
+    void check_repeated(const Placed& placed, std::vector<std::string>& seen);
+    void add(const Placed& placed, std::string text, std::string hint = {});
+
+    Program program_;
+    std::string prefix_;
+    conf::Tree global_{};  // the option -g
+    conf::Tree tree_{};
+    bool was_read_ = false;
+    std::vector<Problem> problems_{};
+};
+
+/// Returns the place of a directive.
+Place place_of(const conf::Directive& directive);
+
+}  // namespace ngx::inspect

@@ -1,0 +1,20 @@
+"""Writes docs/nginx-directives.tsv as tables of C++: embed_table.py TABLE OUTPUT"""
+
+import json
+import sys
+from pathlib import Path
+
+table, output = map(Path, sys.argv[1:])
+lines = table.read_text(encoding="utf-8").splitlines()
+releases = [word for line in lines if line.startswith("# releases:") for word in line.split()[2:]]
+rows = [line.split("\t") for line in lines if not line.startswith("#")]
+
+
+def braced(words: list[str]) -> str:
+    return f"{{{', '.join(map(json.dumps, words))}}}"
+
+
+output.write_text(
+    f"constexpr std::string_view releases[] = {braced(releases)};\n"
+    + "constexpr DirectiveRow rows[] = {\n"
+    + "".join(f"{braced(row)},\n" for row in rows) + "};\n", encoding="utf-8")

@@ -1,0 +1,126 @@
+#include "tools/inspect/settings.hpp"
+
+#include <algorithm>
+
+namespace ngx::inspect {
+
+namespace {
+
+std::string text_of(const conf::Directive& directive)
+{
+    std::string text;
+    for (std::size_t i = 0; i < directive.size(); i++) {
+        text += i == 0 ? "" : " ";
+        text += directive.word(i).raw();
+    }
+    return text;
+}
+
+Setting setting_of(const conf::Directive& directive)
+{
+    return {directive.name(), directive.args(), text_of(directive), place_of(directive)};
+}
+
+/// Returns the number of name servers of `resolver`; a name counts once.
+std::size_t servers_of(const std::vector<std::string>& args)
+{
+    return static_cast<std::size_t>(std::ranges::count_if(
+        args, [](const std::string& word) { return word.find('=') == std::string::npos; }));
+}
+
+}  // namespace
+
+void Logs::add(const std::string& name, const std::string& prefix)
+{
+    if (name.starts_with("syslog:")) {
+        remote++;
+    } else if (name != "stderr" && name != "off" && !name.starts_with("memory:") &&
+               name.find('$') == std::string::npos) {
+        files.insert(name.starts_with('/') ? name : prefix + "/" + name);
+    }
+}
+
+Settings::Settings(const Configuration& configuration)
+    : sockets(sockets_of(configuration))
+    , prefix_(configuration.prefix())
+{
+    configuration.walk([this](const Placed& placed) { add(placed); },
+                       [this](const Placed& placed) { leave(placed); });
+    if (!main_log_) {
+        logs.add("logs/error.log", prefix_);
+    }
+    if (default_log_ && !http_log_) {
+        logs.add("logs/access.log", prefix_);
+    }
+}
+
+void Settings::add(const Placed& placed)
+{
+    const conf::Directive& directive = placed.directive;
+    if (directive.is("error_log") || directive.is("access_log")) {
+        add_log(placed);
+    }
+    if (placed.context == "main" && directive.is_block()) {
+        if (directive.is("events")) {
+            blocks.push_back(place_of(directive));
+        } else if (!directive.is("stream")) {
+            others.insert(directive.name());
+        }
+    } else if (placed.context == "main") {
+        main.push_back(setting_of(directive));
+    } else if (placed.context == "events" && blocks.size() == 1) {
+        events.push_back(setting_of(directive));
+    } else if (placed.context == "http" && directive.is("server")) {
+        server_log_ = false;
+    }
+    if (directive.is("resolver")) {
+        name_servers += servers_of(directive.args());
+    }
+    caches |= placed.context == "http" && directive.name().ends_with("_cache_path");
+}
+
+void Settings::add_log(const Placed& placed)
+{
+    if (placed.directive.size() < 2) {
+        return;
+    }
+    const std::string name = placed.directive.word(1).value();
+    logs.add(name, prefix_);
+    if (placed.directive.is("error_log")) {
+        main_log_ |= placed.context == "main";
+        if (placed.context == "main" || placed.context.starts_with("stream")) {
+            stream_logs.add(name, prefix_);
+        }
+    } else {
+        http_log_ |= placed.context == "http";
+        server_log_ |= placed.context == "http.server";
+    }
+}
+
+void Settings::leave(const Placed& placed)
+{
+    if (placed.context == "http" && placed.directive.is("server")) {
+        default_log_ |= !server_log_;
+    }
+}
+
+std::vector<const Setting*> Settings::all(std::string_view name) const
+{
+    std::vector<const Setting*> found;
+    for (const auto* list : {&main, &events}) {
+        for (const Setting& setting : *list) {
+            if (setting.name == name) {
+                found.push_back(&setting);
+            }
+        }
+    }
+    return found;
+}
+
+const std::string* Settings::value(std::string_view name) const
+{
+    const auto found = all(name);
+    return found.empty() || found.front()->args.empty() ? nullptr : &found.front()->args.front();
+}
+
+}  // namespace ngx::inspect
