@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "auto_config.hpp"
 #include "test/process/client.hpp"
 #include "test/process/faults.hpp"
 #include "test/process/precondition.hpp"
@@ -27,12 +28,6 @@ namespace ngx::test::process {
 namespace {
 
 using std::chrono::milliseconds;
-
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool sanitized = true;  // a sanitizer keeps freed memory and finds leaks itself
-#else
-constexpr bool sanitized = false;
-#endif
 
 /// The service that a client uses.
 enum class Service { echo, text, proxy, file, file_aio, file_threads, udp, udp_proxy };
@@ -527,7 +522,7 @@ void check_memory(const std::vector<Row>& rows)
         sizes.push_back(memory_of(server));
     }
     BOOST_TEST(count(server.log(), "not enough") == 0U);
-    if (!sanitized) {
+    if (!have_asan) {  // a sanitizer keeps freed memory, and finds leaks itself
         constexpr long much = 128 * 1024;
         BOOST_TEST(sizes[2] - sizes[1] < much, sizes[1] << " bytes, then " << sizes[2]);
     }

@@ -15,7 +15,6 @@
 #include "test/support/fake_calls.hpp"
 #include "test/support/forked.hpp"
 #include "test/support/process.hpp"
-#include "test/support/sanitizer.hpp"
 
 namespace ngx::test {
 
@@ -211,7 +210,7 @@ BOOST_AUTO_TEST_CASE(the_affinity_mask_is_a_separate_limit)
 }
 
 BOOST_AUTO_TEST_CASE(a_limit_of_addresses_limits_memory,
-                     *boost::unit_test::precondition(has_no_sanitizer))
+                     *boost::unit_test::precondition([](auto) { return !have_asan; }))
 {
     const TempDir empty;
     const Forked child = in_child([&](int fd) {
