@@ -523,7 +523,8 @@ void dispatch(const epoll_event& ee, unsigned flags, Log* log) noexcept
     }
 
     std::uint32_t revents = ee.events;
-    log_debug(log_debug_event, log, 0, "epoll: fd:{} ev:{:04X} d:{}", c.fd, revents, ee.data.ptr);
+    log_debug(log_debug_event, log, 0, "epoll: fd:{} ev:{:04X} d:{}", c.fd, revents,
+              reinterpret_cast<void*>(data));
 
     // An error counts as ready in both directions: the active handler gets the error from its own
     // call.
