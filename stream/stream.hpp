@@ -204,10 +204,11 @@ struct StreamPort {
     std::vector<InAddr> addrs{};
 };
 
-/// A variable that is used in a text. `variable` is set at the end of the block, because a module
-/// may add the variable after its use.
+/// A variable that is used in a text, first at `place`. `variable` is set at the end of the block,
+/// because a module may add the variable after its use.
 struct StreamVariableUse {
     std::string_view name{};
+    ConfPlace place{};
     const StreamVariable* variable = nullptr;
 };
 

@@ -1344,13 +1344,24 @@ const char* stream_proxy_bind(Conf& cf, const Command&, void* conf)
     return conf_ok;
 }
 
+constexpr ConfDeprecated stream_proxy_downstream_buffer{
+    .old_name = "proxy_downstream_buffer",
+    .new_name = "proxy_buffer_size",
+};
+
+constexpr ConfDeprecated stream_proxy_upstream_buffer{
+    .old_name = "proxy_upstream_buffer",
+    .new_name = "proxy_buffer_size",
+};
+
 /// Handles `proxy_buffer_size SIZE;` and its two older names. With a size of 0 nothing could be
 /// read.
 ///
 /// Differs from nginx: nginx accepts 0, and sessions hang.
+template <auto Post = nullptr>
 const char* stream_proxy_buffer_size(Conf& cf, const Command& cmd, void* conf)
 {
-    const char* rv = conf_set_size_slot<&StreamProxySrvConf::buffer_size>(cf, cmd, conf);
+    const char* rv = conf_set_size_slot<&StreamProxySrvConf::buffer_size, Post>(cf, cmd, conf);
     const auto& pscf = *static_cast<StreamProxySrvConf*>(conf);
     return rv == conf_ok && *pscf.buffer_size == 0 ? "must not be zero" : rv;
 }
@@ -1403,19 +1414,19 @@ constexpr Command stream_proxy_commands[] = {
     {
         .name = "proxy_buffer_size",
         .type = main_and_srv | conf_take1,
-        .set = stream_proxy_buffer_size,
+        .set = stream_proxy_buffer_size<>,
         .conf = stream_srv_conf_offset,
     },
     {
         .name = "proxy_downstream_buffer",
         .type = main_and_srv | conf_take1,
-        .set = stream_proxy_buffer_size,
+        .set = stream_proxy_buffer_size<&stream_proxy_downstream_buffer>,
         .conf = stream_srv_conf_offset,
     },
     {
         .name = "proxy_upstream_buffer",
         .type = main_and_srv | conf_take1,
-        .set = stream_proxy_buffer_size,
+        .set = stream_proxy_buffer_size<&stream_proxy_upstream_buffer>,
         .conf = stream_srv_conf_offset,
     },
     {

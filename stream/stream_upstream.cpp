@@ -172,8 +172,8 @@ constexpr ServerFlag server_flags[] = {
     {"down", stream_upstream_down, &StreamUpstreamServer::down},
 };
 
-/// Parameters that nginx or its commercial edition has, and that are not supported.
-constexpr std::string_view unsupported_server_params[] = {"resolve", "service=", "slow_start="};
+/// Parameters of nginx that are not supported.
+constexpr std::string_view unsupported_server_params[] = {"resolve", "service="};
 
 /// Logs why a parameter of `server` is rejected. Always returns error.
 Rc refuse_param(Conf& cf, std::string_view param)

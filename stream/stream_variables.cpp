@@ -217,6 +217,25 @@ constexpr StreamVariable stream_core_variables[] = {
     {"protocol", variable_protocol},
 };
 
+/// How the names of those of nginx's variables begin that are not supported.
+constexpr std::string_view unsupported_variables[] = {"realip_remote_", "ssl_", "upstream_"};
+
+/// Logs why a variable is refused that no module has added. Always returns error.
+///
+/// Differs from nginx: the message about a variable of nginx says that it is not supported, and
+/// where it is used. nginx's own message about other names has no place.
+Rc refuse_variable(Log* log, const StreamVariableUse& use)
+{
+    if (std::ranges::any_of(unsupported_variables,
+                            [&](std::string_view begin) { return use.name.starts_with(begin); })) {
+        conf_log_error(log_emerg, log, use.place, 0, "the \"${}\" variable is not supported",
+                       use.name);
+    } else {
+        conf_log_error(log_emerg, log, {}, 0, "unknown \"{}\" variable", use.name);
+    }
+    return Rc::error;
+}
+
 }  // namespace
 
 Rc stream_add_variable(Conf& cf, const StreamVariable& variable)
@@ -252,7 +271,8 @@ const StreamVariableUse* stream_use_variable(Conf& cf, std::string_view name)
     auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
     std::string lower(name);
     std::ranges::transform(lower, lower.begin(), tolower);
-    return &cmcf.used_variables.emplace_back(StreamVariableUse{.name = cf.pool->pstrdup(lower)});
+    return &cmcf.used_variables.emplace_back(
+        StreamVariableUse{.name = cf.pool->pstrdup(lower), .place = conf_place(cf)});
 }
 
 Rc stream_variables_add_core_vars(Conf& cf)
@@ -271,8 +291,7 @@ Rc stream_variables_init_vars(Conf& cf)
     for (StreamVariableUse& use : cmcf.used_variables) {
         use.variable = stream_find_variable(cmcf, use.name);
         if (!use.variable) {
-            conf_log_error(log_emerg, cf.log, {}, 0, "unknown \"{}\" variable", use.name);
-            return Rc::error;
+            return refuse_variable(cf.log, use);
         }
     }
     return Rc::ok;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
 
 #include "core/times.hpp"
 #include "event/event.hpp"
@@ -599,6 +600,16 @@ BOOST_AUTO_TEST_CASE(the_directives_are_checked)
                         "no path in the unix domain socket in upstream \"unix:\" in "));
     BOOST_TEST(contains(refusal("server { listen unix:DIR/a; proxy_pass 127.0.0.1; }"),
                         "no port in upstream \"127.0.0.1\" in "));
+}
+
+BOOST_AUTO_TEST_CASE(an_old_name_of_a_directive_gets_a_warning)
+{
+    for (const char* const name : {"proxy_downstream_buffer", "proxy_upstream_buffer"}) {
+        const std::string log = refusal(proxying(fmt::format("{} 4k; bad;", name)));
+        BOOST_TEST(contains(log, fmt::format("the \"{}\" directive is deprecated, use the "
+                                             "\"proxy_buffer_size\" directive instead in ",
+                                             name)));
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

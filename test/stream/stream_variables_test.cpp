@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
 
 #include "auto_build.hpp"
 #include "core/string.hpp"
@@ -225,6 +226,15 @@ BOOST_AUTO_TEST_CASE(an_unknown_variable_is_refused)
     const std::string log = refusal(saying("$pid $Unknown"));
     BOOST_TEST(contains(log, "[emerg]"));
     BOOST_TEST(contains(log, "unknown \"unknown\" variable\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_variable_of_nginx_that_is_not_supported_is_refused_with_its_line)
+{
+    for (const char* const name : {"upstream_addr", "ssl_protocol", "realip_remote_addr"}) {
+        const std::string log = refusal(saying(fmt::format("${}", name)));
+        BOOST_TEST(contains(log, fmt::format("the \"${}\" variable is not supported in ", name)));
+        BOOST_TEST(contains(log, ".conf:"));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_first_unknown_variable_is_named)
