@@ -1,4 +1,5 @@
 #define BOOST_TEST_MODULE event
+#define BOOST_TEST_MAIN  // precompiled headers do not see BOOST_TEST_MODULE
 
 #include "event/event.hpp"
 

@@ -6,6 +6,7 @@
 /// The directives are added to each events block.
 
 #define BOOST_TEST_MODULE process
+#define BOOST_TEST_MAIN  // precompiled headers do not see BOOST_TEST_MODULE
 #include <boost/test/unit_test.hpp>
 
 #include <sys/resource.h>

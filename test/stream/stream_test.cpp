@@ -1,6 +1,7 @@
 // Tests of the stream block: its modules' functions, its levels, and the sockets of its addresses.
 
 #define BOOST_TEST_MODULE stream
+#define BOOST_TEST_MAIN  // precompiled headers do not see BOOST_TEST_MODULE
 
 #include "stream/stream.hpp"
 
