@@ -54,15 +54,6 @@ struct Upstreams {
     }
 };
 
-Client connect_datagrams(std::uint16_t port)
-{
-    Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in sin = loopback(port);
-    BOOST_TEST_REQUIRE(
-        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&sin), sizeof(sin)) == 0);
-    return Client(std::move(socket));
-}
-
 /// One worker that serves the scenario, and an earlier client of another service.
 class Sweep {
 public:
@@ -136,7 +127,7 @@ private:
     /// A lost datagram has no end, so this waits for the fault instead.
     [[nodiscard]] bool is_answered() const
     {
-        const Client client = connect_datagrams(port_);
+        const UdpClient client(port_);
         client.send(scenario_.asks);
         std::string got;
         wait_until("an answer or a fault", [&] {

@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(redis_answers_every_request_of_its_benchmark, *precondition
 BOOST_AUTO_TEST_CASE(megabytes_go_both_ways_at_once_between_slow_sides)
 {
     constexpr std::size_t size = 1'000'000;
-    constexpr Buffers small{.receive = 32'768, .send = 32'768};
+    constexpr SocketOptions small{.receive = 32'768, .send = 32'768};
     const Port port;
     const Port behind;
     const Listener upstream(behind, 128, small);

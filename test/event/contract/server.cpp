@@ -48,13 +48,13 @@ void reloads(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
     const Client old = service.client(service.proxy());
     for (int i = 0; i < 3; i++) {
         old.send("still here");
-        verdict.same("an echo for a client of the first configuration", old.receive(10),
+        verdict.same("an echo for a client of the first configuration", receive(old, 10),
                      "still here");
         service.reload();
         service.serves();
     }
     old.finish();
-    verdict.same("data after the last echo", old.receive_all(), "");
+    verdict.same("data after the last echo", receive(old), "");
     service.stop();
 }
 
@@ -77,7 +77,7 @@ void clients_that_send_and_end_at_once_are_answered(const Subject& subject, Verd
             const Client client = service.client(*port);
             client.send("hello");
             client.finish();
-            if (!verdict.same("an answer, up to its end", client.receive_all(), "hello")) {
+            if (!verdict.same("an answer, up to its end", receive(client), "hello")) {
                 return;
             }
         }
@@ -99,7 +99,7 @@ void a_crowd_is_served_under_small_limits(const Subject& subject, Verdict& verdi
         }
         service.resume();
         for (const Client& client : crowd) {
-            if (!verdict.same("an echo of one in a crowd", client.receive(3), text)) {
+            if (!verdict.same("an echo of one in a crowd", receive(client, 3), text)) {
                 return;
             }
         }

@@ -1,20 +1,17 @@
 #include "test/event/contract/service.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sstream>
 #include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
@@ -22,7 +19,6 @@
 #include <fmt/format.h>
 
 #include "core/nginx.hpp"
-#include "test/support/restarted.hpp"
 
 namespace ngx::contract {
 
@@ -36,25 +32,6 @@ int checked(int result, const char* what)
     return result;
 }
 
-const sockaddr* any(const sockaddr_in& sin)
-{
-    return reinterpret_cast<const sockaddr*>(&sin);
-}
-
-bool connect_to(int fd, std::uint16_t port)
-{
-    const sockaddr_in sin = test::loopback(port);
-    return test::restarted([&] { return ::connect(fd, any(sin), sizeof(sin)); }) == 0;
-}
-
-void limit_waits(int fd, std::chrono::milliseconds limit)
-{
-    const timeval wait{.tv_sec = limit.count() / 1000, .tv_usec = limit.count() % 1000 * 1000};
-    for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-        checked(::setsockopt(fd, SOL_SOCKET, option, &wait, sizeof(wait)), "setsockopt()");
-    }
-}
-
 void set_limit(__rlimit_resource resource, rlim_t value)
 {
     rlimit limit{};
@@ -65,69 +42,13 @@ void set_limit(__rlimit_resource resource, rlim_t value)
 
 }  // namespace
 
-// A bound socket reserves the port: other sockets cannot bind to it, except those with
-// SO_REUSEADDR, as the server's. It does not listen. A datagram socket is also connected to another
-// port, so that it receives nothing.
-Port::Port(int type) : reserved_(checked(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket()"))
+std::string receive(const Client& client, std::size_t size)
 {
-    constexpr std::uint16_t nobody = 9;
-    const int on = 1;
-    checked(::setsockopt(reserved_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)),
-            "setsockopt()");
-    sockaddr_in sin = test::loopback(0);
-    checked(::bind(reserved_.get(), any(sin), sizeof(sin)), "bind()");
-    socklen_t len = sizeof(sin);
-    checked(::getsockname(reserved_.get(), reinterpret_cast<sockaddr*>(&sin), &len),
-            "getsockname()");
-    number_ = ntohs(sin.sin_port);
-    if (type == SOCK_DGRAM) {
-        (void)connect_to(reserved_.get(), nobody);
+    try {
+        return size == std::string::npos ? client.receive_all() : client.receive(size);
+    } catch (const std::system_error& e) {
+        return fmt::format("[{}]", e.code().message());
     }
-}
-
-Client::Client(const Subject& subject, const Port& port, int type)
-    : socket_(checked(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket()"))
-{
-    limit_waits(socket_.get(), subject.patience);
-    if (!connect_to(socket_.get(), port.number())) {
-        throw std::system_error(errno, std::generic_category(), "connect() to the server");
-    }
-}
-
-void Client::send(std::string_view text) const
-{
-    while (!text.empty()) {
-        const ssize_t n = test::restarted(
-            [&] { return ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL); });
-        if (n == -1) {
-            throw std::system_error(errno, std::generic_category(), "send() to the server");
-        }
-        text.remove_prefix(static_cast<std::size_t>(n));
-    }
-}
-
-void Client::finish() const
-{
-    ::shutdown(socket_.get(), SHUT_WR);
-}
-
-std::string Client::receive(std::size_t size) const
-{
-    std::string text;
-    std::array<char, 16 * 1024> buf;
-    while (text.size() < size) {
-        const std::size_t want = std::min(size - text.size(), buf.size());
-        const ssize_t n =
-            test::restarted([&] { return ::recv(socket_.get(), buf.data(), want, 0); });
-        if (n == 0) {
-            return text;
-        }
-        if (n == -1) {
-            return text + fmt::format(" [{}]", std::strerror(errno));
-        }
-        text.append(buf.data(), static_cast<std::size_t>(n));
-    }
-    return text;
 }
 
 Service::Service(const Subject& subject, Verdict& verdict, const ServiceConf& conf)
@@ -172,13 +93,13 @@ void Service::write_conf() const
                         "events {{ use {}; worker_connections 256; {} {} }}\nstream {{\n",
                         subject_.use, subject_.events, conf_.events);
     const auto server = [&](const Port& port, std::string_view listen, std::string_view content) {
-        text += fmt::format("server {{ listen 127.0.0.1:{} {}; {} }}\n", port.number(), listen,
-                            content);
+        text +=
+            fmt::format("server {{ listen 127.0.0.1:{} {}; {} }}\n", port.text(), listen, content);
     };
     server(told_, conf_.listen, fmt::format("return 'generation {}';", generation_));
     server(echo_, conf_.listen, "echo;");
     server(proxy_, conf_.listen,
-           fmt::format("proxy_pass 127.0.0.1:{}; proxy_half_close on;", echo_.number()));
+           fmt::format("proxy_pass 127.0.0.1:{}; proxy_half_close on;", echo_.text()));
     server(header_, fmt::format("{} proxy_protocol", conf_.listen),
            "return '$proxy_protocol_addr';");
     server(datagrams_, "udp", "echo;");
@@ -237,7 +158,7 @@ std::string Service::log() const
 
 Client Service::client(const Port& port, int type) const
 {
-    return Client(subject_, port, type);
+    return Client(port, "127.0.0.1", {.type = type, .patience = subject_.patience});
 }
 
 void Service::serves()
@@ -245,7 +166,7 @@ void Service::serves()
     // Connects first, and sends its header when the others have been served.
     const Client with_header = client(header_);
     // A worker of the configuration before may not have closed its listeners yet.
-    const std::string told = client(told_).receive_all();
+    const std::string told = receive(client(told_));
     if (conf_.workers == 0 || told != fmt::format("generation {}", generation_ - 1)) {
         verdict_.same("a text", told, fmt::format("generation {}", generation_));
     }
@@ -254,7 +175,7 @@ void Service::serves()
         const std::string text(50'000, port == &echo_ ? 'e' : 'p');
         for (int i = 0; i < 2; i++) {
             client.send(text);
-            verdict_.expect(client.receive(text.size()) == text,
+            verdict_.expect(receive(client, text.size()) == text,
                             port == &echo_
                                 ? "the echo is the data that was sent"
                                 : "the echo is the data that was sent through the proxy");
@@ -262,9 +183,9 @@ void Service::serves()
     }
     const Client datagram = client(datagrams_, SOCK_DGRAM);
     datagram.send("datagram");
-    verdict_.same("a datagram's echo", datagram.receive(8), "datagram");
+    verdict_.same("a datagram's echo", receive(datagram, 8), "datagram");
     with_header.send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
-    verdict_.same("a text after a header", with_header.receive_all(), "192.0.2.1");
+    verdict_.same("a text after a header", receive(with_header), "192.0.2.1");
 }
 
 void Service::pause() const
@@ -289,7 +210,7 @@ void Service::reload()
     const test::Deadline deadline = test::deadline_in(subject_.patience);
     std::string seen;
     while (seen != wanted && test::Clock::now() < deadline && !wait_for_end(1)) {
-        seen = client(told_).receive_all();
+        seen = receive(client(told_));
     }
     verdict_.same("a text after the reload", seen, wanted);
 }

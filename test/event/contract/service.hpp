@@ -4,40 +4,19 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <vector>
 
 #include "test/event/contract/promise.hpp"
+#include "test/support/client.hpp"
 #include "test/support/process.hpp"
 
 namespace ngx::contract {
 
-/// Reserves a port of 127.0.0.1, on which only the server can listen.
-class Port {
-public:
-    explicit Port(int type);
+using test::Client;
+using test::Port;
 
-    [[nodiscard]] std::uint16_t number() const noexcept { return number_; }
-
-private:
-    test::Fd reserved_;
-    std::uint16_t number_ = 0;
-};
-
-/// A client that waits for answers for at most the subject's patience.
-class Client {
-public:
-    Client(const Subject& subject, const Port& port, int type);
-
-    void send(std::string_view text) const;
-    void finish() const;
-
-    /// Receives `size` bytes; fewer if the data ends or no more arrives in time.
-    [[nodiscard]] std::string receive(std::size_t size) const;
-    [[nodiscard]] std::string receive_all() const { return receive(std::string::npos); }
-
-private:
-    test::Fd socket_;
-};
+/// Receives `size` bytes, or with npos everything until the end. Returns fewer if the data ends,
+/// and only the error, in brackets, if no more arrives in time.
+std::string receive(const Client& client, std::size_t size = std::string::npos);
 
 /// How the server is started.
 struct ServiceConf {
