@@ -107,6 +107,20 @@ std::vector<std::string> names_of(const Settings& settings, const NgxxEvents& ng
     return names;
 }
 
+/// Returns the module that has a directive of main or events: that of ngxx, or else that of nginx.
+std::string_view module_of(std::string_view name)
+{
+    for (Module* const* module = modules; *module; module++) {
+        const auto& commands = (*module)->commands;
+        if ((*module)->type != ModuleType::stream &&
+            std::ranges::find(commands, name, &Command::name) != commands.end()) {
+            return (*module)->name;
+        }
+    }
+    const auto rows = find_directive(name);
+    return rows.empty() ? std::string_view() : rows.front().module;
+}
+
 Json value_json(const std::string& name, const Program& program, const Settings& settings,
                 const NgxxEvents& ngxx)
 {
@@ -115,7 +129,11 @@ Json value_json(const std::string& name, const Program& program, const Settings&
     const bool is_known = known != known_values.end();
     const std::string* const other = ngxx.value(name);
 
-    Json value = {{"directive", name}, {"value", Json()}, {"ngxx", Json()}, {"set", !set.empty()}};
+    Json value = {{"directive", name},
+                  {"module", module_of(name)},
+                  {"value", Json()},
+                  {"ngxx", Json()},
+                  {"set", !set.empty()}};
     if (!set.empty() && (is_known || is_of_events(name))) {
         value["value"] = shown(name, set);
     } else if (is_known) {
