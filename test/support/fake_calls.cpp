@@ -300,7 +300,7 @@ int socketpair(int domain, int type, int protocol, int* fds) noexcept
 
 /// Answers the calls for which the C library has no function. As the C library's own, it reads six
 /// arguments, however few the caller passes: AddressSanitizer must not check that.
-[[gnu::no_sanitize("address")]] long syscall(long number, ...) noexcept
+__attribute__((no_sanitize("address"))) long syscall(long number, ...) noexcept
 {
     va_list args;
     va_start(args, number);
