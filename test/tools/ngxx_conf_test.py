@@ -6,10 +6,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import skips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -487,4 +492,4 @@ class ExampleTest(WithFiles):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    skips.main()

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <ranges>
 #include <stdexcept>
 
 namespace ngx::inspect {
@@ -134,8 +133,8 @@ std::string DirectiveRow::arguments_text() const
 
 std::span<const DirectiveRow> find_directive(std::string_view name)
 {
-    const auto found = std::ranges::equal_range(rows, name, {}, &DirectiveRow::name);
-    return {found.begin(), found.end()};
+    return {std::ranges::lower_bound(rows, name, {}, &DirectiveRow::name),
+            std::ranges::upper_bound(rows, name, {}, &DirectiveRow::name)};
 }
 
 std::string_view newest_version()
@@ -159,16 +158,16 @@ Program::Program(std::string_view text) : stated_(true)
     version_text_ = has_version ? release(server.substr(package_.size() + 1)) : newest_version();
     version_ = version(version_text_);
 
-    for (const auto word : std::views::split(text.substr(server.size()), '+')) {
-        const std::string_view name(word.begin(), word.end());
+    any_part(text.substr(server.size()), '+', [&](std::string_view name) {
         if (name.empty()) {
-            continue;
+            return false;
         }
         if (name != "file-aio" && (!is_known(name) || is_server(name))) {
             throw std::runtime_error(fmt::format("\"{}\" is not a package of the table", name));
         }
         words_.emplace_back(name);
-    }
+        return false;
+    });
 }
 
 std::string Program::name() const
