@@ -21,7 +21,7 @@ namespace ngx::test {
 
 namespace {
 
-constexpr int seconds = 10;  // the timeout of turn_until()
+constexpr int seconds = 60;  // the timeout of turn_until()
 
 void replace_all(std::string& text, std::string_view from, std::string_view to)
 {
