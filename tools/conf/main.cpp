@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include <boost/make_shared.hpp>
 #include <boost/program_options.hpp>
 
 #include "tools/conf/commands.hpp"
@@ -68,11 +69,13 @@ class Adder {
 public:
     Adder(po::options_description& to, std::string_view command) : to_(to), command_(command) {}
 
-    template <typename... Args>
-    void operator()(std::string_view list, const Args&... args)
+    /// Owns `value`, also if the command does not have the option.
+    void operator()(std::string_view list, const char* option, const po::value_semantic* value,
+                    const char* text)
     {
+        const auto described = boost::make_shared<po::option_description>(option, value, text);
         if (command_.empty() || list.empty() || list.find(command_) != list.npos) {
-            to_.add_options()(args...);
+            to_.add(described);
         }
     }
 
