@@ -177,7 +177,7 @@ class Events(WithFiles):
         self.assertEqual([answer["method"]["name"] for answer in answers], ["poll", "poll"])
         self.assertIn("--with-poll_module", answers[0]["method"]["why"])
         others = answers[1]["method"]["others"]
-        self.assertEqual({other["name"] for other in others}, {"epoll", "select"})
+        self.assertLessEqual({"epoll", "select"}, {other["name"] for other in others})
         for other in others:
             self.assertEqual(other["why_not"], '"use" names "poll"')
 
