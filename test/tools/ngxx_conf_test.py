@@ -316,6 +316,18 @@ class ErrorTest(WithFiles):
                 self.assertEqual((result.returncode, result.stdout), (2, b""))
                 self.assertTrue(result.stderr.startswith(b"ngxx-conf: "))
 
+    def test_an_indent_that_is_no_number_up_to_16_has_status_2(self) -> None:
+        for command in ("parse", "lex", "build", "format"):
+            for indent in ("-1", "17", "4294967297", "18446744073709551615", "x", ""):
+                with self.subTest(command=command, indent=indent):
+                    result = run(command, f"--indent={indent}", "-", given=b'{"config": []}')
+                    self.assertEqual((result.returncode, result.stdout), (2, b""))
+                    self.assertEqual(result.stderr.count(b"\n"), 1)
+                    self.assertIn(b"--indent", result.stderr)
+        for indent in ("0", "16"):
+            self.assertEqual(run("format", "-i", indent, "-", given=b"a{b;}").stdout,
+                             b"a {\n" + b" " * int(indent) + b"b;\n}\n")
+
 
 class FormatTest(WithFiles):
     def test_a_format_keeps_words_comments_and_empty_lines(self) -> None:

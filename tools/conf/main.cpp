@@ -54,13 +54,15 @@ constexpr std::array commands = {
     Command{"lex", lex_command},       Command{"set", set_command},
 };
 
+constexpr int most_indent = 16;
+
 /// The words of the command line that are not in CommandOptions.
 struct Words {
     std::string command{};
     std::string escapes = "crossplane";
     std::string ignore{};
     std::string prefix{};
-    std::size_t indent = 0;
+    int indent = 0;
     bool help = false;
 };
 
@@ -91,7 +93,7 @@ void describe(po::options_description& all, std::string_view command, CommandOpt
     add("parse lex format minify set", "out,o", po::value(&options.out)->value_name("FILE"),
         "write to FILE; set writes to the file itself without it");
     add("parse lex build format", "indent,i", po::value(&words.indent)->value_name("N"),
-        "indent by N spaces; JSON is in one line without it");
+        "indent by N spaces, at most 16; JSON is in one line without it");
     add("build format", "tabs,t", po::bool_switch(&options.tabs), "indent by tabs");
     add("parse lex build", "escapes", po::value(&words.escapes)->value_name("RULE"),
         "words in JSON are written as by crossplane, with backslashes, or as nginx decodes them");
@@ -137,7 +139,10 @@ void print_help()
 void take_words(CommandOptions& options, const Words& words, const po::variables_map& map)
 {
     if (map.count("indent") != 0) {
-        options.indent = words.indent;
+        if (words.indent < 0 || words.indent > most_indent) {
+            throw std::runtime_error(fmt::format("--indent is 0 to {}", most_indent));
+        }
+        options.indent = static_cast<std::size_t>(words.indent);
     }
     if (map.count("prefix") != 0) {
         options.prefix = words.prefix;
