@@ -216,12 +216,24 @@ class IncludeTest(WithFiles):
     def test_a_missing_first_file_has_no_line(self) -> None:
         missing = str(self.directory / "none")
         result = run("parse", missing)
-        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.returncode, 2)
         error = {"error": f"[Errno 2] No such file or directory: '{missing}'", "line": None}
         self.assertEqual(json.loads(result.stdout),
                          {"status": "failed", "errors": [{"file": missing, **error}], "config": [
                              {"file": missing, "status": "failed", "errors": [error],
                               "parsed": []}]})
+
+    def test_a_first_file_that_cannot_be_read_has_status_2(self) -> None:
+        for name, reason in (("none", "No such file or directory"), (".", "Is a directory")):
+            file = self.directory / name
+            for words in (["parse", "--no-catch"], ["format"], ["minify"], ["lex"], ["build"],
+                          ["set", "a", "1"]):
+                with self.subTest(words=words, name=name):
+                    result = run(*words, file)
+                    self.assertEqual((result.returncode, result.stdout), (2, b""))
+                    self.assertEqual(result.stderr.count(b"\n"), 1)
+                    if words != ["build"]:
+                        self.assertIn(reason.encode(), result.stderr)
 
     def test_relative_includes_start_at_the_prefix(self) -> None:
         (self.directory / "d").mkdir()

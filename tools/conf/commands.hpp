@@ -70,9 +70,12 @@ public:
 /// Prints the errors of a tree to standard error. Returns how many they are.
 std::size_t print_errors(const Tree& tree);
 
-/// Reads one file for a command that writes it in another form. Throws Refused if it has an error
-/// that such a command would not keep or mend.
-void read_valid(Tree& tree, const std::string& name);
+/// Reads the file of a command, and no included one. Throws an exception if it cannot be read.
+void read_file(Tree& tree, const CommandOptions& options);
+
+/// Reads the file of a command that writes it in another form. Throws Refused if it has an error
+/// that such a command would not keep.
+void read_valid(Tree& tree, const CommandOptions& options);
 
 /// Returns a word as it is in JSON.
 std::string json_word(const Directive& directive, std::size_t i, Escapes escapes);

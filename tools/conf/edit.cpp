@@ -278,7 +278,7 @@ void replace_file(const std::string& name, std::string_view content)
 int set_command(const CommandOptions& options)
 {
     Tree tree;
-    read_valid(tree, options.file);
+    read_valid(tree, options);
     check_value(options.value);
 
     const Edit edit = find_edit(tree, options);

@@ -39,7 +39,8 @@ A PATH names the blocks and the directive: http.server.listen. For one of severa
 second, and name(WORDS) the one with these words: http.server[2].location(/api).proxy_pass.
 
 Exit status: 0; 1 if the configuration has errors, which are listed on standard error, or cannot be
-changed as asked; 2 if the command line is invalid, or JSON or a file cannot be read or written.
+changed as asked; 2 if the command line is invalid, or the FILE cannot be read, or a file cannot be
+written.
 
 )";
 

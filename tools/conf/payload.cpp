@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fmt/format.h>
+#include <stdexcept>
 #include <system_error>
 
 #include "tools/conf/commands.hpp"
@@ -434,40 +435,48 @@ std::size_t print_errors(const Tree& tree)
     return tree.errors().size() + tree.more_errors();
 }
 
-void read_valid(Tree& tree, const std::string& name)
+void read_file(Tree& tree, const CommandOptions& options)
 {
-    tree.read(name, {.follow_includes = false});
+    if (!tree.read(options.file, {.follow_includes = false})) {
+        throw std::runtime_error(tree.message(tree.errors().front()));
+    }
+}
+
+void read_valid(Tree& tree, const CommandOptions& options)
+{
+    read_file(tree, options);
     const auto harmless = [](const Error& error) {
         return error.kind == ErrorKind::byte_order_mark || error.kind == ErrorKind::too_long;
     };
     if (!std::ranges::all_of(tree.errors(), harmless)) {
         print_errors(tree);
-        throw Refused(fmt::format("{} has errors", name));
+        throw Refused(fmt::format("{} has errors", options.file));
     }
 }
 
 int parse_command(const CommandOptions& options)
 {
     Tree tree;
-    tree.read(options.file, {.follow_includes = !options.single,
-                             .conf_prefix = options.prefix,
-                             .ignore = options.ignore});
-    if (options.no_catch && !tree.errors().empty()) {
+    const bool was_read = tree.read(options.file, {.follow_includes = !options.single,
+                                                   .conf_prefix = options.prefix,
+                                                   .ignore = options.ignore});
+    const int status = tree.errors().empty() ? 0 : (was_read ? 1 : 2);
+    if (options.no_catch && status != 0) {
         fmt::print(stderr, "ngxx-conf: {}\n", tree.message(tree.errors().front()));
-        return 1;
+        return status;
     }
     print_errors(tree);
     Output out(options.out);
     Payload(tree, options, out).write();
     out << '\n';
     out.finish();
-    return tree.errors().empty() ? 0 : 1;
+    return status;
 }
 
 int lex_command(const CommandOptions& options)
 {
     Tree tree;
-    tree.read(options.file, {.follow_includes = false});
+    read_file(tree, options);
     print_errors(tree);
     Output out(options.out);
     Tokens(tree, options, out).write();
@@ -479,9 +488,11 @@ int lex_command(const CommandOptions& options)
 int format_command(const CommandOptions& options)
 {
     Tree tree;
-    read_valid(tree, options.file);
+    read_valid(tree, options);
+    const std::string text =
+        format(tree, options.tabs ? "\t" : std::string(options.indent.value_or(4), ' '));
     Output out(options.out);
-    out << format(tree, options.tabs ? "\t" : std::string(options.indent.value_or(4), ' '));
+    out << text;
     out.finish();
     return 0;
 }
@@ -489,7 +500,7 @@ int format_command(const CommandOptions& options)
 int minify_command(const CommandOptions& options)
 {
     Tree tree;
-    read_valid(tree, options.file);
+    read_valid(tree, options);
     Output out(options.out);
     out << minify(tree);
     out.finish();
