@@ -374,6 +374,18 @@ class FormatTest(WithFiles):
             result = run(command, "-", given=b"a {")
             self.assertEqual((result.returncode, result.stdout), (1, b""))
 
+    def test_an_error_that_remains_in_the_new_form_is_reported(self) -> None:
+        mark, word = b"\xef\xbb\xbf", b"x" * 4096
+        for text, form, small, message in (
+                (mark + b"a; b;", mark + b"a;\nb;\n", mark + b"a;b;\n", b"byte order mark"),
+                (b"a  " + word + b";", b"a " + word + b";\n", b"a " + word + b";\n", b"too long")):
+            for words, out in (("format", form), ("minify", small)):
+                with self.subTest(words=words, message=message):
+                    result = run(words, "-", given=text)
+                    self.assertEqual((result.returncode, result.stdout), (1, out))
+                    self.assertEqual(result.stderr.count(b"\n"), 1)
+                    self.assertIn(message, result.stderr)
+
     def test_the_formatted_file_may_be_the_file_itself(self) -> None:
         path = self.write("a{b;}")
         self.assertEqual(run("format", "-o", path, path).returncode, 0)
@@ -478,6 +490,17 @@ class SetTest(WithFiles):
                 file = self.write(text)
                 self.assertEqual(run("set", path, value, file).returncode, 1)
                 self.assertEqual(file.read_text(encoding="utf-8"), text)
+
+    def test_an_error_that_remains_behind_a_change_is_reported(self) -> None:
+        for text, message in ((b"\xef\xbb\xbfa 1;", b":1:1: the file begins with a byte order"),
+                              (b"a 1; b " + b"x" * 4096 + b";", b":1:8: too long parameter")):
+            with self.subTest(message=message):
+                file = self.write(text)
+                result = run("set", "a", "2", file)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(message, result.stderr)
+                self.assertEqual(file.read_bytes(), text.replace(b"a 1", b"a 2"))
+        self.assertEqual(self.set("a " + "x" * 4096 + ";", "a", "2"), b"a 2;")
 
     def test_a_changed_file_keeps_its_mode_and_its_links(self) -> None:
         file = self.write("a 1;", "real.conf")

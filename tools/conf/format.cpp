@@ -1,10 +1,17 @@
 #include <algorithm>
 
-#include "tools/conf/conf.hpp"
+#include "tools/conf/parser.hpp"
 
 namespace ngx::conf {
 
 namespace {
+
+/// Returns the byte order mark of the first file, or nothing.
+std::string_view mark_of(const Tree& tree)
+{
+    const bool has_mark = tree.files().front()->bytes.starts_with(byte_order_mark);
+    return has_mark ? byte_order_mark : std::string_view();
+}
 
 /// Writes the directives of a file with one indent a level. Words, quotes and comments remain as
 /// they are; so do the lines on which the words of a directive are.
@@ -16,6 +23,7 @@ public:
         , indent_(indent)
     {
         out_.reserve(bytes_.size());
+        out_ += mark_of(tree);
         const std::size_t line_end = bytes_.find('\n');
         newline_ =
             line_end != bytes_.npos && line_end > 0 && bytes_[line_end - 1] == '\r' ? "\r\n" : "\n";
@@ -170,7 +178,7 @@ private:
 /// Writes the words as they are, and no comment.
 class Minifier {
 public:
-    explicit Minifier(const Tree& tree) : tree_(tree) {}
+    explicit Minifier(const Tree& tree) : tree_(tree), out_(mark_of(tree)) {}
 
     std::string write()
     {
@@ -216,7 +224,7 @@ private:
     }
 
     const Tree& tree_;
-    std::string out_{};
+    std::string out_;
 };
 
 }  // namespace

@@ -11,8 +11,6 @@ namespace {
 /// The size of nginx's window over a file. A word, with the character that ends it, must fit.
 constexpr std::size_t nginx_buffer = 4096;
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
 /// The characters at which a word without quotes may end or has an escape.
 constexpr std::array<bool, 256> word_stops = [] {
     std::array<bool, 256> stops{};

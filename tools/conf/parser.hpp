@@ -10,6 +10,9 @@
 
 namespace ngx::conf {
 
+/// The bytes that some editors write at the beginning of a file.
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 /// Returns where the Lua code of a block ends: at its "}", which is not a part of it, or at the end
 /// of the text. `begin` is behind the "{". `unclosed` gets the place of a string or long bracket
 /// that is not closed, or npos.

@@ -489,22 +489,24 @@ int format_command(const CommandOptions& options)
 {
     Tree tree;
     read_valid(tree, options);
+    print_errors(tree);
     const std::string text =
         format(tree, options.tabs ? "\t" : std::string(options.indent.value_or(4), ' '));
     Output out(options.out);
     out << text;
     out.finish();
-    return 0;
+    return tree.errors().empty() ? 0 : 1;
 }
 
 int minify_command(const CommandOptions& options)
 {
     Tree tree;
     read_valid(tree, options);
+    print_errors(tree);
     Output out(options.out);
     out << minify(tree);
     out.finish();
-    return 0;
+    return tree.errors().empty() ? 0 : 1;
 }
 
 }  // namespace ngx::conf
