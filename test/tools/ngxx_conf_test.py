@@ -151,6 +151,15 @@ class ParseTest(WithFiles):
         result = run("minify", "-", given=b"a{" * depth + b"}" * depth)
         self.assertEqual(result.stdout, b"a{" * depth + b"}" * depth + b"\n")
 
+    def test_json_that_is_too_deep_has_no_indent(self) -> None:
+        text = b"a{" * 98 + b"}" * 98
+        self.assertEqual(run("parse", "-i", "4", "-", given=text).returncode, 0)
+        text = b"a{" * 100 + b"}" * 100
+        result = run("parse", "-i", "4", "-", given=text)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"more than 200 levels", result.stderr)
+        self.assertEqual(run("parse", "-", given=text).returncode, 0)
+
     def test_tokens_have_lines_on_request(self) -> None:
         text = b"a 'b' # c\n { d; }\nx_by_lua_block {\n}"
         self.assertEqual(
@@ -374,6 +383,19 @@ class FormatTest(WithFiles):
             result = run(command, "-", given=b"a {")
             self.assertEqual((result.returncode, result.stdout), (1, b""))
 
+    def test_blocks_that_are_too_deep_for_an_indent_have_no_format(self) -> None:
+        for depth, status in ((200, 0), (201, 1), (20_000, 1)):
+            with self.subTest(depth=depth):
+                path = self.write(b"a{" * depth + b"}" * depth)
+                result = run("format", "-o", path, path)
+                self.assertEqual(result.returncode, status)
+                if status != 0:
+                    self.assertEqual(result.stderr.decode(), f"ngxx-conf: {path}:1:401: the block "
+                                     "is in more than 199 others: only minify writes it\n")
+                    self.assertEqual(path.read_bytes(), b"a{" * depth + b"}" * depth)
+        beside = b"a{b{}}" * 300
+        self.assertEqual(run("format", "-", given=beside).returncode, 0)
+
     def test_an_error_that_remains_in_the_new_form_is_reported(self) -> None:
         mark, word = b"\xef\xbb\xbf", b"x" * 4096
         for text, form, small, message in (
@@ -440,6 +462,18 @@ class BuildTest(WithFiles):
         self.assertEqual(path.read_bytes(), b"mine")
         self.assertEqual(run("build", "-f", "-d", self.directory, "-", given=given).returncode, 0)
         self.assertNotEqual(path.read_bytes(), b"mine")
+
+    def test_blocks_that_are_too_deep_for_an_indent_are_not_built(self) -> None:
+        for depth, status in ((200, 0), (201, 1), (20_000, 1)):
+            with self.subTest(depth=depth):
+                text = '{"config":[{"file":"x","parsed":[' + (
+                    '{"directive":"a","args":[],"block":[' * depth + "]}" * depth + "]}]}")
+                result = run("build", "--stdout", "-", given=text.encode())
+                self.assertEqual(result.returncode, status, result.stderr)
+                if status != 0:
+                    self.assertEqual((result.stdout, result.stderr), (
+                        b"", b"ngxx-conf: a block is in more than 199 others, "
+                        b"which is too deep for an indent\n"))
 
     def test_what_is_not_json_is_refused(self) -> None:
         for text in (b"{", b"{}", b'{"config": [{"file": 1, "parsed": []}]}'):

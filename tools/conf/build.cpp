@@ -198,6 +198,11 @@ private:
         if (block == directive.end() || block->is_null()) {
             out_ += ';';
         } else {
+            if (levels_.size() > most_levels) {
+                throw std::length_error(fmt::format(
+                    "a block is in more than {} others, which is too deep for an indent",
+                    most_levels - 1));
+            }
             out_ += " {";
             levels_.push_back({block->begin(), block->end(), line});
         }

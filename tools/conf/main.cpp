@@ -206,6 +206,9 @@ int main(int argc, char** argv)
 {
     try {
         return run(argc, argv);
+    } catch (const std::length_error& e) {
+        fmt::print(stderr, "ngxx-conf: {}\n", e.what());
+        return 1;
     } catch (const Refused& e) {
         fmt::print(stderr, "ngxx-conf: {}\n", e.what());
         return 1;

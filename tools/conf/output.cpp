@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <fmt/format.h>
+#include <stdexcept>
 #include <system_error>
 
 namespace ngx::conf {
@@ -163,6 +164,10 @@ void JsonWriter::next()
 void JsonWriter::begin(char bracket)
 {
     next();
+    if (indent_ && filled_.size() == most_levels) {
+        throw std::length_error(fmt::format(
+            "the JSON has more than {} levels: write it without --indent", most_levels));
+    }
     out_ << bracket;
     filled_.push_back(false);
 }

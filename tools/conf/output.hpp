@@ -9,6 +9,10 @@
 
 namespace ngx::conf {
 
+/// The most levels of blocks, or of JSON, that get an indent: the size of a deeper text would grow
+/// with the square of its levels.
+inline constexpr std::size_t most_levels = 200;
+
 /// A text that is written to a file or to the standard output, in parts of a bounded size.
 class Output {
 public:
@@ -43,7 +47,8 @@ private:
 /// Writes JSON with the spaces and escapes of Python's json.dumps(), without a tree in memory.
 class JsonWriter {
 public:
-    /// Without an indent everything is in one line, without spaces.
+    /// Without an indent everything is in one line, without spaces. With one, std::length_error is
+    /// thrown at an array or object that is in most_levels others.
     JsonWriter(Output& out, std::optional<std::size_t> indent) : out_(out), indent_(indent) {}
 
     void begin_object() { begin('{'); }

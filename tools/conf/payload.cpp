@@ -485,11 +485,33 @@ int lex_command(const CommandOptions& options)
     return tree.errors().empty() ? 0 : 1;
 }
 
+/// Checks that the blocks of a file can be indented.
+void check_levels(const Tree& tree)
+{
+    std::vector<std::uint32_t> ends;  // of the blocks around a directive
+    tree.walk_file(0, [&](const Directive& directive) {
+        while (!ends.empty() && ends.back() <= directive.range().begin) {
+            ends.pop_back();
+        }
+        if (directive.is_block()) {
+            ends.push_back(directive.range().end);
+        }
+        if (ends.size() > most_levels) {
+            const Place place = directive.place();
+            throw Refused(fmt::format("{}:{}:{}: the block is in more than {} others: only minify "
+                                      "writes it",
+                                      place.file, place.line, place.column, most_levels - 1));
+        }
+        return true;
+    });
+}
+
 int format_command(const CommandOptions& options)
 {
     Tree tree;
     read_valid(tree, options);
     print_errors(tree);
+    check_levels(tree);
     const std::string text =
         format(tree, options.tabs ? "\t" : std::string(options.indent.value_or(4), ' '));
     Output out(options.out);
