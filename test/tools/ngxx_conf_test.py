@@ -244,6 +244,17 @@ class IncludeTest(WithFiles):
                     if words != ["build"]:
                         self.assertIn(reason.encode(), result.stderr)
 
+    def test_a_pipe_with_a_name_is_not_read_and_one_of_the_shell_is(self) -> None:
+        pipe, link = self.directory / "x", self.directory / "y"
+        os.mkfifo(pipe)
+        link.symlink_to(pipe)
+        for path in (pipe, link):
+            result = run("minify", path)
+            self.assertEqual(result.returncode, 2)
+            self.assertEqual(result.stderr.decode(), f'ngxx-conf: {path}: read() "{path}" failed '
+                             "(22: Invalid argument)\n")
+        self.assertEqual(run("minify", "/dev/stdin", given=b"a ;").stdout, b"a;\n")
+
     def test_relative_includes_start_at_the_prefix(self) -> None:
         (self.directory / "d").mkdir()
         self.write("a;", "d/x")

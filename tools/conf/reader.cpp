@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <glob.h>
+#include <memory>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -68,10 +70,26 @@ Content read_all(int fd, std::size_t size, std::size_t limit)
     }
 }
 
-/// Reads a file. Only the first one may be a pipe or a device: an included one could block.
+/// Returns whether a file is a pipe with a name. A pipe of the shell, such as /dev/fd/63, has none.
+bool is_named_pipe(const std::string& name)
+{
+    struct stat info {};
+    if (::stat(name.c_str(), &info) == -1 || !S_ISFIFO(info.st_mode)) {
+        return false;
+    }
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(name.c_str(), nullptr),
+                                                           std::free);
+    return real != nullptr;
+}
+
+/// Reads a file. Only the first one may be a device or a pipe without a name: an included one, and
+/// a pipe that no process writes to, could block.
 Content read_file(const std::string& name, bool is_first, std::size_t limit)
 {
     const bool is_stdin = is_first && name == "-";
+    if (is_first && !is_stdin && is_named_pipe(name)) {
+        return {{}, "read()", EINVAL};
+    }
     const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (is_first ? 0 : O_NONBLOCK);
     const Descriptor fd(is_stdin ? STDIN_FILENO : ::open(name.c_str(), flags));
     if (fd.get() == -1) {
