@@ -547,6 +547,32 @@ class SetTest(WithFiles):
                 self.assertEqual(file.read_bytes(), text.replace(b"a 1", b"a 2"))
         self.assertEqual(self.set("a " + "x" * 4096 + ";", "a", "2"), b"a 2;")
 
+    def test_a_refusal_says_what_the_file_has(self) -> None:
+        self.write("b 1; include y;", "x")
+        self.write("\nc { d; }", "y")
+        text = "a { include x; s 1; s 2; }"
+        for path, message in (
+                ("a.e", 'has no "e" in a; --add adds it'),
+                ("a.e()", 'has no "e" in a'), ("a.e[2]", 'has no "e" in a'), ("e.f", 'has no "e"'),
+                ("a.s[3]", 'has only 2 "s" in a'), ("a.s(3)", 'has no "s" with the words "3" in a'),
+                ("a.b", f'has no such "b" in a: one is in line 1 of {self.directory}/x'),
+                ("a.c.d", f'has no such "c" in a: one is in line 2 of {self.directory}/y'),
+                ("b", 'has no "b"; --add adds it')):
+            with self.subTest(path=path):
+                file = self.write(text)
+                result = run("set", path, "9", file)
+                self.assertEqual(result.returncode, 1)
+                self.assertEqual(result.stderr.decode(), f"ngxx-conf: {file} {message}\n")
+
+    def test_a_directive_of_an_included_file_is_not_added(self) -> None:
+        self.write("include nginx.conf; b 1;", "x")
+        file = self.write("a { include x; }")
+        result = run("set", "--add", "a.b", "2", file)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"one is in line 1 of", result.stderr)
+        self.assertEqual(file.read_bytes(), b"a { include x; }")
+        self.assertEqual(run("set", "--add", "b", "2", file).returncode, 0)
+
     def test_a_changed_file_keeps_its_mode_and_its_links(self) -> None:
         file = self.write("a 1;", "real.conf")
         file.chmod(0o640)

@@ -204,6 +204,68 @@ Edit add_directive(const Tree& tree, const std::optional<Directive>& parent, con
             true};
 }
 
+/// Returns the first directive that a step means in the files that a level includes. `seen` has the
+/// files that need no look.
+std::optional<Directive> included(const Tree& tree, const Directives& level, const Step& step,
+                                  std::vector<bool>& seen)
+{
+    for (const Directive& directive : level) {
+        if (directive.kind() != Kind::simple || !directive.is("include")) {
+            continue;
+        }
+        for (const std::uint32_t file : directive.included()) {
+            if (seen[file]) {
+                continue;
+            }
+            seen[file] = true;
+            const Directives inner = tree.directives(file);
+            const std::vector<Directive> found = matching(inner, step);
+            const auto deeper =
+                found.empty() ? included(tree, inner, step, seen) : std::optional(found.front());
+            if (deeper) {
+                return deeper;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+/// Refuses a directive that a level has in a file that it includes.
+void refuse_included(const Tree& tree, const std::optional<Directive>& parent, const Step& step,
+                     const CommandOptions& options)
+{
+    // The first file has the same nodes in both trees.
+    Tree all;
+    all.read_text(options.file, tree.files().front()->bytes);
+    const Directives level =
+        parent ? Directive(all, *all.files().front(), parent->node()).children() : all.directives();
+    std::vector<bool> seen(all.files().size());
+    const std::optional<Directive> found = included(all, level, {step.name, 0, step.words}, seen);
+    if (found) {
+        const Place place = found->place();
+        refuse(fmt::format("{} has no such \"{}\"{}: one is in line {} of {}", options.file,
+                           step.name, parent ? " in " + parent->name() : "", place.line,
+                           place.file));
+    }
+}
+
+/// Refuses a path that leads to no directive of a level.
+[[noreturn]] void refuse_missing(const Directives& level, const std::optional<Directive>& parent,
+                                 const Step& step, bool may_add, const CommandOptions& options)
+{
+    const std::string where = parent ? " in " + parent->name() : "";
+    const std::size_t count = matching(level, {step.name, 0, {}}).size();
+    if (count == 0) {
+        const bool adds = may_add && step.number <= 1 && !step.words;
+        refuse(fmt::format("{} has no \"{}\"{}{}", options.file, step.name, where,
+                           adds ? "; --add adds it" : ""));
+    }
+    refuse(step.words
+               ? fmt::format("{} has no \"{}\" with the words \"{}\"{}", options.file, step.name,
+                             *step.words, where)
+               : fmt::format("{} has only {} \"{}\"{}", options.file, count, step.name, where));
+}
+
 Edit find_edit(const Tree& tree, const CommandOptions& options)
 {
     const std::vector<Step> path = parse_path(options.path);
@@ -215,13 +277,14 @@ Edit find_edit(const Tree& tree, const CommandOptions& options)
         if (is_last && found) {
             return replace_words(*found, options.value);
         }
+        if (!found) {
+            refuse_included(tree, parent, step, options);
+        }
         if (is_last && options.add) {
             return add_directive(tree, parent, step, options.value);
         }
         if (!found) {
-            refuse(fmt::format("{} has no \"{}\"{}{}", options.file, step.name,
-                               parent ? " in " + parent->name() : "",
-                               is_last ? "; --add adds it" : ""));
+            refuse_missing(level, parent, step, is_last, options);
         }
         if (!found->is_block()) {
             refuse(fmt::format("\"{}\" in line {} is no block", step.name, found->place().line));
