@@ -78,7 +78,7 @@ class Completion(unittest.TestCase):
         conf = self.program("CONF")
         (self.dir / "a.conf").touch()
         self.assertEqual(self.complete(conf, ""),
-                         sorted("parse build format minify lex set --help -h".split()))
+                         sorted("parse build format minify lex set --help -h --version".split()))
         self.assertEqual(self.complete(conf, "parse", "--co"), ["--columns", "--combine"])
         self.assertEqual(self.complete(conf, "parse", "--escapes", "n"), ["nginx"])
         self.assertEqual(self.complete(conf, "format", "a"), ["a.conf"])

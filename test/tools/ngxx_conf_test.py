@@ -341,6 +341,19 @@ class ErrorTest(WithFiles):
                          [{"error": f'unexpected ";" in {self.directory}/nginx.conf:1', "line": 1,
                            "column": 4, "hint": "remove it"}])
 
+    def test_the_version_is_printed(self) -> None:
+        for words in (["--version"], ["parse", "--version"]):
+            self.assertRegex(run(*words).stdout.decode(), r"^ngxx-conf \d+\.\d+\.\d+\n$")
+
+    def test_the_help_of_a_command_has_its_options_only(self) -> None:
+        for words in (["--help"], ["-h"]):
+            self.assertIn(b"--combine", run(*words).stdout)
+        text = run("set", "--help").stdout.decode()
+        self.assertTrue(text.startswith("usage: ngxx-conf set PATH VALUE [OPTION]... FILE\n\n"
+                                        "replaces the words of one directive"), text)
+        self.assertIn("--add", text)
+        self.assertNotIn("--combine", text)
+
     def test_a_wrong_command_line_has_status_2(self) -> None:
         for words in ((), ("parse",), ("guess", "x"), ("parse", "--tabs", "x"), ("set", "a", "b")):
             with self.subTest(words=words):

@@ -13,6 +13,7 @@
 #include <boost/make_shared.hpp>
 #include <boost/program_options.hpp>
 
+#include "auto/auto_build.hpp"
 #include "tools/conf/commands.hpp"
 
 namespace ngx::conf {
@@ -65,6 +66,7 @@ struct Words {
     std::string prefix{};
     int indent = 0;
     bool help = false;
+    bool version = false;
 };
 
 /// Adds options for the commands in a list, or all options for an empty command.
@@ -119,7 +121,8 @@ void describe(po::options_description& all, std::string_view command, CommandOpt
     add("build", "stdout", po::bool_switch(&options.to_stdout), "write to the standard output");
     add("build", "verbose,v", po::bool_switch(&options.verbose), "name the files");
     add("set", "add", po::bool_switch(&options.add), "add the directive if its block has none");
-    add("", "help,h", po::bool_switch(&words.help), "print this text");
+    add("", "help,h", po::bool_switch(&words.help), "print this text, or that of a command");
+    add("", "version", po::bool_switch(&words.version), "print the version");
 }
 
 const Command* find_command(std::string_view name)
@@ -128,13 +131,27 @@ const Command* find_command(std::string_view name)
     return found == commands.end() ? nullptr : found;
 }
 
-void print_help()
+/// Prints the whole text, or the line and the options of a command.
+void print_help(std::string_view command = "")
 {
     CommandOptions options;
     Words words;
     po::options_description all("Options", 100);
-    describe(all, "", options, words);
-    fmt::print("{}{}", help_head, fmt::streamed(all));
+    describe(all, command, options, words);
+    if (command.empty()) {
+        fmt::print("{}{}", help_head, fmt::streamed(all));
+        return;
+    }
+    std::string_view line = help_head.substr(help_head.find(fmt::format("\n  {} ", command)) + 3);
+    line = line.substr(0, line.find('\n'));
+    line.remove_prefix(std::min(line.find_first_not_of(' ', command.size()), line.size()));
+    fmt::print("usage: ngxx-conf {}{} [OPTION]... FILE\n\n{}\n\n{}", command,
+               command == "set" ? " PATH VALUE" : "", line, fmt::streamed(all));
+}
+
+void print_version()
+{
+    fmt::print("ngxx-conf {}\n", server_version);
 }
 
 void take_words(CommandOptions& options, const Words& words, const po::variables_map& map)
@@ -166,6 +183,10 @@ int run(int argc, char** argv)
         print_help();
         return 0;
     }
+    if (name == "--version") {
+        print_version();
+        return 0;
+    }
     const Command* const command = find_command(name);
     if (!command) {
         throw std::runtime_error(name.empty()
@@ -189,8 +210,12 @@ int run(int argc, char** argv)
     po::store(po::command_line_parser(argc - 1, argv + 1).options(all).positional(places).run(),
               map);
     po::notify(map);
+    if (words.version) {
+        print_version();
+        return 0;
+    }
     if (words.help) {
-        print_help();
+        print_help(name);
         return 0;
     }
     if (map.count("file") == 0) {
