@@ -537,6 +537,14 @@ class CommandLine(WithFiles):
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
 
+    def test_processors_and_files_are_positive_numbers(self) -> None:
+        for option, most in (("--cpus", 8192), ("--nofile", 2147483584)):
+            for text in ("-1", "0", "1x", "+1", " 1", str(most + 1), "99999999999999999999"):
+                with self.subTest(option=option, text=text):
+                    self.assertEqual(
+                        self.refused("events", f"{option}={text}"),
+                        f'ngxx-inspect: {option} is a number from 1 to {most}, not "{text}"\n')
+
     def test_a_program_that_is_not_known_is_refused(self) -> None:
         for program, words in (("apache", '"apache" is not nginx'),
                                ("nginx-x", '"x" is not a number of a version'),

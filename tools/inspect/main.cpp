@@ -2,6 +2,7 @@
 /// ngxx-inspect: shows the result of reading a configuration, without starting a server.
 
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <boost/program_options.hpp>
 
@@ -88,6 +90,23 @@ bool is_text_view(std::string_view name)
     return std::ranges::find(text_views, name) != text_views.end();
 }
 
+/// The greatest values of --cpus and --nofile. Linux has no more of either.
+constexpr std::size_t max_processors = 8192;
+constexpr std::size_t max_files = 2'147'483'584;
+
+/// Returns the number that an option has; throws std::runtime_error if it is not from 1 to `max`.
+std::size_t number(std::string_view option, const std::string& text, std::size_t max)
+{
+    std::size_t n = 0;
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, n);
+    if (parsed.ec != std::errc() || parsed.ptr != end || n == 0 || n > max) {
+        throw std::runtime_error(
+            fmt::format("--{} is a number from 1 to {}, not \"{}\"", option, max, text));
+    }
+    return n;
+}
+
 po::options_description descriptions(Options& options)
 {
     po::options_description all("Options", 100);
@@ -103,13 +122,15 @@ po::options_description descriptions(Options& options)
     add("for", po::value(&options.program)->value_name("PROGRAM"),
         "the program that the file is for, such as nginx-1.24, nginx-1.24+lua, angie or tengine; "
         "without it the newest nginx with any module");
-    add("cpus", po::value<std::size_t>()->value_name("N")->notifier([&options](std::size_t n) {
-        options.machine.processors = n;
-    }),
+    add("cpus",
+        po::value<std::string>()->value_name("N")->notifier([&options](const std::string& text) {
+            options.machine.processors = number("cpus", text, max_processors);
+        }),
         "the processors of the server, for worker_processes auto");
-    add("nofile", po::value<std::size_t>()->value_name("N")->notifier([&options](std::size_t n) {
-        options.machine.files = n;
-    }),
+    add("nofile",
+        po::value<std::string>()->value_name("N")->notifier([&options](const std::string& text) {
+            options.machine.files = number("nofile", text, max_files);
+        }),
         "the limit of open files of the server's processes");
     add("strict", po::bool_switch(&options.strict), "exit with 1 if anything is wrong");
     add("json", po::bool_switch(&options.json), "write JSON; docs/inspect.md has the schema");
