@@ -197,11 +197,58 @@ class Events(WithFiles):
         text = inspect("events", "-c", conf).stdout
         self.assertRegex(text, r"debug_connection +127\.0\.0\.1 127\.0\.0\.1 127\.0\.0\.1 ")
 
-    def test_without_an_events_block_there_is_no_answer(self) -> None:
-        for text in ("worker_processes 1;", "events { worker_connections x; }"):
-            result = inspect("events", "-c", self.write("a.conf", text))
-            self.assertEqual((result.returncode, result.stdout), (1, ""))
-            self.assertIn("no answer", result.stderr)
+    def test_without_an_answer_what_is_wrong_is_said(self) -> None:
+        for text, problem, why in (
+            ("worker_processes 1;", 'no "events" section in configuration', "no events block"),
+            ("worker_processes 1\nevents { }", 'directive "worker_processes" is not terminated '
+             'by ";"', "no events block"),
+            ("events {\n worker_connections x; }", 'invalid number "x"', "worker_connections"),
+            ("events {\n worker_connections 1k; }", 'invalid number "1k"', "worker_connections"),
+            (f"events {{\n worker_connections {10 ** 20}; }}", f'invalid number "{10 ** 20}"',
+             "worker_connections"),
+        ):
+            with self.subTest(text):
+                conf = self.write("a.conf", text)
+                result = inspect("events", "-c", conf)
+                self.assertEqual((result.returncode, result.stdout), (1, ""))
+                self.assertIn(f": {problem}", result.stderr)
+                self.assertRegex(result.stderr, f"no answer: .*{why}")
+                result = inspect("events", "-c", conf, "--json")
+                self.assertEqual(result.returncode, 1)
+                answer = json.loads(result.stdout)
+                self.assertEqual(violations(answer, SCHEMA), [])
+                self.assertEqual([item["text"] for item in answer["problems"]], [problem])
+                place = answer["problems"][0]
+                if "worker_connections" in why:
+                    self.assertEqual((place["file"], place["line"], place["column"]),
+                                     (str(conf), 2, 2))
+
+    def test_a_value_that_is_refused_is_not_shown(self) -> None:
+        conf = self.write("a.conf", "worker_processes x; events { use \"\"; multi_accept on off;\n"
+                                    "epoll_events -5; }")
+        result = inspect("events", "-c", conf, "--json", "--cpus", "4")
+        view = json.loads(result.stdout)
+        for name, value in (("worker_processes", "1"), ("use", "epoll"), ("multi_accept", "off"),
+                            ("epoll_events", "512")):
+            item = next(item for item in view["values"] if item["directive"] == name)
+            self.assertEqual((item["value"], len(item["places"])), (value, 1))
+            self.assertIn("invalid", item["why"])
+        self.assertEqual(view["answers"][0]["clients"]["in_all"], 511)
+        self.assertIn("(invalid here: the value is that without the directive)",
+                      inspect("events", "-c", conf).stdout)
+
+    def test_a_value_has_one_spelling(self) -> None:
+        view = self.events(self.write(
+            "a.conf", "timer_resolution 100; events { worker_connections 010; multi_accept ON; }"))
+        for name, value in (("timer_resolution", "100000ms"), ("worker_connections", "10"),
+                            ("multi_accept", "on")):
+            self.assertEqual(self.value(view, name)[:2], (value, value))
+
+    def test_the_greatest_number_has_an_answer(self) -> None:
+        view = self.events(self.write(
+            "a.conf", f"worker_processes 4; events {{ worker_connections {2 ** 63 - 1}; }}"))
+        self.assertEqual(self.limits(view, 0)["memory_per_worker"], 2 ** 64 - 1)
+        self.assertEqual(view["answers"][0]["clients"]["in_all"], 2 ** 64 - 1)
 
 
 @built.need("epoll", "select")
@@ -309,6 +356,53 @@ class AnyConfiguration(WithFiles):
                 "it takes 1,2",
                 '7:2 directive "server" has no opening "{"',
                 '8:2 directive "gzip" is not terminated by ";"'])
+
+    def test_each_bad_value_is_found(self) -> None:
+        for text, message in (
+            ("accept_mutex_delay -1", '"accept_mutex_delay" directive invalid value'),
+            ("accept_mutex_delay 1x", '"accept_mutex_delay" directive invalid value'),
+            ("debug_connection 1.2.3.4/99", 'host not found in debug_connection "1.2.3.4/99"'),
+            ("epoll_events -5", '"epoll_events" directive invalid number'),
+            ("use foo", 'invalid event type "foo"'),
+            ('use ""', 'invalid event type ""'),
+            ("worker_aio_requests x", '"worker_aio_requests" directive invalid number'),
+        ):
+            with self.subTest(text):
+                self.assertEqual(self.problems(f"events {{\n {text}; }}"), [f"2:2 {message}"])
+        for text, message in (
+            ("debug_points x", 'invalid value "x"'),
+            ("error_log a foo", 'invalid log level "foo"'),
+            ("error_log a debug info", 'duplicate log level "info"'),
+            ("error_log a debug_core info", 'duplicate log level "info"'),
+            ("thread_pool a threads=0", 'invalid threads value "threads=0"'),
+            ("thread_pool a threads=2 max_queue=x", 'invalid max_queue value "max_queue=x"'),
+            ("thread_pool a max_queue=3", '"thread_pool" must have "threads" parameter'),
+            ("timer_resolution 1M", '"timer_resolution" directive invalid value'),
+            ("worker_cpu_affinity 0102", 'invalid character "2" in "worker_cpu_affinity"'),
+            ("worker_cpu_affinity auto 1 1",
+             'invalid number of arguments in "worker_cpu_affinity" directive'),
+            ("worker_cpu_affinity " + 1025 * "0",
+             '"worker_cpu_affinity" supports up to 1024 CPUs only'),
+            ("worker_priority --5", '"worker_priority" directive invalid number'),
+            ("worker_processes AUTO", '"worker_processes" directive invalid value'),
+            ("worker_processes -1", '"worker_processes" directive invalid value'),
+            ("worker_rlimit_core x", '"worker_rlimit_core" directive invalid value'),
+            ("worker_rlimit_nofile 1k", '"worker_rlimit_nofile" directive invalid number'),
+            ("worker_shutdown_timeout x", '"worker_shutdown_timeout" directive invalid value'),
+        ):
+            with self.subTest(text):
+                self.assertEqual(self.problems(f"events {{}}\n {text};"), [f"2:2 {message}"])
+                result = inspect("events", "--strict", "-c", self.dir / "a.conf")
+                self.assertEqual(result.returncode, 1)
+
+    def test_valid_values_are_no_problem(self) -> None:
+        self.assertEqual(self.problems(
+            "worker_processes auto; worker_priority -5; worker_rlimit_core 1g; debug_points ABORT;"
+            'worker_cpu_affinity auto 01; timer_resolution "1h 5s"; worker_rlimit_nofile 1024;'
+            "error_log a debug_core debug_event; error_log b; worker_shutdown_timeout 0;"
+            "thread_pool a max_queue=0 threads=2; events { use epoll; epoll_events 0;"
+            "debug_connection unix:; debug_connection ::/0; debug_connection name.invalid;"
+            "accept_mutex_delay 1ms; }"), [])
 
     def test_a_missing_include_is_passed_over(self) -> None:
         problems = self.problems("include none.conf;\nevents {}")

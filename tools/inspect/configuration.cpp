@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/module.hpp"
+#include "tools/inspect/values.hpp"
 
 namespace ngx::inspect {
 
@@ -196,11 +197,35 @@ void Configuration::check()
             }
         },
         [&](const Placed&) { seen.pop_back(); });
+    check_events();
+}
+
+/// nginx stops at its first error: the missing section is one if there is no other.
+void Configuration::check_events()
+{
+    if (!problems_.empty() || !was_read_) {
+        return;
+    }
+    bool found = false;
+    walk([&found](const Placed& placed) {
+        found |= placed.context == "main" && placed.directive.is("events");
+    });
+    if (!found) {
+        problems_.push_back({{tree_.files().front()->name},
+                             "no \"events\" section in configuration",
+                             "add \"events { }\""});
+    }
 }
 
 void Configuration::add(const Placed& placed, std::string text, std::string hint)
 {
     problems_.push_back({place_of(placed.directive), std::move(text), std::move(hint)});
+    refused_.emplace(&placed.directive.file(), placed.directive.node());
+}
+
+bool Configuration::refuses(const conf::Directive& directive) const
+{
+    return refused_.contains({&directive.file(), directive.node()});
 }
 
 void Configuration::check_repeated(const Placed& placed, std::vector<std::string>& seen)
@@ -212,7 +237,9 @@ void Configuration::check_repeated(const Placed& placed, std::vector<std::string
     if (std::ranges::find(seen, name) == seen.end()) {
         seen.push_back(std::move(name));
     } else {
-        add(placed, "\"" + name + "\" directive is duplicate", "the first one is used");
+        // The directive is not refused itself: the same one counts where it was the first.
+        problems_.push_back({place_of(placed.directive), "\"" + name + "\" directive is duplicate",
+                             "the first one is used"});
     }
 }
 
@@ -268,6 +295,10 @@ void Configuration::check_one(const Placed& placed)
         add(placed,
             fmt::format("invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
                         directive.word(1).value(), name));
+        return;
+    }
+    if (auto wrong = wrong_value(name, directive.args())) {
+        add(placed, std::move(*wrong));
     }
 }
 

@@ -3,9 +3,12 @@
 /// \file
 /// A configuration of nginx, with any modules, and what is wrong with it.
 
+#include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tools/conf/conf.hpp"
@@ -46,6 +49,9 @@ public:
     /// Returns what is wrong, in the order of reading.
     [[nodiscard]] const std::vector<Problem>& problems() const noexcept { return problems_; }
 
+    /// Returns true if the program would refuse the directive.
+    [[nodiscard]] bool refuses(const conf::Directive& directive) const;
+
     /// Calls `enter` for each directive in nginx's order, and `leave` behind each block. Entries of
     /// blocks that hold no directives, such as `map`, are left out.
     using Enter = std::function<void(const Placed&)>;
@@ -56,6 +62,7 @@ private:
     void walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const;
     void add_errors(const conf::Tree& tree);
     void check();
+    void check_events();
     void check_one(const Placed& placed);
     void check_repeated(const Placed& placed, std::vector<std::string>& seen);
     void add(const Placed& placed, std::string text, std::string hint = {});
@@ -66,6 +73,7 @@ private:
     conf::Tree tree_{};
     bool was_read_ = false;
     std::vector<Problem> problems_{};
+    std::set<std::pair<const conf::File*, std::uint32_t>> refused_{};  // file and node
 };
 
 /// Returns the place of a directive.

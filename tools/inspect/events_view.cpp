@@ -5,11 +5,12 @@
 #include <sys/select.h>
 
 #include "core/module.hpp"
-#include "core/parse.hpp"
+#include "core/string.hpp"
 #include "event/event.hpp"
 #include "tools/inspect/limits.hpp"
 #include "tools/inspect/ngxx_events.hpp"
 #include "tools/inspect/settings.hpp"
+#include "tools/inspect/values.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {
@@ -60,23 +61,27 @@ std::string default_of(const Known& known, const Program& program)
     return std::string(known.value);
 }
 
-/// Returns a value as the views write it: times in milliseconds, all arguments of a repeated one.
+/// Returns a value as the views write it: each value in one spelling, and all arguments of a
+/// repeated directive that are valid.
 std::string shown(std::string_view name, const std::vector<const Setting*>& settings)
 {
-    if (name == "accept_mutex_delay" && !settings.front()->args.empty()) {
-        const auto msec = parse_msec(settings.front()->args.front());
-        return msec ? fmt::format("{}ms", *msec) : settings.front()->args.front();
+    if (name != "debug_connection") {
+        const auto& args = settings.front()->args;
+        return args.empty() ? "" : normal_value(name, args.front());
     }
     std::string text;
     for (const Setting* setting : settings) {
-        for (const std::string& word : setting->args) {
-            text += (text.empty() ? "" : " ") + word;
-        }
-        if (name != "debug_connection") {
-            break;
+        if (!setting->refused && !setting->args.empty()) {
+            text += (text.empty() ? "" : " ") + setting->args.front();
         }
     }
     return text;
+}
+
+/// Returns true if a value of the configuration counts, and not that without the directive.
+bool counts(std::string_view name, const std::vector<const Setting*>& settings)
+{
+    return !settings.empty() && (name == "debug_connection" || !settings.front()->refused);
 }
 
 Json place_json(const Place& place)
@@ -134,7 +139,8 @@ Json value_json(const std::string& name, const Program& program, const Settings&
                   {"value", Json()},
                   {"ngxx", Json()},
                   {"set", !set.empty()}};
-    if (!set.empty() && (is_known || is_of_events(name))) {
+    const bool is_counted = counts(name, set);
+    if (is_counted && (is_known || is_of_events(name))) {
         value["value"] = shown(name, set);
     } else if (is_known) {
         value["value"] = default_of(*known, program);
@@ -142,7 +148,9 @@ Json value_json(const std::string& name, const Program& program, const Settings&
     if (other) {
         value["ngxx"] = *other;
     }
-    value["why"] = is_known && set.empty() ? Json(known->why) : Json("");
+    value["why"] = set.empty()  ? (is_known ? known->why : "")
+                   : is_counted ? ""
+                                : "invalid here: the value is that without the directive";
     value["places"] = Json::array();
     for (const Setting* setting : set) {
         value["places"].push_back(place_json(setting->place));
@@ -169,6 +177,7 @@ constexpr std::array methods = {
     Method{"kqueue", "FreeBSD and macOS"},
     Method{"eventport", "Solaris"},
     Method{"/dev/poll", "Solaris"},
+    Method{"iocp", "Windows"},
     Method{"poll", "a build with --with-poll_module, or a system without the others"},
     Method{"select", "a build with --with-select_module, or a system without the others"},
 };
@@ -187,9 +196,7 @@ Json nginx_method(const Settings& settings)
     }
     const auto* const found = std::ranges::find(methods, name, &Method::name);
     std::string why = use ? "\"use\" names it" : "it is the method of Linux";
-    if (found == methods.end()) {
-        why += "; nginx has no such method";
-    } else if (use && name != "epoll") {
+    if (use && name != "epoll") {
         why += fmt::format("; it is for {}", found->system);
     }
     return {{"name", name}, {"why", why}, {"others", others}};
@@ -197,12 +204,8 @@ Json nginx_method(const Settings& settings)
 
 std::optional<std::size_t> number(const std::string* text)
 {
-    constexpr std::size_t longest = 18;
-    if (!text || text->empty() || text->size() > longest ||
-        text->find_first_not_of("0123456789") != std::string::npos) {
-        return std::nullopt;
-    }
-    return std::stoull(*text);
+    const auto n = text ? ngx::atoi(*text) : std::nullopt;
+    return n ? std::optional(static_cast<std::size_t>(*n)) : std::nullopt;
 }
 
 std::optional<std::size_t> workers_of(const Settings& settings, const Machine& machine)
@@ -244,7 +247,7 @@ std::optional<Budget> nginx_budget(const Configuration& configuration, const Set
 {
     constexpr std::size_t default_connections = 512;
     const std::string* const connections = settings.value("worker_connections");
-    if (connections && !number(connections)) {
+    if (!connections && !settings.all("worker_connections").empty()) {
         return std::nullopt;
     }
     const std::string* const use = settings.value("use");
@@ -406,7 +409,8 @@ std::string where(const Json& value)
         text += text.empty() ? "" : " ";
         text += Place{place["file"], place["line"], place["column"]}.text();
     }
-    return text;
+    const std::string why = value["why"];
+    return why.empty() ? text : fmt::format("{} ({})", text, why);
 }
 
 /// Returns a cell of a table; a long one is still followed by a blank.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <limits>
 #include <sys/select.h>
 
 namespace ngx::inspect {
@@ -14,6 +15,14 @@ constexpr std::size_t standard_files = 3;
 std::size_t minus(std::size_t a, std::size_t b)
 {
     return a > b ? a - b : 0;
+}
+
+/// Returns a product, or the greatest number if that is smaller.
+std::size_t times(std::size_t a, std::size_t b)
+{
+    std::size_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<std::size_t>::max()
+                                                  : product;
 }
 
 Json limit(std::string_view name, Json value, std::string words)
@@ -97,7 +106,7 @@ Json file_limits(const Budget& b)
 
 Json memory_limits(const Budget& b)
 {
-    const std::size_t bytes = b.connections * b.connection_bytes;
+    const std::size_t bytes = times(b.connections, b.connection_bytes);
     return {limit("memory_per_worker", bytes,
                   fmt::format("the connections and their events use {} bytes in each worker, {} "
                               "for each connection",
@@ -124,8 +133,8 @@ std::string clients_words(const Budget& b, std::string_view binds)
     std::string text =
         b.workers
             ? fmt::format("{} clients at once, or {} proxied ones ({} x {})",
-                          b.clients() * *b.workers, b.clients() / 2 * *b.workers, *b.workers,
-                          b.clients())
+                          times(b.clients(), *b.workers), times(b.clients() / 2, *b.workers),
+                          *b.workers, b.clients())
             : fmt::format("{} clients at once in each worker, or {} proxied ones; the number "
                           "of workers is that of processors, which is not known here (--cpus)",
                           b.clients(), b.clients() / 2);
@@ -182,8 +191,8 @@ Json clients_json(const Budget& b)
     const bool known = b.workers.has_value();
     return {{"per_worker", b.clients()},
             {"proxied_per_worker", b.clients() / 2},
-            {"in_all", known ? Json(b.clients() * *b.workers) : Json()},
-            {"proxied_in_all", known ? Json(b.clients() / 2 * *b.workers) : Json()},
+            {"in_all", known ? Json(times(b.clients(), *b.workers)) : Json()},
+            {"proxied_in_all", known ? Json(times(b.clients() / 2, *b.workers)) : Json()},
             {"files_taken", b.taken_files()},
             {"binds", binds},
             {"words", clients_words(b, binds)}};

@@ -243,6 +243,18 @@ Json problems_json(const Configuration& configuration)
     return list;
 }
 
+/// Returns why the view of events has no answer.
+std::string_view why_no_events(const Configuration& configuration)
+{
+    bool has_block = false;
+    configuration.walk([&has_block](const Placed& placed) {
+        has_block |= placed.context == "main" && placed.directive.is("events") &&
+                     placed.directive.is_block();
+    });
+    return has_block ? "\"worker_connections\" has no valid value"
+                     : "the configuration has no events block";
+}
+
 /// Shows a view of a configuration of any nginx.
 int run_text_view(const Options& options)
 {
@@ -259,8 +271,11 @@ int run_text_view(const Options& options)
     std::optional<Json> view =
         events ? events_view(configuration, options.machine) : listening_view(configuration);
     if (!view) {
-        fmt::print(stderr, "ngxx-inspect: no answer: the configuration has no events block, or "
-                           "worker_connections is not a number\n");
+        if (options.json) {
+            fmt::print("{}",
+                       dump({{"view", options.view}, {"problems", problems_json(configuration)}}));
+        }
+        fmt::print(stderr, "ngxx-inspect: no answer: {}\n", why_no_events(configuration));
         return 1;
     }
     (*view)["problems"] = problems_json(configuration);

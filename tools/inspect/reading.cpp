@@ -14,6 +14,9 @@ namespace ngx::inspect {
 
 std::string Place::text() const
 {
+    if (line == 0) {
+        return file;
+    }
     return file.empty() ? fmt::format("-g:{}:{}", line, column)
                         : fmt::format("{}:{}:{}", file, line, column);
 }

@@ -13,13 +13,14 @@
 
 namespace ngx::inspect {
 
-/// The position at which a directive begins. `file` is empty for directives of the option -g.
+/// The position at which a directive begins. `file` is empty for directives of the option -g, `line`
+/// is 0 if the place is a whole file.
 struct Place {
     std::string file{};
     std::size_t line = 0;
     std::size_t column = 0;
 
-    /// Returns "FILE:LINE:COLUMN".
+    /// Returns "FILE:LINE:COLUMN", or "FILE".
     [[nodiscard]] std::string text() const;
 };
 

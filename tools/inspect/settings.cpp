@@ -16,9 +16,10 @@ std::string text_of(const conf::Directive& directive)
     return text;
 }
 
-Setting setting_of(const conf::Directive& directive)
+Setting setting_of(const conf::Directive& directive, const Configuration& configuration)
 {
-    return {directive.name(), directive.args(), text_of(directive), place_of(directive)};
+    return {directive.name(), directive.args(), text_of(directive), place_of(directive),
+            configuration.refuses(directive)};
 }
 
 /// Returns the number of name servers of `resolver`; a name counts once.
@@ -42,6 +43,7 @@ void Logs::add(const std::string& name, const std::string& prefix)
 
 Settings::Settings(const Configuration& configuration)
     : sockets(sockets_of(configuration))
+    , configuration_(configuration)
     , prefix_(configuration.prefix())
 {
     configuration.walk([this](const Placed& placed) { add(placed); },
@@ -67,9 +69,9 @@ void Settings::add(const Placed& placed)
             others.insert(directive.name());
         }
     } else if (placed.context == "main") {
-        main.push_back(setting_of(directive));
+        main.push_back(setting_of(directive, configuration_));
     } else if (placed.context == "events" && blocks.size() == 1) {
-        events.push_back(setting_of(directive));
+        events.push_back(setting_of(directive, configuration_));
     } else if (placed.context == "http" && directive.is("server")) {
         server_log_ = false;
     }
@@ -120,7 +122,9 @@ std::vector<const Setting*> Settings::all(std::string_view name) const
 const std::string* Settings::value(std::string_view name) const
 {
     const auto found = all(name);
-    return found.empty() || found.front()->args.empty() ? nullptr : &found.front()->args.front();
+    return found.empty() || found.front()->refused || found.front()->args.empty()
+               ? nullptr
+               : &found.front()->args.front();
 }
 
 }  // namespace ngx::inspect

@@ -20,6 +20,7 @@ struct Setting {
     std::vector<std::string> args{};
     std::string text{};  // the directive as it is written, without comments
     Place place{};
+    bool refused = false;  // by the program
 };
 
 /// The destinations of the logs: each file is opened once.
@@ -39,7 +40,7 @@ public:
     [[nodiscard]] std::vector<const Setting*> all(std::string_view name) const;
 
     /// Returns the first argument of a directive, which counts if there are several; null if the
-    /// configuration does not have it.
+    /// configuration does not have it, or the program refuses it.
     [[nodiscard]] const std::string* value(std::string_view name) const;
 
     std::vector<Setting> main{};
@@ -59,6 +60,7 @@ private:
     void add_log(const Placed& placed);
     void leave(const Placed& placed);
 
+    const Configuration& configuration_;
     const std::string& prefix_;
     bool main_log_ = false;     // error_log
     bool http_log_ = false;     // access_log

@@ -27,7 +27,7 @@ std::string conf_ctx_dot(const Json& view);
 
 /// Returns each value that concerns events and where it was set, the event method, the limits and
 /// the number of clients, for the program and for ngxx. Returns nothing if the configuration has no
-/// events block, or its number of connections is not a number.
+/// events block, or the program refuses its worker_connections.
 std::optional<Json> events_view(const Configuration& configuration, const Machine& machine);
 std::string events_text(const Json& view);
 
