@@ -71,6 +71,11 @@ std::string_view release(std::string_view text)
     return result;
 }
 
+bool is_release(std::string_view text)
+{
+    return std::ranges::find(releases, text) != std::end(releases);
+}
+
 bool is_known(std::string_view package)
 {
     return std::ranges::find(rows, package, &DirectiveRow::package) != std::end(rows);
@@ -149,7 +154,10 @@ Program::Program(std::string_view text) : stated_(true)
     const std::string_view server = text.substr(0, text.find('+'));
     package_ = server.substr(0, server.find('-'));
     if (!is_server(package_)) {
-        throw std::runtime_error(fmt::format("\"{}\" is not nginx, angie or tengine", package_));
+        constexpr std::string_view hint =
+            "; it is nginx with packages: nginx-VERSION+lua+stream-lua+echo+headers-more+set-misc";
+        throw std::runtime_error(fmt::format("\"{}\" is not nginx, angie or tengine{}", package_,
+                                             package_ == "openresty" ? hint : ""));
     }
     const bool has_version = server.size() > package_.size();
     if (has_version && package_ != "nginx") {
@@ -157,6 +165,10 @@ Program::Program(std::string_view text) : stated_(true)
     }
     version_text_ = has_version ? release(server.substr(package_.size() + 1)) : newest_version();
     version_ = version(version_text_);
+    if (!is_release(version_text_)) {
+        throw std::runtime_error(fmt::format("nginx {} is not in the table, which has {} to {}",
+                                             version_text_, releases[0], newest_version()));
+    }
 
     any_part(text.substr(server.size()), '+', [&](std::string_view name) {
         if (name.empty()) {
