@@ -35,6 +35,12 @@ Json number(const std::optional<std::size_t>& value)
     return value ? Json(*value) : Json();
 }
 
+/// Returns "1 connection", "2 connections".
+std::string counted(std::size_t n, std::string_view what)
+{
+    return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+}
+
 /// Returns "2 listening sockets, 1 channel": the parts that are not zero.
 std::string parts(std::initializer_list<std::pair<std::size_t, std::string_view>> list)
 {
@@ -71,18 +77,21 @@ Json connection_limits(const Budget& b)
 {
     const std::size_t clients = minus(b.connections, b.taken_connections());
     Json list = Json::array();
-    list.push_back(
-        limit("connections_per_worker", b.connections,
-              fmt::format("a worker has {} connections; {} are taken ({}), {} remain "
-                          "for clients; a proxied client needs two",
-                          b.connections, b.taken_connections(), connection_parts(b), clients)));
+    list.push_back(limit("connections_per_worker", b.connections,
+                         fmt::format("a worker has {}; {} {} taken ({}), {} {} "
+                                     "for clients; a proxied client needs two",
+                                     counted(b.connections, "connection"), b.taken_connections(),
+                                     b.taken_connections() == 1 ? "is" : "are", connection_parts(b),
+                                     clients, clients == 1 ? "remains" : "remain")));
     return list;
 }
 
 std::string enough(const Budget& b)
 {
     const std::size_t needed = b.taken_files() + minus(b.connections, b.taken_connections());
-    return fmt::format("all {} connections need {} files", b.connections, needed);
+    return b.connections == 1
+               ? fmt::format("the connection needs {}", counted(needed, "file"))
+               : fmt::format("all {} connections need {}", b.connections, counted(needed, "file"));
 }
 
 Json file_limits(const Budget& b)
