@@ -44,7 +44,20 @@ std::string_view inner_context(const Placed& placed, const Program& program)
         return {};
     }
     const DirectiveRow* const row = row_of(placed.directive.name(), placed.context, program);
-    return row && row->is_block() ? row->opens(placed.context) : std::string_view();
+    return row && program.has(*row) && row->is_block() ? row->opens(placed.context)
+                                                       : std::string_view();
+}
+
+/// Returns how many directives a walk reads: all of them, and a million that are repeated because
+/// their file is included again.
+std::size_t limit_of(const conf::Tree& tree)
+{
+    constexpr std::size_t repeated = 1'000'000;
+    std::size_t nodes = 0;
+    for (const auto& file : tree.files()) {
+        nodes = std::max<std::size_t>(nodes, file->last);
+    }
+    return nodes + repeated;
 }
 
 /// Returns true if a walk through the tree leaves the directive after having entered it.
@@ -83,10 +96,20 @@ std::string contexts_of(const std::vector<const DirectiveRow*>& rows)
     return text;
 }
 
-/// Returns why the program does not have a directive that the table has.
-std::string why_unknown(std::span<const DirectiveRow> rows)
+/// Returns the row that is for the context; if no row is, the last one.
+const DirectiveRow& row_for(std::span<const DirectiveRow> rows, std::string_view context)
 {
-    const DirectiveRow& row = rows.back();
+    for (const DirectiveRow& row : rows) {
+        if (row.allows(context)) {
+            return row;
+        }
+    }
+    return rows.back();
+}
+
+/// Returns why the program does not have a directive that the table has.
+std::string why_unknown(const DirectiveRow& row)
+{
     if (row.package != "nginx") {
         return fmt::format("it is a directive of the package {}", row.package);
     }
@@ -182,7 +205,8 @@ void Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const 
             if (leave && directive.is_block()) {
                 leave({directive, contexts.back()});
             }
-        });
+        },
+        limit_of(tree));
 }
 
 void Configuration::check()
@@ -197,6 +221,12 @@ void Configuration::check()
             }
         },
         [&](const Placed&) { seen.pop_back(); });
+    const std::size_t limit = limit_of(tree_);
+    if (!tree_.walk([](const conf::Directive&) { return true; }, {}, limit)) {
+        problems_.push_back({{tree_.files().front()->name},
+                             fmt::format("the includes make more than {} directives", limit),
+                             "the directives behind them are not read"});
+    }
     check_events();
 }
 
@@ -219,8 +249,11 @@ void Configuration::check_events()
 
 void Configuration::add(const Placed& placed, std::string text, std::string hint)
 {
-    problems_.push_back({place_of(placed.directive), std::move(text), std::move(hint)});
-    refused_.emplace(&placed.directive.file(), placed.directive.node());
+    // A file that is included several times has its problems once.
+    const bool is_new = refused_.emplace(&placed.directive.file(), placed.directive.node()).second;
+    if (is_new && problems_.size() < conf::max_errors) {
+        problems_.push_back({place_of(placed.directive), std::move(text), std::move(hint)});
+    }
 }
 
 bool Configuration::refuses(const conf::Directive& directive) const
@@ -236,7 +269,7 @@ void Configuration::check_repeated(const Placed& placed, std::vector<std::string
     }
     if (std::ranges::find(seen, name) == seen.end()) {
         seen.push_back(std::move(name));
-    } else {
+    } else if (problems_.size() < conf::max_errors) {
         // The directive is not refused itself: the same one counts where it was the first.
         problems_.push_back({place_of(placed.directive), "\"" + name + "\" directive is duplicate",
                              "the first one is used"});
@@ -251,6 +284,9 @@ void Configuration::check_one(const Placed& placed)
         return;
     }
     const std::string name = directive.name();
+    if (name == "include" && directive.file().name != global_name) {
+        return;  // an error of the tree
+    }
     const std::span<const DirectiveRow> rows = find_directive(name);
     std::vector<const DirectiveRow*> possible;
     for (const DirectiveRow& row : rows) {
@@ -261,7 +297,7 @@ void Configuration::check_one(const Placed& placed)
     if (possible.empty()) {
         if (program_.is_stated() || !is_of_ngxx(name)) {
             add(placed, "unknown directive \"" + name + "\"",
-                rows.empty() ? "" : why_unknown(rows));
+                rows.empty() ? "" : why_unknown(row_for(rows, placed.context)));
         }
         return;
     }
@@ -270,8 +306,10 @@ void Configuration::check_one(const Placed& placed)
     std::ranges::copy_if(possible, std::back_inserter(here),
                          [&](const DirectiveRow* row) { return row->allows(placed.context); });
     if (here.empty()) {
+        const DirectiveRow& row = row_for(rows, placed.context);
         add(placed, "\"" + name + "\" directive is not allowed here",
-            "it belongs in " + contexts_of(possible));
+            row.allows(placed.context) ? why_unknown(row)
+                                       : "it belongs in " + contexts_of(possible));
         return;
     }
 

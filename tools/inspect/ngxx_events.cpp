@@ -20,6 +20,9 @@ namespace {
 constexpr std::array main_names = {"worker_processes", "master_process", "worker_rlimit_nofile",
                                    "timer_resolution"};
 
+/// The most directives that are left out. Each is another reading.
+constexpr std::size_t max_refused = 100;
+
 /// A file in memory, which the parser opens by its name.
 class MemoryFile {
 public:
@@ -101,7 +104,7 @@ void NgxxEvents::read(const std::vector<Setting>& main, const std::vector<Settin
     const auto is_left_out = [&left_out](const Setting& setting) {
         return std::ranges::find(left_out, &setting) != left_out.end();
     };
-    for (std::size_t tries = main.size() + events.size() + 1; tries > 0; tries--) {
+    for (std::size_t tries = max_refused; tries > 0; tries--) {
         Text text;
         for (const Setting& setting : main) {
             auto_processes_ |= setting.name == "worker_processes" && !setting.args.empty() &&
