@@ -192,6 +192,15 @@ class Events(WithFiles):
         self.assertIn('ngxx: invalid event type "kqueue"', view["ngxx_refuses"][0]["text"])
         self.assertEqual(self.value(view, "worker_connections")[1], "64")
 
+    def test_one_connection_is_in_the_singular(self) -> None:
+        conf = self.write("a.conf", "worker_processes 1; events { worker_connections 1; }")
+        text = inspect("events", "-c", conf).stdout
+        self.assertIn("a worker has 1 connection; 1 is taken (1 for the channel), 0 remain", text)
+
+    def test_a_file_that_cannot_be_read_has_no_line(self) -> None:
+        result = inspect("events", "-c", self.dir / "none")
+        self.assertTrue(result.stderr.startswith(f"{self.dir / 'none'}: "), result.stderr)
+
     def test_text_has_a_blank_between_all_columns(self) -> None:
         conf = self.write("a.conf", "events {" + "debug_connection 127.0.0.1;" * 3 + "}")
         text = inspect("events", "-c", conf).stdout
@@ -372,6 +381,7 @@ class AnyConfiguration(WithFiles):
         for text, message in (
             ("debug_points x", 'invalid value "x"'),
             ("error_log a foo", 'invalid log level "foo"'),
+            ("error_log memory:x", 'invalid buffer size "x"'),
             ("error_log a debug info", 'duplicate log level "info"'),
             ("error_log a debug_core info", 'duplicate log level "info"'),
             ("thread_pool a threads=0", 'invalid threads value "threads=0"'),
@@ -416,6 +426,66 @@ class AnyConfiguration(WithFiles):
         self.assertEqual(self.problems(text, "--for", "nginx-1.24"), [
             '1:18 unknown directive "http2"; it is a directive of nginx 1.25.1 and later',
             '1:37 unknown directive "set_by_lua_file"; it is a directive of the package lua'])
+
+    def test_the_hint_names_the_package_of_the_context(self) -> None:
+        text = "events {} http { server { location / { content_by_lua_block { } } } }"
+        for options, words in (("nginx-1.24", "unknown directive"),
+                               ("nginx-1.24+stream-lua", "directive is not allowed here")):
+            (problem,) = self.problems(text, "--for", options)
+            self.assertIn(words, problem)
+            self.assertTrue(problem.endswith("; it is a directive of the package lua"), problem)
+
+    def test_a_block_that_the_program_lacks_is_one_problem(self) -> None:
+        text = "events {} rtmp { server { listen 1935; application a { live on; } } }"
+        self.assertEqual(self.problems(text, "--for", "nginx-1.24+rtmp"), [])
+        self.assertEqual(self.problems(text, "--for", "nginx-1.24"), [
+            '1:11 unknown directive "rtmp"; it is a directive of the package rtmp'])
+
+    def test_an_error_of_a_file_is_reported_once(self) -> None:
+        self.write("inner", "nonsense;")
+        for text in ("events {} include;", "events {} include inner; include inner;"):
+            with self.subTest(text):
+                self.assertEqual(len(self.problems(text)), 1)
+
+    def test_files_that_repeat_themselves_without_end_are_bounded(self) -> None:
+        for i in range(40):
+            self.write(f"f{i}", f"include f{i + 1}; include f{i + 1}; nonsense{i};")
+        self.write("f40", "env A;")
+        problems = self.problems("events {}\ninclude f0;")
+        self.assertIn("0:0 the includes make more than 1000123 directives; "
+                      "the directives behind them are not read", problems)
+        self.assertLess(len(problems), 50)
+
+    def test_too_few_connections_are_a_problem(self) -> None:
+        for text, problem in (
+            ("events {\n worker_connections 0; }",
+             "2:2 0 worker_connections are not enough for 0 listening sockets; 1 are the fewest"),
+            ("events {\n worker_connections 2; } http { server { listen 1; listen 2; } }",
+             "2:2 2 worker_connections are not enough for 2 listening sockets; 3 are the fewest"),
+            ("worker_processes 1025; events {}",
+             "1:1 no more than 1024 processes can be spawned; the other workers are not started"),
+        ):
+            with self.subTest(text):
+                self.assertEqual(self.problems(text), [problem])
+                result = inspect("events", "--strict", "-c", self.dir / "a.conf")
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(problem.split(" ", 1)[1], result.stderr)
+        self.assertEqual(self.problems("worker_processes 1024; events { worker_connections 2; } "
+                                       "http { server { listen 1; } }"), [])
+
+    def test_a_directive_of_another_system_is_a_problem(self) -> None:
+        self.assertEqual(self.problems("events { kqueue_changes 5; }"), [
+            '1:10 unknown directive "kqueue_changes"; it is a directive of nginx for FreeBSD and '
+            'macOS, and "epoll" is for Linux'])
+        self.assertEqual(self.problems("events { use kqueue; kqueue_changes 5; }"), [])
+        self.assertEqual(self.problems("events { use poll; devpoll_events 5; }"), [])
+
+    def test_a_missing_events_section_is_a_problem(self) -> None:
+        conf = self.write("a.conf", "http { server { listen 1; } }")
+        result = inspect("listening", "--strict", "-c", conf)
+        self.assertEqual((result.returncode, result.stderr),
+                         (1, f'{conf}: no "events" section in configuration; '
+                             'add "events { }"\n'))
 
     def test_strict_makes_any_problem_an_error(self) -> None:
         conf = self.write("a.conf", "events {} nonsense;")
@@ -642,6 +712,10 @@ class CommandLine(WithFiles):
     def test_a_program_that_is_not_known_is_refused(self) -> None:
         for program, words in (("apache", '"apache" is not nginx'),
                                ("nginx-x", '"x" is not a number of a version'),
+                               ("nginx-9.9", "nginx 9.9 is not in the table, which has 1.18.0"),
+                               ("nginx-1.22.99", "nginx 1.22.99 is not in the table"),
+                               ("nginx-1.17", "nginx 1.17 is not in the table"),
+                               ("openresty", "nginx-VERSION+lua+stream-lua"),
                                ("nginx+none", '"none" is not a package of the table')):
             self.assertIn(words, self.refused("events", "--for", program))
 

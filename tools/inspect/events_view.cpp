@@ -344,6 +344,52 @@ Json answer(const Settings& settings, const Budget& budget, Json method, bool mu
             {"clients", clients_json(budget)}};
 }
 
+void add_problem(Json& list, const Place& place, std::string text, std::string hint)
+{
+    Json problem = place_json(place);
+    problem["text"] = std::move(text);
+    problem["hint"] = std::move(hint);
+    list.push_back(std::move(problem));
+}
+
+/// Returns the place of a directive; without one, that of the events block.
+Place place_in(const Settings& settings, std::string_view name)
+{
+    const auto all = settings.all(name);
+    return all.empty() ? settings.blocks.front() : all.front()->place;
+}
+
+/// Returns what the program refuses although each directive is valid.
+Json joint_problems(const Settings& settings, const Budget& budget)
+{
+    constexpr std::size_t max_processes = 1024;
+    Json list = Json::array();
+    if (budget.connections <= budget.sockets) {
+        add_problem(list, place_in(settings, "worker_connections"),
+                    fmt::format("{} worker_connections are not enough for {} listening sockets",
+                                budget.connections, budget.sockets),
+                    fmt::format("{} are the fewest", budget.sockets + 1));
+    }
+    if (budget.master && budget.workers > max_processes) {
+        add_problem(list, place_in(settings, "worker_processes"),
+                    fmt::format("no more than {} processes can be spawned", max_processes),
+                    "the other workers are not started");
+    }
+    const std::string_view system = system_of_method(budget.method);
+    for (const Setting& setting : settings.events) {
+        const auto rows = find_directive(setting.name);
+        const std::string_view other =
+            rows.empty() ? std::string_view() : system_of_module(rows.front().module);
+        if (!system.empty() && !other.empty() && system != other && !setting.refused &&
+            list.size() < conf::max_errors) {
+            add_problem(list, setting.place, fmt::format("unknown directive \"{}\"", setting.name),
+                        fmt::format("it is a directive of nginx for {}, and \"{}\" is for {}",
+                                    other, budget.method, system));
+        }
+    }
+    return list;
+}
+
 bool is_on(const std::string* value, bool by_default)
 {
     return value ? *value == "on" : by_default;
@@ -384,7 +430,8 @@ std::optional<Json> events_view(const Configuration& configuration, const Machin
                 {"program", configuration.program().name()},
                 {"values", values(configuration.program(), settings, ngxx)},
                 {"answers", answers},
-                {"ngxx_refuses", refused}};
+                {"ngxx_refuses", refused},
+                {"problems", joint_problems(settings, *budget)}};
 }
 
 namespace {

@@ -278,11 +278,18 @@ int run_text_view(const Options& options)
         fmt::print(stderr, "ngxx-inspect: no answer: {}\n", why_no_events(configuration));
         return 1;
     }
-    (*view)["problems"] = problems_json(configuration);
+    Json problems = problems_json(configuration);
+    for (const Json& more : view->value("problems", Json::array())) {
+        const Problem problem{
+            {more["file"], more["line"], more["column"]}, more["text"], more["hint"]};
+        fmt::print(stderr, "{}\n", problem.message());
+        problems.push_back(more);
+    }
+    (*view)["problems"] = problems;
     fmt::print("{}", options.json ? dump(*view)
                      : events     ? events_text(*view)
                                   : listening_text(*view));
-    return options.strict && !configuration.problems().empty() ? 1 : 0;
+    return options.strict && !problems.empty() ? 1 : 0;
 }
 
 int run(const Options& options)

@@ -123,6 +123,11 @@ Wrong log_levels(std::string_view /*name*/, const Words& args)
                                    "warn",  "notice", "info", "debug"};
     constexpr std::array debug = {"debug_core", "debug_alloc", "debug_mutex", "debug_event",
                                   "debug_http", "debug_mail",  "debug_stream"};
+    constexpr std::string_view memory = "memory:";
+    if (args[0].starts_with(memory) &&
+        !parse_size(std::string_view(args[0]).substr(memory.size()))) {
+        return fmt::format("invalid buffer size \"{}\"", args[0].substr(memory.size()));
+    }
     bool has_level = false;
     for (std::size_t i = 1; i < args.size(); i++) {
         const bool is_level = std::ranges::find(levels, args[i]) != levels.end();
