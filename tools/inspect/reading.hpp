@@ -13,8 +13,8 @@
 
 namespace ngx::inspect {
 
-/// The position at which a directive begins. `file` is empty for directives of the option -g, `line`
-/// is 0 if the place is a whole file.
+/// The position at which a directive begins. `file` is empty for directives of the option -g, and
+/// `line` is 0 if the place is a whole file.
 struct Place {
     std::string file{};
     std::size_t line = 0;
