@@ -175,7 +175,7 @@ void Tree::read_text(std::string_view name, std::string text, const Options& opt
 void Tree::read_files(const Options& options)
 {
     Includes includes(*this, options);
-    for (std::size_t i = 0; i < files_.size(); i++) {
+    for (std::size_t i = 0; i < files_.size(); i++) {  // NOLINT(modernize-loop-convert): it grows
         Parser(*this, *files_[i], options.follow_includes ? &includes : nullptr, options).parse();
     }
     Graph(*this).check();
@@ -193,7 +193,7 @@ Includes::Includes(Tree& tree, const Options& options) : tree_(tree)
 void Includes::add(File& from, std::uint32_t node, const std::string& pattern)
 {
     // Like nginx, which passes the name to the system, a name ends at a zero byte.
-    const std::string word = pattern.c_str();
+    const std::string word(pattern, 0, pattern.find('\0'));
     const std::string name = word.starts_with('/') ? word : prefix_ + word;
     if (name.find_first_of("*?[") == name.npos) {
         add_file(from, node, name);

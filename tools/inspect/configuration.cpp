@@ -13,7 +13,7 @@ namespace ngx::inspect {
 namespace {
 
 /// The name of the text of the option -g among the files.
-constexpr std::string_view global_name = "";
+constexpr std::string_view global_name;
 
 std::string full_name(std::string_view prefix, std::string_view file)
 {
