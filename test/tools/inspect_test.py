@@ -66,6 +66,12 @@ def inspect(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         timeout=60, check=False)
 
 
+def without_sanitizer(test: Any) -> Any:
+    """Decorates a test that needs much memory or time."""
+    sanitized = b"__asan_init" in Path(os.environ["INSPECT"]).read_bytes()
+    return unittest.skipIf(sanitized, "this build has AddressSanitizer")(test)
+
+
 class WithFiles(unittest.TestCase):
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
@@ -253,6 +259,7 @@ class Events(WithFiles):
                             ("multi_accept", "on")):
             self.assertEqual(self.value(view, name)[:2], (value, value))
 
+    @without_sanitizer
     def test_the_greatest_number_has_an_answer(self) -> None:
         view = self.events(self.write(
             "a.conf", f"worker_processes 4; events {{ worker_connections {2 ** 63 - 1}; }}"))
@@ -447,6 +454,7 @@ class AnyConfiguration(WithFiles):
             with self.subTest(text):
                 self.assertEqual(len(self.problems(text)), 1)
 
+    @without_sanitizer
     def test_files_that_repeat_themselves_without_end_are_bounded(self) -> None:
         for i in range(40):
             self.write(f"f{i}", f"include f{i + 1}; include f{i + 1}; nonsense{i};")
