@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/conf_escape.hpp"
 #include "core/conf_hint.hpp"
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
@@ -148,26 +149,6 @@ Token fill_buffer(Conf& cf, TokenState& t)
     return read_more(cf, t) == Rc::ok ? Token::terminated : Token::error;
 }
 
-/// Returns the character that a backslash before `ch` makes of it, or 0 if the backslash stands for
-/// itself.
-constexpr char unescape(char ch) noexcept
-{
-    switch (ch) {
-    case '"':
-    case '\'':
-    case '\\':
-        return ch;
-    case 't':
-        return '\t';
-    case 'r':
-        return '\r';
-    case 'n':
-        return '\n';
-    default:
-        return '\0';
-    }
-}
-
 /// Copies the word that ends before the last read character, and resolves its escapes.
 void push_word(Conf& cf, const TokenState& t)
 {
@@ -176,11 +157,7 @@ void push_word(Conf& cf, const TokenState& t)
 
     char* const word = static_cast<char*>(cf.pool->palloc(text.size() + 1, 1));
     char* dst = word;
-    for (std::size_t i = 0; i < text.size(); i++) {
-        const bool escaped =
-            text[i] == '\\' && i + 1 < text.size() && unescape(text[i + 1]) != '\0';
-        *dst++ = escaped ? unescape(text[++i]) : text[i];
-    }
+    conf_unescape(text, [&dst](char ch) { *dst++ = ch; });
     *dst = '\0';
     cf.args.emplace_back(word, static_cast<std::size_t>(dst - word));
 }

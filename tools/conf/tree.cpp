@@ -1,33 +1,10 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "core/conf_escape.hpp"
 #include "tools/conf/conf.hpp"
 
 namespace ngx::conf {
-
-namespace {
-
-/// Returns the character that a backslash before `ch` makes of it, or 0 if the backslash stands for
-/// itself.
-constexpr char unescape(char ch) noexcept
-{
-    switch (ch) {
-    case '"':
-    case '\'':
-    case '\\':
-        return ch;
-    case 't':
-        return '\t';
-    case 'r':
-        return '\r';
-    case 'n':
-        return '\n';
-    default:
-        return '\0';
-    }
-}
-
-}  // namespace
 
 char Word::quote() const noexcept
 {
@@ -54,11 +31,7 @@ std::string Word::value() const
     const std::string_view word = inner();
     std::string value;
     value.reserve(word.size());
-    for (std::size_t i = 0; i < word.size(); i++) {
-        const bool escaped =
-            word[i] == '\\' && i + 1 < word.size() && unescape(word[i + 1]) != '\0';
-        value += escaped ? unescape(word[++i]) : word[i];
-    }
+    conf_unescape(word, [&value](char ch) { value += ch; });
     return value;
 }
 
