@@ -259,7 +259,6 @@ class Events(WithFiles):
                             ("multi_accept", "on")):
             self.assertEqual(self.value(view, name)[:2], (value, value))
 
-    @without_sanitizer
     def test_the_greatest_number_has_an_answer(self) -> None:
         view = self.events(self.write(
             "a.conf", f"worker_processes 4; events {{ worker_connections {2 ** 63 - 1}; }}"))

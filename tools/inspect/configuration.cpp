@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <fmt/format.h>
 
 #include "core/module.hpp"
+#include "core/string.hpp"
 #include "tools/inspect/values.hpp"
 
 namespace ngx::inspect {
@@ -77,21 +77,15 @@ bool is_of_ngxx(std::string_view name)
     return false;
 }
 
-/// Returns the numbers of arguments that the rows permit.
-std::string permitted(const std::vector<const DirectiveRow*>& rows)
+/// Returns the texts of the rows with separators between them.
+template <typename Text>
+std::string joined(const std::vector<const DirectiveRow*>& rows, std::string_view separator,
+                   Text text_of)
 {
     std::string text;
     for (const DirectiveRow* row : rows) {
-        text += (text.empty() ? "" : " or ") + row->arguments_text();
-    }
-    return text;
-}
-
-std::string contexts_of(const std::vector<const DirectiveRow*>& rows)
-{
-    std::string text;
-    for (const DirectiveRow* row : rows) {
-        text += (text.empty() ? "" : ",") + std::string(row->contexts);
+        text += text.empty() ? "" : separator;
+        text += text_of(*row);
     }
     return text;
 }
@@ -119,11 +113,9 @@ std::string why_unknown(const DirectiveRow& row)
     return fmt::format("it was a directive of nginx until {}", row.until);
 }
 
-bool is_flag(std::string value)
+bool is_flag(std::string_view value)
 {
-    std::ranges::transform(value, value.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return value == "on" || value == "off";
+    return strcaseeq(value, "on") || strcaseeq(value, "off");
 }
 
 /// The directives that a block can have once, and of which the views need the value.
@@ -178,16 +170,16 @@ void Configuration::add_errors(const conf::Tree& tree)
     }
 }
 
-void Configuration::walk(const Enter& enter, const Leave& leave) const
+bool Configuration::walk(const Enter& enter, const Leave& leave) const
 {
-    walk_tree(global_, enter, leave);
-    walk_tree(tree_, enter, leave);
+    const bool whole = walk_tree(global_, enter, leave);
+    return walk_tree(tree_, enter, leave) && whole;
 }
 
-void Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const
+bool Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const
 {
     std::vector<std::string_view> contexts = {"main"};
-    tree.walk(
+    return tree.walk(
         [&](const conf::Directive& directive) {
             if (directive.is_comment() || contexts.back() == "free") {
                 return false;
@@ -212,8 +204,10 @@ void Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const 
 void Configuration::check()
 {
     std::vector<std::vector<std::string>> seen(1);
-    walk(
+    bool has_events = false;
+    const bool whole = walk(
         [&](const Placed& placed) {
+            has_events |= placed.context == "main" && placed.directive.is("events");
             check_one(placed);
             check_repeated(placed, seen.back());
             if (placed.directive.is_block()) {
@@ -221,30 +215,23 @@ void Configuration::check()
             }
         },
         [&](const Placed&) { seen.pop_back(); });
-    const std::size_t limit = limit_of(tree_);
-    if (!tree_.walk([](const conf::Directive&) { return true; }, {}, limit)) {
-        problems_.push_back({{tree_.files().front()->name},
-                             fmt::format("the includes make more than {} directives", limit),
-                             "the directives behind them are not read"});
+    if (!whole) {
+        add_whole(fmt::format("the includes make more than {} directives", limit_of(tree_)),
+                  "the directives behind them are not read");
     }
-    check_events();
+    // nginx stops at its first error: the missing section is one if there is no other.
+    if (problems_.empty() && was_read_ && !has_events) {
+        add_whole("no \"events\" section in configuration", "add \"events { }\"");
+    }
 }
 
-/// nginx stops at its first error: the missing section is one if there is no other.
-void Configuration::check_events()
+/// Adds a problem of the whole configuration.
+void Configuration::add_whole(std::string text, std::string hint)
 {
-    if (!problems_.empty() || !was_read_) {
-        return;
-    }
-    bool found = false;
-    walk([&found](const Placed& placed) {
-        found |= placed.context == "main" && placed.directive.is("events");
-    });
-    if (!found) {
-        problems_.push_back({{tree_.files().front()->name},
-                             "no \"events\" section in configuration",
-                             "add \"events { }\""});
-    }
+    Problem& problem = problems_.emplace_back();
+    problem.place.file = tree_.files().front()->name;
+    problem.text = std::move(text);
+    problem.hint = std::move(hint);
 }
 
 void Configuration::add(const Placed& placed, std::string text, std::string hint)
@@ -308,8 +295,10 @@ void Configuration::check_one(const Placed& placed)
     if (here.empty()) {
         const DirectiveRow& row = row_for(rows, placed.context);
         add(placed, "\"" + name + "\" directive is not allowed here",
-            row.allows(placed.context) ? why_unknown(row)
-                                       : "it belongs in " + contexts_of(possible));
+            row.allows(placed.context)
+                ? why_unknown(row)
+                : "it belongs in " +
+                      joined(possible, ",", [](const DirectiveRow& r) { return r.contexts; }));
         return;
     }
 
@@ -324,7 +313,8 @@ void Configuration::check_one(const Placed& placed)
     const std::size_t n = directive.size() - 1 - (directive.kind() == conf::Kind::text ? 1 : 0);
     if (std::ranges::none_of(here, [n](const DirectiveRow* row) { return row->takes(n); })) {
         add(placed, "invalid number of arguments in \"" + name + "\" directive",
-            "it takes " + permitted(here));
+            "it takes " +
+                joined(here, " or ", [](const DirectiveRow& row) { return row.arguments_text(); }));
         return;
     }
     if (n == 1 &&

@@ -53,19 +53,20 @@ public:
     [[nodiscard]] bool refuses(const conf::Directive& directive) const;
 
     /// Calls `enter` for each directive in nginx's order, and `leave` behind each block. Entries of
-    /// blocks that hold no directives, such as `map`, are left out.
+    /// blocks that hold no directives, such as `map`, are left out. Returns false if the includes
+    /// make too many directives; the rest is then left out, too.
     using Enter = std::function<void(const Placed&)>;
     using Leave = std::function<void(const Placed&)>;
-    void walk(const Enter& enter, const Leave& leave = {}) const;
+    bool walk(const Enter& enter, const Leave& leave = {}) const;
 
 private:
-    void walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const;
+    bool walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const;
     void add_errors(const conf::Tree& tree);
     void check();
-    void check_events();
     void check_one(const Placed& placed);
     void check_repeated(const Placed& placed, std::vector<std::string>& seen);
     void add(const Placed& placed, std::string text, std::string hint = {});
+    void add_whole(std::string text, std::string hint);
 
     Program program_;
     std::string prefix_;

@@ -84,11 +84,6 @@ bool counts(std::string_view name, const std::vector<const Setting*>& settings)
     return !settings.empty() && (name == "debug_connection" || !settings.front()->refused);
 }
 
-Json place_json(const Place& place)
-{
-    return {{"file", place.file}, {"line", place.line}, {"column", place.column}};
-}
-
 /// Returns the names of the directives: those of nginx, then those that ngxx alone has.
 std::vector<std::string> names_of(const Settings& settings, const NgxxEvents& ngxx)
 {
@@ -167,37 +162,31 @@ Json values(const Program& program, const Settings& settings, const NgxxEvents& 
     return list;
 }
 
-struct Method {
-    std::string_view name;
-    std::string_view system;  // where it exists
-};
-
-constexpr std::array methods = {
-    Method{"epoll", "Linux"},
-    Method{"kqueue", "FreeBSD and macOS"},
-    Method{"eventport", "Solaris"},
-    Method{"/dev/poll", "Solaris"},
-    Method{"iocp", "Windows"},
-    Method{"poll", "a build with --with-poll_module, or a system without the others"},
-    Method{"select", "a build with --with-select_module, or a system without the others"},
-};
+/// Returns where a method of nginx exists.
+std::string owner_of(const EventMethod& method)
+{
+    return method.system.empty()
+               ? fmt::format("a build with --with-{}_module, or a system without the others",
+                             method.name)
+               : std::string(method.system);
+}
 
 Json nginx_method(const Settings& settings)
 {
     const std::string* const use = settings.value("use");
     const std::string name = use ? *use : "epoll";
     Json others = Json::array();
-    for (const Method& method : methods) {
+    for (const EventMethod& method : event_methods()) {
         if (method.name != name) {
             others.push_back({{"name", method.name},
                               {"why_not", use ? fmt::format("\"use\" names \"{}\"", name)
-                                              : fmt::format("it is for {}", method.system)}});
+                                              : fmt::format("it is for {}", owner_of(method))}});
         }
     }
-    const auto* const found = std::ranges::find(methods, name, &Method::name);
+    const auto found = std::ranges::find(event_methods(), name, &EventMethod::name);
     std::string why = use ? "\"use\" names it" : "it is the method of Linux";
     if (use && name != "epoll") {
-        why += fmt::format("; it is for {}", found->system);
+        why += fmt::format("; it is for {}", owner_of(*found));
     }
     return {{"name", name}, {"why", why}, {"others", others}};
 }
@@ -344,14 +333,6 @@ Json answer(const Settings& settings, const Budget& budget, Json method, bool mu
             {"clients", clients_json(budget)}};
 }
 
-void add_problem(Json& list, const Place& place, std::string text, std::string hint)
-{
-    Json problem = place_json(place);
-    problem["text"] = std::move(text);
-    problem["hint"] = std::move(hint);
-    list.push_back(std::move(problem));
-}
-
 /// Returns the place of a directive; without one, that of the events block.
 Place place_in(const Settings& settings, std::string_view name)
 {
@@ -365,15 +346,17 @@ Json joint_problems(const Settings& settings, const Budget& budget)
     constexpr std::size_t max_processes = 1024;
     Json list = Json::array();
     if (budget.connections <= budget.sockets) {
-        add_problem(list, place_in(settings, "worker_connections"),
-                    fmt::format("{} worker_connections are not enough for {} listening sockets",
-                                budget.connections, budget.sockets),
-                    fmt::format("{} are the fewest", budget.sockets + 1));
+        list.push_back(problem_json(
+            {place_in(settings, "worker_connections"),
+             fmt::format("{} worker_connections are not enough for {} listening sockets",
+                         budget.connections, budget.sockets),
+             fmt::format("{} are the fewest", budget.sockets + 1)}));
     }
     if (budget.master && budget.workers > max_processes) {
-        add_problem(list, place_in(settings, "worker_processes"),
-                    fmt::format("no more than {} processes can be spawned", max_processes),
-                    "the other workers are not started");
+        list.push_back(
+            problem_json({place_in(settings, "worker_processes"),
+                          fmt::format("no more than {} processes can be spawned", max_processes),
+                          "the other workers are not started"}));
     }
     const std::string_view system = system_of_method(budget.method);
     for (const Setting& setting : settings.events) {
@@ -382,9 +365,10 @@ Json joint_problems(const Settings& settings, const Budget& budget)
             rows.empty() ? std::string_view() : system_of_module(rows.front().module);
         if (!system.empty() && !other.empty() && system != other && !setting.refused &&
             list.size() < conf::max_errors) {
-            add_problem(list, setting.place, fmt::format("unknown directive \"{}\"", setting.name),
-                        fmt::format("it is a directive of nginx for {}, and \"{}\" is for {}",
-                                    other, budget.method, system));
+            list.push_back(
+                problem_json({setting.place, fmt::format("unknown directive \"{}\"", setting.name),
+                              fmt::format("it is a directive of nginx for {}, and \"{}\" is for {}",
+                                          other, budget.method, system)}));
         }
     }
     return list;
@@ -454,7 +438,7 @@ std::string where(const Json& value)
     std::string text;
     for (const Json& place : value["places"]) {
         text += text.empty() ? "" : " ";
-        text += Place{place["file"], place["line"], place["column"]}.text();
+        text += place_from(place).text();
     }
     const std::string why = value["why"];
     return why.empty() ? text : fmt::format("{} ({})", text, why);
@@ -506,11 +490,9 @@ std::string events_text(const Json& view)
     }
     for (const Json& refused : view["ngxx_refuses"]) {
         const Json& place = refused["place"];
-        text += place.is_null()
-                    ? fmt::format("  {}\n", refused["text"].get<std::string>())
-                    : fmt::format("  {}: {}\n",
-                                  Place{place["file"], place["line"], place["column"]}.text(),
-                                  refused["text"].get<std::string>());
+        text += place.is_null() ? fmt::format("  {}\n", refused["text"].get<std::string>())
+                                : fmt::format("  {}: {}\n", place_from(place).text(),
+                                              refused["text"].get<std::string>());
     }
     text += "\n";
     for (const Json& answer : view["answers"]) {

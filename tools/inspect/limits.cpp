@@ -116,10 +116,13 @@ Json file_limits(const Budget& b)
 Json memory_limits(const Budget& b)
 {
     const std::size_t bytes = times(b.connections, b.connection_bytes);
-    return {limit("memory_per_worker", bytes,
-                  fmt::format("the connections and their events use {} bytes in each worker, {} "
-                              "for each connection",
-                              bytes, b.connection_bytes))};
+    // Braces around a single Json mean a copy of it for Clang, and an array for GCC.
+    Json list = Json::array();
+    list.push_back(limit("memory_per_worker", bytes,
+                         fmt::format("the connections and their events use {} bytes in each "
+                                     "worker, {} for each connection",
+                                     bytes, b.connection_bytes)));
+    return list;
 }
 
 std::string_view binding(const Budget& b)

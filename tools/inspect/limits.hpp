@@ -4,13 +4,12 @@
 /// How many clients a server can have at once.
 
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
-namespace ngx::inspect {
+#include "tools/inspect/json.hpp"
 
-using Json = nlohmann::ordered_json;
+namespace ngx::inspect {
 
 /// The machine of the server, as far as the options tell it.
 struct Machine {

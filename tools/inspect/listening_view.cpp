@@ -46,7 +46,7 @@ Json places(const Socket& socket)
 {
     Json list = Json::array();
     for (const Place& place : socket.places) {
-        list.push_back({{"file", place.file}, {"line", place.line}, {"column", place.column}});
+        list.push_back(place_json(place));
     }
     return list;
 }
@@ -79,11 +79,11 @@ std::string listening_text(const Json& view)
                             socket["type"].get<std::string>(),
                             socket["reuseport"].get<bool>() ? ", one for each worker" : "");
         for (const auto& parameter : socket["parameters"]) {
-            text += " " + parameter.get<std::string>();
+            text += fmt::format(" {}", parameter.get<std::string>());
         }
         text += "\n";
         for (const auto& place : socket["places"]) {
-            text += "    " + Place{place["file"], place["line"], place["column"]}.text() + "\n";
+            text += "    " + place_from(place).text() + "\n";
         }
         text += socket["places"].empty() ? "    a server without \"listen\"\n" : "";
     }

@@ -234,11 +234,7 @@ Json problems_json(const Configuration& configuration)
 {
     Json list = Json::array();
     for (const Problem& problem : configuration.problems()) {
-        list.push_back({{"file", problem.place.file},
-                        {"line", problem.place.line},
-                        {"column", problem.place.column},
-                        {"text", problem.text},
-                        {"hint", problem.hint}});
+        list.push_back(problem_json(problem));
     }
     return list;
 }
@@ -280,8 +276,7 @@ int run_text_view(const Options& options)
     }
     Json problems = problems_json(configuration);
     for (const Json& more : view->value("problems", Json::array())) {
-        const Problem problem{
-            {more["file"], more["line"], more["column"]}, more["text"], more["hint"]};
+        const Problem problem{place_from(more), more["text"], more["hint"]};
         fmt::print(stderr, "{}\n", problem.message());
         problems.push_back(more);
     }

@@ -1,103 +1,60 @@
 #include "tools/inspect/sockets.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
-#include <charconv>
 #include <fmt/format.h>
 #include <map>
+#include <memory>
 #include <optional>
+
+#include "core/inet.hpp"
+#include "core/palloc.hpp"
 
 namespace ngx::inspect {
 
 namespace {
 
-/// The parts of the first argument of `listen`.
+/// An address of a `listen`: one for each port.
 struct Address {
-    std::string host{};
+    std::string text{};
     std::string_view family{};
-    unsigned first_port = 0;
-    unsigned last_port = 0;
+    unsigned port = 0;
     bool wildcard = false;
 };
 
-constexpr unsigned greatest_port = 65535;
-
-std::optional<unsigned> port(std::string_view text)
+std::string_view family_of(const sockaddr& sa)
 {
-    unsigned n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    const bool whole = error == std::errc() && end == text.data() + text.size();
-    return whole && n > 0 && n <= greatest_port ? std::optional(n) : std::nullopt;
+    switch (sa.sa_family) {
+    case AF_UNIX:
+        return "unix";
+    case AF_INET6:
+        return "IPv6";
+    default:
+        return "IPv4";
+    }
 }
 
-bool set_ports(Address& address, std::string_view text)
+/// Returns the addresses of the first argument of `listen`; none if nginx would refuse it. A host
+/// name is not resolved. A default port of 0 means that the port is necessary.
+std::vector<Address> addresses_of(std::string_view text, in_port_t default_port)
 {
-    const std::size_t dash = text.find('-');
-    const auto first = port(text.substr(0, dash));
-    const auto last = dash == std::string_view::npos ? first : port(text.substr(dash + 1));
-    if (!first || !last || *last < *first) {
-        return false;
+    constexpr std::size_t pool_size = 1024;
+    const std::unique_ptr<Pool, decltype(&destroy_pool)> pool(create_pool(pool_size, nullptr),
+                                                              destroy_pool);
+    Url u{.url = text, .default_port = default_port, .listen = true, .no_resolve = true};
+    std::vector<Address> list;
+    if (parse_url(*pool, u) != Rc::ok || (u.no_port && default_port == 0)) {
+        return list;
     }
-    address.first_port = *first;
-    address.last_port = *last;
-    return true;
-}
-
-void set_ipv4_or_name(Address& address, std::string_view host)
-{
-    in_addr binary{};
-    if (host == "*" || host.empty()) {
-        host = "0.0.0.0";
+    for (const Addr& addr : u.addrs) {
+        const sockaddr& sa = addr.sockaddr.any;
+        list.push_back({std::string(addr.name), family_of(sa), inet_get_port(&sa), u.wildcard});
     }
-    address.host = host;
-    const bool is_address = ::inet_pton(AF_INET, address.host.c_str(), &binary) == 1;
-    address.family = is_address ? "IPv4" : "name";
-    address.wildcard = is_address && binary.s_addr == INADDR_ANY;
-}
-
-std::optional<Address> ipv6(std::string_view text, unsigned default_port)
-{
-    const std::size_t end = text.find(']');
-    if (end == std::string_view::npos) {
-        return std::nullopt;
+    const unsigned last = std::max(u.port, u.last_port);
+    for (unsigned port = u.port; u.addrs.empty() && port <= last; port++) {
+        list.push_back({fmt::format("{}:{}", u.host, port), "name", port, false});
     }
-    Address address{.family = "IPv6", .first_port = default_port, .last_port = default_port};
-    in6_addr binary{};
-    if (::inet_pton(AF_INET6, std::string(text.substr(1, end - 1)).c_str(), &binary) != 1) {
-        return std::nullopt;
-    }
-    std::array<char, INET6_ADDRSTRLEN> shown{};
-    ::inet_ntop(AF_INET6, &binary, shown.data(), shown.size());
-    address.host = fmt::format("[{}]", shown.data());
-    address.wildcard = IN6_IS_ADDR_UNSPECIFIED(&binary);
-    const std::string_view rest = text.substr(end + 1);
-    const bool fine = rest.empty() ? default_port != 0
-                                   : rest.starts_with(':') && set_ports(address, rest.substr(1));
-    return fine ? std::optional(address) : std::nullopt;
-}
-
-/// Returns the parts of an address. A default port of 0 means that the port is necessary.
-std::optional<Address> parse(std::string_view text, unsigned default_port)
-{
-    if (text.starts_with("unix:")) {
-        return Address{.host = std::string(text), .family = "unix"};
-    }
-    if (text.starts_with('[')) {
-        return ipv6(text, default_port);
-    }
-    Address address{.first_port = default_port, .last_port = default_port};
-    const std::size_t colon = text.rfind(':');
-    if (colon != std::string_view::npos) {
-        set_ipv4_or_name(address, text.substr(0, colon));
-        return set_ports(address, text.substr(colon + 1)) ? std::optional(address) : std::nullopt;
-    }
-    if (set_ports(address, text)) {
-        set_ipv4_or_name(address, "*");
-        return address;
-    }
-    set_ipv4_or_name(address, text);
-    return default_port != 0 ? std::optional(address) : std::nullopt;
+    return list;
 }
 
 constexpr std::array socket_options = {
@@ -126,24 +83,15 @@ public:
         if (directive.size() < 2) {
             return;
         }
-        const unsigned default_port = part == "http" ? http_port : 0;
-        const auto address = parse(directive.word(1).value(), default_port);
-        if (!address) {
-            return;
-        }
         std::vector<std::string> words = directive.args();
+        const std::string text = words.front();
         words.erase(words.begin());
         std::erase_if(words, [](const std::string& word) { return !is_socket_option(word); });
-        add(part, *address, words, place_of(directive));
+        add(part, addresses_of(text, part == "http" ? http_port : 0), words, place_of(directive));
     }
 
     /// Adds the address of a server without `listen`, which root starts.
-    void default_of_http()
-    {
-        Address address{.first_port = http_port, .last_port = http_port};
-        set_ipv4_or_name(address, "*");
-        add("http", address, {}, std::nullopt);
-    }
+    void default_of_http() { add("http", addresses_of("*", http_port), {}, std::nullopt); }
 
     [[nodiscard]] std::vector<Socket> sockets() const
     {
@@ -157,23 +105,24 @@ public:
     }
 
 private:
-    static constexpr unsigned http_port = 80;
+    static constexpr in_port_t http_port = 80;
 
     static std::string key_of(const Socket& socket, std::string_view address)
     {
         return fmt::format("{} {} {}", socket.part, socket.datagram, address);
     }
 
-    void add(const std::string& part, const Address& address,
+    void add(const std::string& part, const std::vector<Address>& addresses,
              const std::vector<std::string>& options, const std::optional<Place>& place)
     {
-        for (unsigned port = address.first_port; port <= address.last_port; port++) {
-            Socket socket{.family = address.family, .part = part, .wildcard = address.wildcard};
-            socket.address =
-                address.family == "unix" ? address.host : fmt::format("{}:{}", address.host, port);
+        for (const Address& address : addresses) {
+            Socket socket{.address = address.text,
+                          .family = address.family,
+                          .part = part,
+                          .wildcard = address.wildcard};
             socket.datagram = std::ranges::any_of(
                 options, [](const std::string& word) { return word == "udp" || word == "quic"; });
-            add(std::move(socket), port, options, place);
+            add(std::move(socket), address.port, options, place);
         }
     }
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <fmt/format.h>
 #include <iterator>
 #include <sched.h>
 
 #include "core/inet.hpp"
+#include "core/log.hpp"
 #include "core/parse.hpp"
 #include "core/string.hpp"
 
@@ -17,13 +17,6 @@ namespace {
 
 using Words = std::vector<std::string>;
 using Wrong = std::optional<std::string>;
-
-std::string lower(std::string text)
-{
-    std::ranges::transform(text, text.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
-}
 
 std::string of_directive(std::string_view name, std::string_view what)
 {
@@ -64,9 +57,9 @@ Wrong priority(std::string_view name, const Words& args)
 
 Wrong debug_points(std::string_view /*name*/, const Words& args)
 {
-    const std::string word = lower(args[0]);
-    return word == "stop" || word == "abort" ? Wrong()
-                                             : fmt::format("invalid value \"{}\"", args[0]);
+    return strcaseeq(args[0], "stop") || strcaseeq(args[0], "abort")
+               ? Wrong()
+               : fmt::format("invalid value \"{}\"", args[0]);
 }
 
 /// nginx reads a mask from its end.
@@ -88,21 +81,29 @@ Wrong affinity(std::string_view name, const Words& args)
     return std::nullopt;
 }
 
-struct Method {
-    std::string_view name;
-    std::string_view system;
+constexpr EventMethod methods[] = {
+    {"epoll", "Linux"},       {"kqueue", "FreeBSD and macOS"},
+    {"eventport", "Solaris"}, {"/dev/poll", "Solaris"},
+    {"iocp", "Windows"},      {"poll", ""},
+    {"select", ""},
 };
 
-constexpr std::array methods = {
-    Method{"epoll", "Linux"},       Method{"kqueue", "FreeBSD and macOS"},
-    Method{"eventport", "Solaris"}, Method{"/dev/poll", "Solaris"},
-    Method{"iocp", "Windows"},      Method{"poll", ""},
-    Method{"select", ""},
+/// The modules of the methods that have directives.
+constexpr EventMethod modules_of_methods[] = {
+    {"ngx_epoll_module", "Linux"},     {"ngx_kqueue_module", "FreeBSD and macOS"},
+    {"ngx_devpoll_module", "Solaris"}, {"ngx_eventport_module", "Solaris"},
+    {"ngx_iocp_module", "Windows"},
 };
+
+std::string_view system_of(std::span<const EventMethod> table, std::string_view name)
+{
+    const auto found = std::ranges::find(table, name, &EventMethod::name);
+    return found == table.end() ? std::string_view() : found->system;
+}
 
 Wrong use(std::string_view /*name*/, const Words& args)
 {
-    return std::ranges::find(methods, args[0], &Method::name) != methods.end()
+    return std::ranges::find(methods, args[0], &EventMethod::name) != std::end(methods)
                ? Wrong()
                : fmt::format("invalid event type \"{}\"", args[0]);
 }
@@ -119,10 +120,6 @@ Wrong debug_connection(std::string_view name, const Words& args)
 /// A level excludes all other words; the words of debugging can stand together.
 Wrong log_levels(std::string_view /*name*/, const Words& args)
 {
-    constexpr std::array levels = {"emerg", "alert",  "crit", "error",
-                                   "warn",  "notice", "info", "debug"};
-    constexpr std::array debug = {"debug_core", "debug_alloc", "debug_mutex", "debug_event",
-                                  "debug_http", "debug_mail",  "debug_stream"};
     constexpr std::string_view memory = "memory:";
     if (args[0].starts_with(memory) &&
         !parse_size(std::string_view(args[0]).substr(memory.size()))) {
@@ -130,8 +127,8 @@ Wrong log_levels(std::string_view /*name*/, const Words& args)
     }
     bool has_level = false;
     for (std::size_t i = 1; i < args.size(); i++) {
-        const bool is_level = std::ranges::find(levels, args[i]) != levels.end();
-        if (!is_level && std::ranges::find(debug, args[i]) == debug.end()) {
+        const bool is_level = find_err_level(args[i]) != 0;
+        if (!is_level && find_debug_level(args[i]) == 0) {
             return fmt::format("invalid log level \"{}\"", args[i]);
         }
         if (has_level || (is_level && i > 1)) {
@@ -211,25 +208,22 @@ std::string normal_value(std::string_view name, const std::string& value)
     if (const auto n = ngx::atoi(value)) {
         return fmt::format("{}", *n);
     }
-    const std::string flag = lower(value);
-    return flag == "on" || flag == "off" ? flag : value;
+    return strcaseeq(value, "on") ? "on" : strcaseeq(value, "off") ? "off" : value;
+}
+
+std::span<const EventMethod> event_methods() noexcept
+{
+    return methods;
 }
 
 std::string_view system_of_module(std::string_view module)
 {
-    constexpr std::array modules = {
-        Method{"ngx_epoll_module", "Linux"},     Method{"ngx_kqueue_module", "FreeBSD and macOS"},
-        Method{"ngx_devpoll_module", "Solaris"}, Method{"ngx_eventport_module", "Solaris"},
-        Method{"ngx_iocp_module", "Windows"},
-    };
-    const auto* const found = std::ranges::find(modules, module, &Method::name);
-    return found == modules.end() ? std::string_view() : found->system;
+    return system_of(modules_of_methods, module);
 }
 
 std::string_view system_of_method(std::string_view method)
 {
-    const auto* const found = std::ranges::find(methods, method, &Method::name);
-    return found == methods.end() ? std::string_view() : found->system;
+    return system_of(methods, method);
 }
 
 }  // namespace ngx::inspect

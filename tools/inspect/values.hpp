@@ -4,6 +4,7 @@
 /// The values of the directives of nginx's core and of its event modules.
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,16 @@ std::optional<std::string> wrong_value(std::string_view name, const std::vector<
 /// Returns a value in a form that is the same for all spellings: "010" is "10", "ON" is "on", a
 /// time of events is in milliseconds.
 std::string normal_value(std::string_view name, const std::string& value);
+
+/// An event method of nginx, and the system that alone has it; empty for those that a build for any
+/// system can have.
+struct EventMethod {
+    std::string_view name;
+    std::string_view system;
+};
+
+/// Returns the event methods of nginx.
+std::span<const EventMethod> event_methods() noexcept;
 
 /// Returns the system whose event methods have a directive of this module: "Linux", ...; empty for
 /// another module.

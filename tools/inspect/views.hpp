@@ -4,11 +4,11 @@
 /// The views of a configuration. Each is built as JSON, and its text is made from the JSON, so that
 /// both have the same content. All functions are called on the main thread.
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "tools/inspect/configuration.hpp"
+#include "tools/inspect/json.hpp"
 #include "tools/inspect/limits.hpp"
 #include "tools/inspect/reading.hpp"
 

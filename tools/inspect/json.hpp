@@ -1,0 +1,23 @@
+#pragma once
+
+/// \file
+/// The JSON of the views, and of what all views have.
+
+#include <nlohmann/json.hpp>
+
+#include "tools/inspect/configuration.hpp"
+
+namespace ngx::inspect {
+
+using Json = nlohmann::ordered_json;
+
+/// Returns the members "file", "line" and "column".
+Json place_json(const Place& place);
+
+/// Returns the place of which an object has the members.
+Place place_from(const Json& json);
+
+/// Returns the members of the place, "text" and "hint".
+Json problem_json(const Problem& problem);
+
+}  // namespace ngx::inspect
