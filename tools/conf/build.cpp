@@ -190,7 +190,8 @@ private:
         out_ += name == "if" ? " (" : "";
         for (const Json& arg : args) {
             const bool first = &arg == &args.front();
-            out_ += (first && name == "if" ? "" : " ") + word(arg);
+            out_ += first && name == "if" ? "" : " ";
+            out_ += word(arg);
         }
         out_ += name == "if" ? ")" : "";
 

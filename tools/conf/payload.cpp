@@ -290,6 +290,13 @@ private:
     std::vector<Level> levels_{};
 };
 
+std::string comment_text(const Directive& comment)
+{
+    std::string text = "#";
+    text += with_newlines(comment.comment());
+    return text;
+}
+
 /// Writes the tokens of a file in their order.
 class Tokens {
 public:
@@ -318,7 +325,7 @@ private:
         if (directive.is_comment()) {
             // Those between the words are written with the words.
             if (directive.range().begin >= words_end_) {
-                token("#" + with_newlines(directive.comment()), directive.range().begin);
+                token(comment_text(directive), directive.range().begin);
             }
             return true;
         }
@@ -350,7 +357,7 @@ private:
             for (; comment != inner.end() && (*comment).is_comment() &&
                    (*comment).range().begin < offset;
                  ++comment) {
-                token("#" + with_newlines((*comment).comment()), (*comment).range().begin);
+                token(comment_text(*comment), (*comment).range().begin);
             }
         };
         const bool has_text = directive.kind() == Kind::text;
