@@ -1,4 +1,3 @@
-
 #include "core/buf.hpp"
 #include "core/connection.hpp"
 #include "core/palloc.hpp"

@@ -262,19 +262,19 @@ BOOST_AUTO_TEST_SUITE(the_user)
 BOOST_AUTO_TEST_CASE(for_root_it_is_looked_up_with_its_group,
                      *boost::unit_test::precondition(is_root))
 {
-    const passwd nobody = *::getpwnam("nobody");
+    const passwd unprivileged = *::getpwnam("nobody");
     const group root = *::getgrnam("root");
     const group nogroup = *::getgrnam("nogroup");
 
     const Core named("user nobody root;");
     BOOST_TEST(named->username == "nobody");
-    BOOST_TEST(named->user.value() == nobody.pw_uid);
+    BOOST_TEST(named->user.value() == unprivileged.pw_uid);
     BOOST_TEST(named->group == root.gr_gid);
     BOOST_TEST(Core("user root;")->group == root.gr_gid);
 
     const Core by_default("");
     BOOST_TEST(by_default->username == default_user);
-    BOOST_TEST(by_default->user.value() == nobody.pw_uid);
+    BOOST_TEST(by_default->user.value() == unprivileged.pw_uid);
     BOOST_TEST(by_default->group == nogroup.gr_gid);
 }
 
