@@ -442,13 +442,13 @@ bool dispatch_hints(Log* log) noexcept
     if (state.hints.empty()) {
         return false;
     }
-    int events = 0;
-    do {
-        events = ::poll(state.hints.data(), state.hints.size(), 0);
-    } while (events == -1 && errno == EINTR);
-    if (events == -1) {
-        log_limited(state.poll_failed, log_alert, log, errno, "poll() failed");
-        return false;
+    while (::poll(state.hints.data(), state.hints.size(), 0) == -1) {
+        const Err err = errno;
+        log_limited(state.poll_failed, err == EINTR ? log_info : log_alert, log, err,
+                    "poll() failed");
+        if (err != EINTR) {
+            return false;
+        }
     }
     bool found = false;
     for (const pollfd& entry : state.hints) {
