@@ -561,6 +561,90 @@ class Listening(WithFiles):
         self.assertEqual(len(self.listening("events {} http {\n" + text + "}")), listeners)
 
 
+class Diff(WithFiles):
+    def changes(self, before: str, after: str, *options: str) -> list[tuple[Any, ...]]:
+        files = [self.write("a.conf", before), self.write("b.conf", after)]
+        view = self.view("diff", *files, *options)
+        self.assertEqual(violations(view, SCHEMA), [])
+        return [(item["part"], item["name"], item["from"], item["to"]) for item in view["changes"]]
+
+    def test_the_same_configuration_changes_nothing(self) -> None:
+        for conf in CONFS:
+            self.assertEqual(self.view("diff", conf, conf)["changes"], [])
+            result = inspect("diff", conf, conf, "--strict")
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn("\nnothing changes\n", result.stdout)
+
+    def test_what_has_no_effect_is_no_change(self) -> None:
+        self.write("inner.conf", "location /a { return 204; }  # as before\n")
+        self.assertEqual(self.changes(
+            "events {}\nhttp { server { listen 80; location /a { return 204; } gzip on; } }",
+            'events { worker_connections 0512; }\n'
+            'http { server { "gzip" \'on\'; listen 80; include inner.conf; } }'), [])
+
+    def test_values_and_the_number_of_clients_change(self) -> None:
+        changes = self.changes("events {}", "events { worker_connections 100; }")
+        self.assertIn(("values", "worker_connections", "512", "100"), changes)
+        clients = next(change for change in changes if change[:2] == ("answers", "clients"))
+        self.assertTrue(clients[2].startswith("511 clients"), clients)
+        self.assertTrue(clients[3].startswith("99 clients"), clients)
+        self.assertEqual({change[0] for change in changes}, {"values", "answers"})
+
+    def test_sockets_change(self) -> None:
+        conf = "events {} http { server { server_name a; listen %s; } }"
+        changes = self.changes(conf % "80", conf % "80 reuseport")
+        self.assertIn(("listening", "http 0.0.0.0:80", "stream", "stream reuseport"), changes)
+        self.assertIn(("directives", "http, server a, listen", "80", "80 reuseport"), changes)
+
+    def test_directives_are_named_by_their_blocks(self) -> None:
+        changes = self.changes(
+            "events {} http { map $a $b { x 1; y 2; } server { listen 1; }"
+            " server { server_name b c; location ~ \\.a$ { proxy_pass http://127.0.0.1:1; } } }",
+            "events {} http { map $a $b { x 3; y 2; } server { listen 1; }"
+            " server { server_name b c; location ~ \\.a$ { proxy_pass http://127.0.0.1:2; }"
+            " location / { } location / { } } }")
+        self.assertEqual(changes, [
+            ("directives", "http, map $a $b, x", "1", "3"),
+            ("directives", "http, server b c, location ~ \\.a$, proxy_pass",
+             "http://127.0.0.1:1", "http://127.0.0.1:2"),
+            ("directives", "http, server b c, location /", None, "{ }"),
+            ("directives", "http, server b c, location / #2", None, "{ }"),
+        ])
+
+    def test_the_order_of_directives_of_one_name_counts(self) -> None:
+        conf = "events {} http { allow %s; deny all; allow %s; }"
+        self.assertEqual(self.changes(conf % ("::1", "::2"), conf % ("::2", "::1")),
+                         [("directives", "http, allow", "::1; ::2", "::2; ::1")])
+
+    def test_another_release_has_other_directives(self) -> None:
+        conf = self.write("a.conf", "events {} http { http2 on; }")
+        view = self.view("diff", conf, "--for", "nginx-1.24", "--for", "nginx-1.26")
+        self.assertEqual([view[side]["program"] for side in ("from", "to")],
+                         ["nginx 1.24.0", "nginx 1.26.3"])
+        changes = view["changes"]
+        self.assertEqual([(item["part"], item["to"]) for item in changes], [("problems", None)])
+        self.assertIn('unknown directive "http2"', changes[0]["name"])
+
+    def test_without_an_answer_about_events_its_directives_are_compared(self) -> None:
+        changes = self.changes("events { use epoll; }", "worker_processes 2;")
+        self.assertIn(("directives", "events, use", "epoll", None), changes)
+        self.assertIn(("directives", "worker_processes", None, "2"), changes)
+
+    def test_strict_makes_a_change_an_error(self) -> None:
+        files = [self.write("a.conf", "events {}"), self.write("b.conf", "events { use poll; }")]
+        self.assertEqual(inspect("diff", *files).returncode, 0)
+        result = inspect("diff", "--strict", *files)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"\n  - method: epoll\n  + method: poll\n", result.stdout)
+        self.assertIn(f"  + use: poll  [{files[1]}:1:10]\n", result.stdout)
+
+    def test_a_file_that_cannot_be_read_is_an_error(self) -> None:
+        conf = self.write("a.conf", "events {}")
+        result = inspect("diff", conf, self.dir / "none.conf")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("none.conf\" failed (2: No such file or directory)", result.stderr)
+
+
 class Crossplane(WithFiles):
     """The form is that of the example in crossplane's documentation."""
 
@@ -677,7 +761,7 @@ class CommandLine(WithFiles):
     def test_help_names_the_views(self) -> None:
         result = inspect("--help")
         self.assertEqual(result.returncode, 0)
-        for view in VIEWS:
+        for view in (*VIEWS, "diff"):
             self.assertIn(f"  {view}", result.stdout)
 
     def test_it_names_the_folder_of_a_relative_file(self) -> None:
@@ -700,6 +784,18 @@ class CommandLine(WithFiles):
         self.assertIn('unknown view "x"', self.refused("x"))
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
+
+    def test_diff_takes_two_files_or_two_programs(self) -> None:
+        needs = "diff needs two files, or a file and two --for"
+        self.assertIn(needs, self.refused("diff"))
+        self.assertIn(needs, self.refused("diff", "a"))
+        self.assertIn(needs, self.refused("diff", "a", "--for", "nginx"))
+        self.assertIn("two files and two --for at most", self.refused("diff", "a", "b", "c"))
+        self.assertIn("diff takes its files without -c", self.refused("diff", "-c", "a", "a", "b"))
+        self.assertIn("a second --for is for diff",
+                      self.refused("events", "--for", "nginx", "--for", "angie"))
+        self.assertIn('"a.conf" has no meaning here: a file is named by -c',
+                      self.refused("events", "a.conf"))
 
     def test_processors_and_files_are_positive_numbers(self) -> None:
         for option, most in (("--cpus", 8192), ("--nofile", 2147483584)):

@@ -15,6 +15,9 @@ namespace {
 /// The name of the text of the option -g among the files.
 constexpr std::string_view global_name;
 
+/// The context of the entries of blocks that hold no directives.
+constexpr std::string_view free_context = "free";
+
 std::string full_name(std::string_view prefix, std::string_view file)
 {
     if (file.starts_with('/') || file == "-") {
@@ -40,8 +43,8 @@ const DirectiveRow* row_of(std::string_view name, std::string_view context, cons
 /// Returns the context of the content of a block.
 std::string_view inner_context(const Placed& placed, const Program& program)
 {
-    if (placed.context.empty()) {
-        return {};
+    if (placed.context.empty() || placed.context == free_context) {
+        return placed.context;
     }
     const DirectiveRow* const row = row_of(placed.directive.name(), placed.context, program);
     return row && program.has(*row) && row->is_block() ? row->opens(placed.context)
@@ -170,18 +173,21 @@ void Configuration::add_errors(const conf::Tree& tree)
     }
 }
 
-bool Configuration::walk(const Enter& enter, const Leave& leave) const
+bool Configuration::walk(const Enter& enter, const Leave& leave, Entries entries) const
 {
-    const bool whole = walk_tree(global_, enter, leave);
-    return walk_tree(tree_, enter, leave) && whole;
+    const bool whole = walk_tree(global_, enter, leave, entries);
+    return walk_tree(tree_, enter, leave, entries) && whole;
 }
 
-bool Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const
+bool Configuration::walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave,
+                              Entries entries) const
 {
     std::vector<std::string_view> contexts = {"main"};
     return tree.walk(
         [&](const conf::Directive& directive) {
-            if (directive.is_comment() || contexts.back() == "free") {
+            const bool is_left_out =
+                entries == Entries::left_out && contexts.back() == free_context;
+            if (directive.is_comment() || is_left_out) {
                 return false;
             }
             const Placed placed{directive, contexts.back()};

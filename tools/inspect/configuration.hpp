@@ -34,6 +34,10 @@ struct Placed {
     std::string_view context;
 };
 
+/// Whether a walk has the entries of blocks that hold no directives, such as `map`. The context of
+/// an entry is "free".
+enum class Entries : bool { left_out, included };
+
 /// Reads a configuration without its modules. It opens the files of the configuration and nothing
 /// else, and resolves no name. Errors do not end the reading.
 class Configuration {
@@ -42,6 +46,9 @@ public:
 
     [[nodiscard]] const Program& program() const noexcept { return program_; }
     [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
+
+    /// Returns the name of the first file.
+    [[nodiscard]] const std::string& file() const noexcept { return tree_.files().front()->name; }
 
     /// Returns false if the first file cannot be read.
     [[nodiscard]] bool was_read() const noexcept { return was_read_; }
@@ -52,15 +59,16 @@ public:
     /// Returns true if the program would refuse the directive.
     [[nodiscard]] bool refuses(const conf::Directive& directive) const;
 
-    /// Calls `enter` for each directive in nginx's order, and `leave` behind each block. Entries of
-    /// blocks that hold no directives, such as `map`, are left out. Returns false if the includes
-    /// make too many directives; the rest is then left out, too.
+    /// Calls `enter` for each directive in nginx's order, and `leave` behind each block. Returns
+    /// false if the includes make too many directives; the rest is then left out.
     using Enter = std::function<void(const Placed&)>;
     using Leave = std::function<void(const Placed&)>;
-    bool walk(const Enter& enter, const Leave& leave = {}) const;
+    bool walk(const Enter& enter, const Leave& leave = {},
+              Entries entries = Entries::left_out) const;
 
 private:
-    bool walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave) const;
+    bool walk_tree(const conf::Tree& tree, const Enter& enter, const Leave& leave,
+                   Entries entries) const;
     void add_errors(const conf::Tree& tree);
     void check();
     void check_one(const Placed& placed);

@@ -1,6 +1,7 @@
 /// \file
 /// ngxx-inspect: shows the result of reading a configuration, without starting a server.
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <boost/program_options.hpp>
 
@@ -25,6 +27,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr std::string_view help_head = R"(usage: ngxx-inspect VIEW [-c FILE] [OPTION]...
+       ngxx-inspect diff FILE [FILE] [OPTION]...
        ngxx-inspect --json [-c FILE] [OPTION]...
 
 Reads a configuration and its includes, and shows the result. Opens no other file, binds no socket
@@ -38,22 +41,27 @@ Views:
              first; for nginx and for ngxx
   listening  the sockets that the server would listen on
   variables  the variables that the stream block can use
+  diff       what changes in effect from the first file to the second: the answers of events and
+             listening, other directives, and what is wrong; with a single file and two --for, from
+             one program to another
 Without a view, --json writes all files as crossplane does: status, errors, config, parsed.
 
-The views events and listening are for configurations of nginx with any module. What is wrong is
-listed on standard error, and does not end the reading. The other views, and --json alone, load the
+The views events, listening and diff are for configurations of nginx with any module. What is wrong
+is listed on standard error, for diff only if it changes, and does not end the reading. The other
+views, and --json alone, load the
 modules and read the configuration as ngxx does. For an invalid one they print the message of
 `ngxx -t`.
 
-Exit status: 0; 1 if there is no answer, or with --strict if anything is wrong; 2 if the command
-line is invalid.
+Exit status: 0; 1 if there is no answer, or with --strict if anything is wrong, for diff if anything
+changes; 2 if the command line is invalid.
 
 )";
 
 struct Options {
     Source source{};
     std::string view{};
-    std::string program{};
+    std::vector<std::string> files{};     // of diff
+    std::vector<std::string> programs{};  // diff can have two
     Machine machine{};
     bool strict = false;
     bool json = false;
@@ -75,9 +83,9 @@ constexpr std::array views = {
 };
 
 /// The views of a configuration of nginx, which need no module.
-constexpr std::array text_views = {"events", "listening"};
+constexpr std::array text_views = {"events", "listening", "diff"};
 
-constexpr const char* view_names = "modules, conf-ctx, events, listening or variables";
+constexpr const char* view_names = "modules, conf-ctx, events, listening, variables or diff";
 
 const View* find_view(std::string_view name)
 {
@@ -119,9 +127,10 @@ po::options_description descriptions(Options& options)
         "the prefix");
     add("global,g", po::value(&source.conf_param)->value_name("TEXT"),
         "directives in addition to those of the file");
-    add("for", po::value(&options.program)->value_name("PROGRAM"),
+    add("for", po::value(&options.programs)->value_name("PROGRAM"),
         "the program that the file is for, such as nginx-1.24, nginx-1.24+lua, angie or tengine; "
-        "without it the newest nginx with any module");
+        "without it the newest nginx with any module; for diff, a second one is that of the second "
+        "file");
     add("cpus",
         po::value<std::string>()->value_name("N")->notifier([&options](const std::string& text) {
             options.machine.processors = number("cpus", text, max_processors);
@@ -132,12 +141,36 @@ po::options_description descriptions(Options& options)
             options.machine.files = number("nofile", text, max_files);
         }),
         "the limit of open files of the server's processes");
-    add("strict", po::bool_switch(&options.strict), "exit with 1 if anything is wrong");
+    add("strict", po::bool_switch(&options.strict),
+        "exit with 1 if anything is wrong, or diff shows a change");
     add("json", po::bool_switch(&options.json), "write JSON; docs/inspect.md has the schema");
     add("svg", po::bool_switch(&options.svg), "draw conf-ctx as a picture, with Graphviz's dot");
     add("text", po::bool_switch(&options.text), "write text (the default)");
     add("help,h", po::bool_switch(&options.help), "print this text");
     return all;
+}
+
+/// Checks the files and programs of diff, and that the other views have none or one.
+void check_files(const Options& options)
+{
+    const std::size_t files = options.files.size();
+    const std::size_t programs = options.programs.size();
+    if (options.view != "diff") {
+        if (files > 0) {
+            throw std::runtime_error(fmt::format(
+                "\"{}\" has no meaning here: a file is named by -c", options.files.front()));
+        }
+        if (programs > 1) {
+            throw std::runtime_error("a second --for is for diff");
+        }
+        return;
+    }
+    if (files > 2 || programs > 2) {
+        throw std::runtime_error("diff takes two files and two --for at most");
+    }
+    if (files < 2 && (files == 0 || programs < 2)) {
+        throw std::runtime_error("diff needs two files, or a file and two --for");
+    }
 }
 
 void check(const Options& options)
@@ -155,6 +188,7 @@ void check(const Options& options)
     if (options.svg && options.view != "conf-ctx") {
         throw std::runtime_error("--svg is for conf-ctx");
     }
+    check_files(options);
 }
 
 Options parse(int argc, char** argv)
@@ -162,9 +196,11 @@ Options parse(int argc, char** argv)
     Options options;
     po::options_description all = descriptions(options);
     po::options_description with_view = all;
-    with_view.add_options()("view", po::value(&options.view));
+    auto add = with_view.add_options();
+    add("view", po::value(&options.view));
+    add("files", po::value(&options.files));
     po::positional_options_description words;
-    words.add("view", 1);
+    words.add("view", 1).add("files", -1);
 
     po::variables_map map;
     po::store(po::command_line_parser(argc, argv).options(with_view).positional(words).run(), map);
@@ -173,6 +209,9 @@ Options parse(int argc, char** argv)
         fmt::print("{}{}", help_head, fmt::streamed(all));
     } else {
         check(options);
+        if (options.view == "diff" && !map["conf"].defaulted()) {
+            throw std::runtime_error("diff takes its files without -c");
+        }
     }
     return options;
 }
@@ -251,11 +290,41 @@ std::string_view why_no_events(const Configuration& configuration)
                      : "the configuration has no events block";
 }
 
+/// Returns the program of the first or second file. Without a second one both are for the first.
+Program program_of(const Options& options, std::size_t i)
+{
+    const std::vector<std::string>& programs = options.programs;
+    return programs.empty() ? Program() : Program(programs[std::min(i, programs.size() - 1)]);
+}
+
+/// Reads the first or second file of diff. Its name is relative to the current directory.
+Configuration read_file(const Options& options, std::size_t i)
+{
+    Source source = options.source;
+    source.conf_file =
+        std::filesystem::absolute(options.files[std::min(i, options.files.size() - 1)]).string();
+    return {source, program_of(options, i)};
+}
+
+int run_diff(const Options& options)
+{
+    const Configuration from = read_file(options, 0);
+    const Configuration to = read_file(options, 1);
+    for (const Configuration* configuration : {&from, &to}) {
+        if (!configuration->was_read()) {
+            fmt::print(stderr, "{}\n", configuration->problems().front().message());
+            return 1;
+        }
+    }
+    const Json view = diff_view(from, to, options.machine);
+    fmt::print("{}", options.json ? dump(view) : diff_text(view));
+    return options.strict && !view["changes"].empty() ? 1 : 0;
+}
+
 /// Shows a view of a configuration of any nginx.
 int run_text_view(const Options& options)
 {
-    const Program program = options.program.empty() ? Program() : Program(options.program);
-    const Configuration configuration(options.source, program);
+    const Configuration configuration(options.source, program_of(options, 0));
     for (const Problem& problem : configuration.problems()) {
         fmt::print(stderr, "{}\n", problem.message());
     }
@@ -289,6 +358,9 @@ int run_text_view(const Options& options)
 
 int run(const Options& options)
 {
+    if (options.view == "diff") {
+        return run_diff(options);
+    }
     if (is_text_view(options.view)) {
         return run_text_view(options);
     }

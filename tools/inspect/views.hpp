@@ -35,6 +35,11 @@ std::string events_text(const Json& view);
 Json listening_view(const Configuration& configuration);
 std::string listening_text(const Json& view);
 
+/// Returns what changes in effect from one configuration to another: values, event method, limits
+/// and clients, sockets, other directives, and what is wrong.
+Json diff_view(const Configuration& from, const Configuration& to, const Machine& machine);
+std::string diff_text(const Json& view);
+
 /// Returns the variables that the stream block can use; an empty list if it is missing.
 Json variables_view(const Reading& reading);
 std::string variables_text(const Json& view);
