@@ -405,6 +405,22 @@ class AnyConfiguration(WithFiles):
                 result = inspect("events", "--strict", "-c", self.dir / "a.conf")
                 self.assertEqual(result.returncode, 1)
 
+    def test_an_invalid_address_is_found(self) -> None:
+        for address, message in (("0", "invalid port"), ("127.0.0.1:99999", "invalid port"),
+                                 ("1-0", "invalid port"), ("[::1", "invalid host"),
+                                 ("unix:", "no path in the unix domain socket"),
+                                 (":80", "no host")):
+            for block in ("http", "mail", "stream"):
+                with self.subTest(address=address, block=block):
+                    self.assertEqual(
+                        self.problems(f"events {{}}\n{block} {{ server {{\nlisten {address}; }} }}"),
+                        [f'3:1 {message} in "{address}" of the "listen" directive'])
+
+    def test_an_address_without_a_port_is_no_problem(self) -> None:
+        conf = self.write("a.conf", "events {} stream { server { listen 127.0.0.1; } }")
+        view = self.view("listening", "-c", conf, "--strict")
+        self.assertEqual([socket["address"] for socket in view["listening"]], ["127.0.0.1:0"])
+
     def test_valid_values_are_no_problem(self) -> None:
         self.assertEqual(self.problems(
             "worker_processes auto; worker_priority -5; worker_rlimit_core 1g; debug_points ABORT;"

@@ -6,6 +6,7 @@
 
 #include "core/module.hpp"
 #include "core/string.hpp"
+#include "tools/inspect/sockets.hpp"
 #include "tools/inspect/values.hpp"
 
 namespace ngx::inspect {
@@ -333,6 +334,8 @@ void Configuration::check_one(const Placed& placed)
     }
     if (auto wrong = wrong_value(name, directive.args())) {
         add(placed, std::move(*wrong));
+    } else if (auto bad_address = wrong_listen(placed)) {
+        add(placed, std::move(*bad_address));
     }
 }
 

@@ -34,16 +34,29 @@ std::string_view family_of(const sockaddr& sa)
     }
 }
 
-/// Returns the addresses of the first argument of `listen`; none if nginx would refuse it. A host
-/// name is not resolved. A default port of 0 means that the port is necessary.
+/// A parsed address of `listen`, and the memory that it refers to. A host name is not resolved.
+struct ListenUrl {
+    ListenUrl(std::string_view text, in_port_t default_port)
+        : url{.url = text, .default_port = default_port, .listen = true, .no_resolve = true}
+        , ok(parse_url(*pool, url) == Rc::ok)
+    {}
+
+    static constexpr std::size_t pool_size = 1024;
+
+    std::unique_ptr<Pool, decltype(&destroy_pool)> pool{create_pool(pool_size, nullptr),
+                                                        destroy_pool};
+    Url url;
+    bool ok;
+};
+
+/// Returns the addresses of the first argument of `listen`; none if nginx would refuse it. Without
+/// a default port the system chooses one: it is 0 here.
 std::vector<Address> addresses_of(std::string_view text, in_port_t default_port)
 {
-    constexpr std::size_t pool_size = 1024;
-    const std::unique_ptr<Pool, decltype(&destroy_pool)> pool(create_pool(pool_size, nullptr),
-                                                              destroy_pool);
-    Url u{.url = text, .default_port = default_port, .listen = true, .no_resolve = true};
+    const ListenUrl parsed(text, default_port);
+    const Url& u = parsed.url;
     std::vector<Address> list;
-    if (parse_url(*pool, u) != Rc::ok || (u.no_port && default_port == 0)) {
+    if (!parsed.ok) {
         return list;
     }
     for (const Addr& addr : u.addrs) {
@@ -165,7 +178,27 @@ private:
     std::map<std::string, bool> wildcards_{};
 };
 
+/// Returns true if the directive asks for a socket of a server: in http, mail, stream or rtmp.
+bool is_listen(const Placed& placed)
+{
+    const std::size_t dot = placed.context.find('.');
+    return placed.directive.is("listen") && dot != std::string_view::npos &&
+           placed.context.substr(dot + 1) == "server";
+}
+
 }  // namespace
+
+std::optional<std::string> wrong_listen(const Placed& placed)
+{
+    if (!is_listen(placed) || placed.directive.size() < 2 || placed.context == "rtmp.server") {
+        return std::nullopt;
+    }
+    const std::string address = placed.directive.word(1).value();
+    const ListenUrl parsed(address, 0);
+    return parsed.ok ? std::nullopt
+                     : std::optional(fmt::format("{} in \"{}\" of the \"listen\" directive",
+                                                 parsed.url.err, address));
+}
 
 std::vector<Socket> sockets_of(const Configuration& configuration)
 {
@@ -173,12 +206,11 @@ std::vector<Socket> sockets_of(const Configuration& configuration)
     bool listens = false;  // the current server of http does
     configuration.walk(
         [&](const Placed& placed) {
-            const std::size_t dot = placed.context.find('.');
             if (placed.directive.is("server") && placed.context == "http") {
                 listens = false;
             }
-            if (placed.directive.is("listen") && placed.context.substr(dot + 1) == "server" &&
-                dot != std::string_view::npos) {
+            if (is_listen(placed)) {
+                const std::size_t dot = placed.context.find('.');
                 collector.listen(std::string(placed.context.substr(0, dot)), placed.directive);
                 listens = true;
             }

@@ -3,7 +3,9 @@
 /// \file
 /// The sockets on which a server listens, as the `listen` directives of any module ask for them.
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/inspect/configuration.hpp"
@@ -24,6 +26,10 @@ struct Socket {
     /// Returns the number of sockets that the server opens for it.
     [[nodiscard]] std::size_t count(std::size_t workers) const { return reuseport ? workers : 1; }
 };
+
+/// Returns nginx's message if the directive is a `listen` of http, mail or stream and its address is
+/// invalid. A host name is not resolved.
+std::optional<std::string> wrong_listen(const Placed& placed);
 
 /// Returns the sockets in the order of their directives. An address to which nginx does not bind
 /// because it is bound to the wildcard of the same port is not among them.
