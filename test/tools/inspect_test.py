@@ -412,8 +412,9 @@ class AnyConfiguration(WithFiles):
                                  (":80", "no host")):
             for block in ("http", "mail", "stream"):
                 with self.subTest(address=address, block=block):
+                    conf = f"events {{}}\n{block} {{ server {{\nlisten {address}; }} }}"
                     self.assertEqual(
-                        self.problems(f"events {{}}\n{block} {{ server {{\nlisten {address}; }} }}"),
+                        self.problems(conf),
                         [f'3:1 {message} in "{address}" of the "listen" directive'])
 
     def test_an_address_without_a_port_is_no_problem(self) -> None:

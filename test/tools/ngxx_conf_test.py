@@ -527,10 +527,20 @@ class SetTest(WithFiles):
         self.assertEqual(self.set(text, "s[2].l(3)", "9"), b"s { l 1; } s { l 2; l 9; } p (a) {}")
         self.assertEqual(self.set(text, "p((a))", "b"), b"s { l 1; } s { l 2; l 3; } p b {}")
 
+    def test_a_name_in_quotes_may_have_any_character(self) -> None:
+        text = 'm { .a.b 1; "c [(" 2; }'
+        self.assertEqual(self.set(text, 'm.".a.b"', "9"), b'm { .a.b 9; "c [(" 2; }')
+        self.assertEqual(self.set(text, "m.'c [('[1]", "9"), b'm { .a.b 1; "c [(" 9; }')
+        self.assertEqual(self.set(text, 'm."d.\\" x"', "9", "--add"),
+                         b'm { .a.b 1; "c [(" 2; "d.\\" x" 9; }')
+
     def test_a_missing_directive_is_added_on_request(self) -> None:
         for text, expected in (("e {\n\ta 1; # c\n}\n", "e {\n\ta 1; # c\n\tb 2;\n}\n"),
                                ("e {}", "e {\n    b 2;\n}"), ("x;\ne {\n}", "x;\ne {\n    b 2;\n}"),
-                               ("e { a; }", "e { a;\nb 2; }"),
+                               ("e { a; }", "e { a; b 2; }"),
+                               ("e { a; # c\n}", "e { a; # c\nb 2;\n}"),
+                               ("x {\n\ta;\n}\ne {}", "x {\n\ta;\n}\ne {\n\tb 2;\n}"),
+                               ("x {\n  a;\n}\n e {\n }", "x {\n  a;\n}\n e {\n   b 2;\n }"),
                                ("e {\r\n a;\r\n}", "e {\r\n a;\r\n b 2;\r\n}")):
             with self.subTest(text=text):
                 self.assertEqual(self.set(text, "e.b", "2", "--add"), expected.encode())
@@ -542,7 +552,8 @@ class SetTest(WithFiles):
                 ("a; a;", "a", "1"), ("a;", "b", "1"), ("a;", "a.b", "1"), ("a {}", "a.b", "1"),
                 ("a;", "a", "1; b"), ("a;", "a", "1 # x"), ("a;", "a", "{}"), ("a;", "a", "'x"),
                 ("a;", "a", "x\\"), ("a;", "a[0]", "1"), ("a;", "a[1", "1"), ("a;", "a(1", "1"),
-                ("a;", "a..b", "1"), ("a;", "", "1"), ("a x{}", "a", "y$"), ("a {", "a", "1"),
+                ("a;", "a..b", "1"), ("a;", "", "1"),
+                ("a;", '"a', "1"), ("a;", '""', "1"), ("a;", '"a"b', "1"), ("a x{}", "a", "y$"), ("a {", "a", "1"),
                 ("x_by_lua_block {}", "x_by_lua_block", "1")):
             with self.subTest(text=text, path=path, value=value):
                 file = self.write(text)

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "core/conf_escape.hpp"
 #include "tools/conf/commands.hpp"
 
 namespace ngx::conf {
@@ -19,9 +20,10 @@ namespace ngx::conf {
 namespace {
 
 /// A part of a path: NAME, NAME[N] for the Nth of this name, or NAME(WORDS) for one with these
-/// words.
+/// words. A name in quotes can have any character.
 struct Step {
     std::string name{};
+    std::string written{};   // the name with its quotes
     std::size_t number = 0;  // from 1; 0: any
     std::optional<std::string> words{};
 };
@@ -54,16 +56,35 @@ void take_choice(std::string_view& path, Step& step)
     }
 }
 
+/// Takes the name from the beginning of a path. A name in quotes is decoded as in a file.
+void take_name(std::string_view& path, Step& step)
+{
+    if (path.starts_with('"') || path.starts_with('\'')) {
+        std::size_t end = 1;
+        while (end < path.size() && path[end] != path.front()) {
+            end += path[end] == '\\' ? 2 : 1;
+        }
+        if (end >= path.size()) {
+            refuse("a quote in the path is not closed");
+        }
+        step.written = path.substr(0, end + 1);
+        conf_unescape(path.substr(1, end - 1), [&step](char ch) { step.name += ch; });
+    } else {
+        step.written = path.substr(0, path.find_first_of(".[("));
+        step.name = step.written;
+    }
+    if (step.name.empty()) {
+        refuse("the path has an empty name");
+    }
+    path.remove_prefix(step.written.size());
+}
+
 std::vector<Step> parse_path(std::string_view path)
 {
     std::vector<Step> steps;
     for (;;) {
         Step step;
-        step.name = path.substr(0, path.find_first_of(".[("));
-        if (step.name.empty()) {
-            refuse("the path has an empty name");
-        }
-        path.remove_prefix(step.name.size());
+        take_name(path, step);
         take_choice(path, step);
         steps.push_back(std::move(step));
         if (path.empty()) {
@@ -171,6 +192,30 @@ std::string_view indent_of(std::string_view bytes, std::size_t offset)
     return line.substr(0, line.find_first_not_of(" \t"));
 }
 
+/// Returns true if only blanks are before a directive on its line.
+bool begins_line(std::string_view bytes, const Directive& directive)
+{
+    const std::uint32_t begin = directive.range().begin;
+    const std::size_t before = bytes.substr(0, begin).find_last_not_of(" \t");
+    return before == bytes.npos || bytes[before] == '\n';
+}
+
+/// Returns by how much the file indents what is in a block: as in the first block that shows it.
+std::string indent_step(const Tree& tree)
+{
+    const std::string_view bytes = tree.files().front()->bytes;
+    for (const Directive& block : tree.directives()) {
+        const std::string_view outer = indent_of(bytes, block.range().begin);
+        for (const Directive& inner : block.children()) {
+            const std::string_view indent = indent_of(bytes, inner.range().begin);
+            if (begins_line(bytes, inner) && indent.size() > outer.size()) {
+                return std::string(indent.substr(outer.size()));
+            }
+        }
+    }
+    return "    ";
+}
+
 /// Adds a directive behind the last one of a block, or of the file.
 Edit add_directive(const Tree& tree, const std::optional<Directive>& parent, const Step& step,
                    const std::string& value)
@@ -179,7 +224,7 @@ Edit add_directive(const Tree& tree, const std::optional<Directive>& parent, con
         refuse("the directive to add must have a name only");
     }
     const std::string_view bytes = tree.files().front()->bytes;
-    const std::string text = step.name + (value.empty() ? "" : " " + value) + ";";
+    const std::string text = step.written + (value.empty() ? "" : " " + value) + ";";
     const std::string newline = bytes.find("\r\n") != bytes.npos ? "\r\n" : "\n";
     const Range body = parent ? parent->body() : Range{0, static_cast<std::uint32_t>(bytes.size())};
 
@@ -191,6 +236,9 @@ Edit add_directive(const Tree& tree, const std::optional<Directive>& parent, con
     }
     if (last) {
         const std::uint32_t end = last->range().end;
+        if (parent && !last->is_comment() && !begins_line(bytes, *last)) {
+            return {{end, end}, " " + text, true};
+        }
         const std::string indent(indent_of(bytes, last->range().begin));
         return {{end, end}, newline + indent + text, true};
     }
@@ -200,7 +248,7 @@ Edit add_directive(const Tree& tree, const std::optional<Directive>& parent, con
     const std::string indent(indent_of(bytes, parent->range().begin));
     const bool one_line = bytes.substr(body.begin, body.end - body.begin).find('\n') == bytes.npos;
     return {{body.begin, body.begin},
-            newline + indent + "    " + text + (one_line ? newline + indent : ""),
+            newline + indent + indent_step(tree) + text + (one_line ? newline + indent : ""),
             true};
 }
 
@@ -240,7 +288,8 @@ void refuse_included(const Tree& tree, const std::optional<Directive>& parent, c
     const Directives level =
         parent ? Directive(all, *all.files().front(), parent->node()).children() : all.directives();
     std::vector<bool> seen(all.files().size());
-    const std::optional<Directive> found = included(all, level, {step.name, 0, step.words}, seen);
+    const std::optional<Directive> found =
+        included(all, level, {.name = step.name, .words = step.words}, seen);
     if (found) {
         const Place place = found->place();
         refuse(fmt::format("{} has no such \"{}\"{}: one is in line {} of {}", options.file,
@@ -254,7 +303,7 @@ void refuse_included(const Tree& tree, const std::optional<Directive>& parent, c
                                  const Step& step, bool may_add, const CommandOptions& options)
 {
     const std::string where = parent ? " in " + parent->name() : "";
-    const std::size_t count = matching(level, {step.name, 0, {}}).size();
+    const std::size_t count = matching(level, {.name = step.name}).size();
     if (count == 0) {
         const bool adds = may_add && step.number <= 1 && !step.words;
         refuse(fmt::format("{} has no \"{}\"{}{}", options.file, step.name, where,

@@ -37,7 +37,8 @@ Commands:
   set     replaces the words of one directive, and no other byte of the file
 
 A PATH names the blocks and the directive: http.server.listen. For one of several, name[2] is the
-second, and name(WORDS) the one with these words: http.server[2].location(/api).proxy_pass.
+second, and name(WORDS) the one with these words: http.server[2].location(/api).proxy_pass. A name
+with a dot is written in quotes: types."text/x.y".
 
 Exit status: 0; 1 if the configuration has errors, which are listed on standard error, or cannot be
 changed as asked; 2 if the command line is invalid, or the FILE cannot be read, or a file cannot be

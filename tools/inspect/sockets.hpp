@@ -27,7 +27,7 @@ struct Socket {
     [[nodiscard]] std::size_t count(std::size_t workers) const { return reuseport ? workers : 1; }
 };
 
-/// Returns nginx's message if the directive is a `listen` of http, mail or stream and its address is
+/// Returns nginx's message if the directive is a `listen` of http, mail or stream whose address is
 /// invalid. A host name is not resolved.
 std::optional<std::string> wrong_listen(const Placed& placed);
 
