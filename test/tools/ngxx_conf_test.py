@@ -553,7 +553,8 @@ class SetTest(WithFiles):
                 ("a;", "a", "1; b"), ("a;", "a", "1 # x"), ("a;", "a", "{}"), ("a;", "a", "'x"),
                 ("a;", "a", "x\\"), ("a;", "a[0]", "1"), ("a;", "a[1", "1"), ("a;", "a(1", "1"),
                 ("a;", "a..b", "1"), ("a;", "", "1"),
-                ("a;", '"a', "1"), ("a;", '""', "1"), ("a;", '"a"b', "1"), ("a x{}", "a", "y$"), ("a {", "a", "1"),
+                ("a;", '"a', "1"), ("a;", '""', "1"), ("a;", '"a"b', "1"),
+                ("a x{}", "a", "y$"), ("a {", "a", "1"),
                 ("x_by_lua_block {}", "x_by_lua_block", "1")):
             with self.subTest(text=text, path=path, value=value):
                 file = self.write(text)
