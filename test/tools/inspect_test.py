@@ -662,6 +662,51 @@ class Diff(WithFiles):
         self.assertIn("none.conf\" failed (2: No such file or directory)", result.stderr)
 
 
+class Html(WithFiles):
+    def page(self, conf: Path, *options: str) -> str:
+        result = inspect("--html", "-c", conf, "-p", self.dir, *options)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout
+
+    def test_it_has_the_answers_and_needs_no_other_file(self) -> None:
+        for conf in CONFS:
+            page = self.page(conf)
+            events = inspect("events", "-c", conf, "-p", self.dir).stdout
+            clients = events.splitlines()[-1].split(": ", 1)[1]
+            self.assertIn(clients, page)
+            self.assertNotRegex(page, r"<script|<link|src=|url\(|@import")
+            self.assertEqual(page.count("<table"), page.count("</table>"))
+            self.assertEqual(page.count("<ul>"), page.count("</ul>"))
+
+    def test_each_link_leads_to_a_line(self) -> None:
+        self.write("a.conf", "server { listen 80; }\ninclude b.conf;\n")
+        self.write("b.conf", "sendfile on;\n")
+        page = self.page(self.write(
+            "nginx.conf", "events {\nuse epoll; }\nhttp { include a.conf; include b.conf; }"))
+        links = set(re.findall(r'href="#([^"]+)"', page))
+        self.assertEqual(links - set(re.findall(r'id="([^"]+)"', page)), set())
+        self.assertIn('<a href="#f0-2">', page)
+        self.assertIn('<a href="#f1-1">', page)
+        self.assertIn("<li>line 2: ", page)
+        self.assertIn("<p>Nothing is wrong.</p>", page)
+
+    def test_what_is_wrong_is_marked_and_escaped(self) -> None:
+        page = self.page(self.write("nginx.conf", "events {}\n<b>&\";\n<b>&;\n"))
+        self.assertNotIn("<b>", page)
+        self.assertIn('<span id="f0-2" class="bad"><i>2</i>&lt;b&gt;&amp;&quot;;</span>', page)
+        self.assertIn("unknown directive", page)
+
+    def test_without_an_answer_about_events_the_rest_is_written(self) -> None:
+        page = self.page(self.write("nginx.conf", "http { server { listen 81; } }"))
+        self.assertIn("There is no answer about events.", page)
+        self.assertIn("<td>0.0.0.0:81</td>", page)
+
+    def test_strict_makes_a_problem_an_error(self) -> None:
+        conf = self.write("nginx.conf", "events {} bad;")
+        self.assertEqual(inspect("--html", "-c", conf, "--strict").returncode, 1)
+        self.assertEqual(inspect("--html", "-c", self.dir / "none").returncode, 1)
+
+
 class Crossplane(WithFiles):
     """The form is that of the example in crossplane's documentation."""
 
@@ -801,6 +846,7 @@ class CommandLine(WithFiles):
         self.assertIn('unknown view "x"', self.refused("x"))
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
+        self.assertIn("without a view", self.refused("events", "--html"))
 
     def test_diff_takes_two_files_or_two_programs(self) -> None:
         needs = "diff needs two files, or a file and two --for"

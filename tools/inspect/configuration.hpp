@@ -47,6 +47,9 @@ public:
     [[nodiscard]] const Program& program() const noexcept { return program_; }
     [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
 
+    /// Returns the files and their directives, without those of the option -g.
+    [[nodiscard]] const conf::Tree& tree() const noexcept { return tree_; }
+
     /// Returns the name of the first file.
     [[nodiscard]] const std::string& file() const noexcept { return tree_.files().front()->name; }
 

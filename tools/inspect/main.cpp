@@ -28,7 +28,7 @@ namespace po = boost::program_options;
 
 constexpr std::string_view help_head = R"(usage: ngxx-inspect VIEW [-c FILE] [OPTION]...
        ngxx-inspect diff FILE [FILE] [OPTION]...
-       ngxx-inspect --json [-c FILE] [OPTION]...
+       ngxx-inspect --json|--html [-c FILE] [OPTION]...
 
 Reads a configuration and its includes, and shows the result. Opens no other file, binds no socket
 and starts no process.
@@ -44,13 +44,13 @@ Views:
   diff       what changes in effect from the first file to the second: the answers of events and
              listening, other directives, and what is wrong; with a single file and two --for, from
              one program to another
-Without a view, --json writes all files as crossplane does: status, errors, config, parsed.
+Without a view, --json writes all files as crossplane does: status, errors, config, parsed; --html
+writes a page with the answers of events and listening, the includes, and the text of all files.
 
-The views events, listening and diff are for configurations of nginx with any module. What is wrong
-is listed on standard error, for diff only if it changes, and does not end the reading. The other
-views, and --json alone, load the
-modules and read the configuration as ngxx does. For an invalid one they print the message of
-`ngxx -t`.
+The views events, listening and diff, and --html, are for configurations of nginx with any module.
+What is wrong does not end the reading; events and listening list it on standard error, --html in
+the page, diff only if it changes. The other views, and --json alone, load the modules and read the
+configuration as ngxx does. For an invalid one they print the message of `ngxx -t`.
 
 Exit status: 0; 1 if there is no answer, or with --strict if anything is wrong, for diff if anything
 changes; 2 if the command line is invalid.
@@ -65,6 +65,7 @@ struct Options {
     Machine machine{};
     bool strict = false;
     bool json = false;
+    bool html = false;
     bool svg = false;
     bool text = false;
     bool help = false;
@@ -144,6 +145,7 @@ po::options_description descriptions(Options& options)
     add("strict", po::bool_switch(&options.strict),
         "exit with 1 if anything is wrong, or diff shows a change");
     add("json", po::bool_switch(&options.json), "write JSON; docs/inspect.md has the schema");
+    add("html", po::bool_switch(&options.html), "write a page of HTML about the configuration");
     add("svg", po::bool_switch(&options.svg), "draw conf-ctx as a picture, with Graphviz's dot");
     add("text", po::bool_switch(&options.text), "write text (the default)");
     add("help,h", po::bool_switch(&options.help), "print this text");
@@ -175,10 +177,13 @@ void check_files(const Options& options)
 
 void check(const Options& options)
 {
-    if (options.json + options.svg + options.text > 1) {
-        throw std::runtime_error("--json, --svg and --text exclude one another");
+    if (options.json + options.html + options.svg + options.text > 1) {
+        throw std::runtime_error("--json, --html, --svg and --text exclude one another");
     }
-    if (options.view.empty() && !options.json) {
+    if (options.html && !options.view.empty()) {
+        throw std::runtime_error("--html is for the whole configuration, without a view");
+    }
+    if (options.view.empty() && !options.json && !options.html) {
         throw std::runtime_error(fmt::format("a view is missing: {}", view_names));
     }
     if (!options.view.empty() && !find_view(options.view) && !is_text_view(options.view)) {
@@ -321,6 +326,19 @@ int run_diff(const Options& options)
     return options.strict && !view["changes"].empty() ? 1 : 0;
 }
 
+/// Writes the page about a configuration of any nginx.
+int run_html(const Options& options)
+{
+    const Configuration configuration(options.source, program_of(options, 0));
+    if (!configuration.was_read()) {
+        fmt::print(stderr, "{}\n", configuration.problems().front().message());
+        explain_relative(options.source);
+        return 1;
+    }
+    fmt::print("{}", html_report(configuration, options.machine));
+    return options.strict && !configuration.problems().empty() ? 1 : 0;
+}
+
 /// Shows a view of a configuration of any nginx.
 int run_text_view(const Options& options)
 {
@@ -358,6 +376,9 @@ int run_text_view(const Options& options)
 
 int run(const Options& options)
 {
+    if (options.html) {
+        return run_html(options);
+    }
     if (options.view == "diff") {
         return run_diff(options);
     }
