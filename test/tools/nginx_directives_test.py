@@ -23,6 +23,8 @@ static ngx_command_t  ngx_own_commands[] = {
     { ngx_string("own_size"), /* a word */
       NGX_OWN_CONF|NGX_CONF_TAKE1234,
       ngx_conf_set_size_slot, 0, 0, NULL },
+    { ngx_string ("own_blank"), NGX_MAIN_CONF|NGX_CONF_NOARGS, f, 0, 0, NULL },
+    { ngx_string("own_format"), NGX_MAIN_CONF|NGX_CONF_FLAG, ngx_conf_set_str_slot, 0, 0, NULL },
     { ngx_string("own_flag"), NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_FLAG, f, 0, 0, NULL },
     { ngx_string("own_block"), NGX_HTTP_LOC_CONF|NGX_CONF_BLOCK|NGX_CONF_NOARGS|NGX_CONF_TAKE2,
       ngx_own_block, 0, 0, NULL },
@@ -54,9 +56,11 @@ ngx_own_map(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 """
 
 ROWS = [
+    "own_blank\tngx_own_module\tmain\t0\t",
     "own_block\tngx_own_module\thttp.location\t0,2\thttp.location.if",
     "own_by_lua_block\tngx_own_module\thttp.location\t0\tlua",
     "own_flag\tngx_own_module\tmain\tflag\t",
+    "own_format\tngx_own_module\tmain\t1\t",
     "own_map\tngx_own_module\tany\t1+\tfree",
     "own_size\tngx_own_module\thttp,http.server\t1-4\t",
 ]
@@ -104,7 +108,7 @@ class Trees(WithTree):
         self.source(SOURCE.replace("NGX_MAIN_CONF", "NGX_STRANGE_CONF"))
         result = self.tool(f"own={self.tree}")
         self.assertEqual(result.returncode, 2)
-        self.assertIn("own_flag has the unknown flags ['NGX_STRANGE_CONF']", result.stderr)
+        self.assertIn("own_blank has the unknown flags ['NGX_STRANGE_CONF']", result.stderr)
 
 
 class Releases(WithTree):
@@ -145,7 +149,7 @@ class Check(WithTree):
         self.written(f"nginx={self.tree}")
         result = self.tool("--check", self.tree)
         self.assertEqual((result.returncode, result.stdout),
-                         (0, "5 directives of nginx 1.20.1, 0 differences\n"))
+                         (0, "7 directives of nginx 1.20.1, 0 differences\n"))
 
     def test_differences_are_named(self) -> None:
         self.written(f"nginx={self.tree}")
