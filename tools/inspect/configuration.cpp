@@ -48,8 +48,9 @@ std::string_view inner_context(const Placed& placed, const Program& program)
         return placed.context;
     }
     const DirectiveRow* const row = row_of(placed.directive.name(), placed.context, program);
-    return row && program.has(*row) && row->is_block() ? row->opens(placed.context)
-                                                       : std::string_view();
+    return row && program.has(*row) && row->is_block() && row->allows(placed.context)
+               ? row->opens(placed.context)
+               : std::string_view();
 }
 
 /// Returns how many directives a walk reads: all of them, and a million that are repeated because
@@ -122,7 +123,7 @@ bool is_flag(std::string_view value)
     return strcaseeq(value, "on") || strcaseeq(value, "off");
 }
 
-/// The directives that a block can have once, and of which the views need the value.
+/// The directives of main and events that nginx accepts once.
 bool is_single(std::string_view context, std::string_view name)
 {
     constexpr std::array in_main = {"worker_processes",
@@ -133,7 +134,17 @@ bool is_single(std::string_view context, std::string_view name)
                                     "events",
                                     "http",
                                     "stream",
-                                    "mail"};
+                                    "mail",
+                                    "pid",
+                                    "lock_file",
+                                    "user",
+                                    "worker_priority",
+                                    "worker_cpu_affinity",
+                                    "debug_points",
+                                    "worker_shutdown_timeout",
+                                    "pcre_jit",
+                                    "worker_rlimit_core",
+                                    "working_directory"};
     return (context == "main" && std::ranges::find(in_main, name) != in_main.end()) ||
            (context == "events" && name != "debug_connection" && name != "include");
 }
@@ -278,8 +289,9 @@ void Configuration::check_one(const Placed& placed)
         return;
     }
     const std::string name = directive.name();
-    if (name == "include" && directive.file().name != global_name) {
-        return;  // an error of the tree
+    const bool is_include = name == "include" && directive.file().name != global_name;
+    if (is_include || directive.size() == 0) {
+        return;  // errors of the tree
     }
     const std::span<const DirectiveRow> rows = find_directive(name);
     std::vector<const DirectiveRow*> possible;

@@ -197,11 +197,20 @@ std::optional<std::size_t> number(const std::string* text)
     return n ? std::optional(static_cast<std::size_t>(*n)) : std::nullopt;
 }
 
+bool is_on(const std::string* value, bool by_default)
+{
+    return value ? strcaseeq(*value, "on") : by_default;
+}
+
+bool has_master(const Settings& settings)
+{
+    return is_on(settings.value("master_process"), true);
+}
+
 std::optional<std::size_t> workers_of(const Settings& settings, const Machine& machine)
 {
-    const std::string* const master = settings.value("master_process");
     const std::string* const processes = settings.value("worker_processes");
-    if (!processes || (master && *master == "off")) {
+    if (!processes || !has_master(settings)) {
         return 1;
     }
     return *processes == "auto" ? machine.processors : number(processes);
@@ -210,12 +219,11 @@ std::optional<std::size_t> workers_of(const Settings& settings, const Machine& m
 /// Returns the parts of a budget that nginx and ngxx have in common.
 Budget common_budget(const Settings& settings, const Machine& machine)
 {
-    const std::string* const master = settings.value("master_process");
     const auto limit = number(settings.value("worker_rlimit_nofile"));
     Budget budget{.workers = workers_of(settings, machine)};
     budget.files = limit ? limit : machine.files;
     budget.files_from = limit ? "worker_rlimit_nofile" : "--nofile";
-    budget.master = !master || *master != "off";
+    budget.master = has_master(settings);
     budget.fd_setsize = FD_SETSIZE;
     return budget;
 }
@@ -352,6 +360,12 @@ Json joint_problems(const Settings& settings, const Budget& budget)
                          budget.connections, budget.sockets),
              fmt::format("{} are the fewest", budget.sockets + 1)}));
     }
+    if (budget.method == "select" && budget.connections > FD_SETSIZE) {
+        list.push_back(problem_json(
+            {place_in(settings, "worker_connections"),
+             fmt::format("the maximum number of files supported by select() is {}", FD_SETSIZE),
+             ""}));
+    }
     if (budget.master && budget.workers > max_processes) {
         list.push_back(
             problem_json({place_in(settings, "worker_processes"),
@@ -372,11 +386,6 @@ Json joint_problems(const Settings& settings, const Budget& budget)
         }
     }
     return list;
-}
-
-bool is_on(const std::string* value, bool by_default)
-{
-    return value ? *value == "on" : by_default;
 }
 
 }  // namespace

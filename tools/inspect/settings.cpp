@@ -29,13 +29,22 @@ std::size_t servers_of(const std::vector<std::string>& args)
         args, [](const std::string& word) { return word.find('=') == std::string::npos; }));
 }
 
+/// Returns true if the directive is not one of another block.
+bool belongs(const Placed& placed)
+{
+    const auto rows = find_directive(placed.directive.name());
+    return rows.empty() || std::ranges::any_of(rows, [&placed](const DirectiveRow& row) {
+               return row.allows(placed.context);
+           });
+}
+
 }  // namespace
 
 void Logs::add(const std::string& name, const std::string& prefix)
 {
     if (name.starts_with("syslog:")) {
         remote++;
-    } else if (name != "stderr" && name != "off" && !name.starts_with("memory:") &&
+    } else if (name != "stderr" && !name.starts_with("memory:") &&
                name.find('$') == std::string::npos) {
         files.insert(name.starts_with('/') ? name : prefix + "/" + name);
     }
@@ -69,9 +78,13 @@ void Settings::add(const Placed& placed)
             others.insert(directive.name());
         }
     } else if (placed.context == "main") {
-        main.push_back(setting_of(directive, configuration_));
+        if (belongs(placed)) {
+            main.push_back(setting_of(directive, configuration_));
+        }
     } else if (placed.context == "events" && blocks.size() == 1) {
-        events.push_back(setting_of(directive, configuration_));
+        if (belongs(placed)) {
+            events.push_back(setting_of(directive, configuration_));
+        }
     } else if (placed.context == "http" && directive.is("server")) {
         server_log_ = false;
     }
@@ -87,8 +100,11 @@ void Settings::add_log(const Placed& placed)
         return;
     }
     const std::string name = placed.directive.word(1).value();
-    logs.add(name, prefix_);
-    if (placed.directive.is("error_log")) {
+    const bool is_error_log = placed.directive.is("error_log");
+    if (is_error_log || name != "off") {  // error_log can have a file with the name "off"
+        logs.add(name, prefix_);
+    }
+    if (is_error_log) {
         main_log_ |= placed.context == "main";
         if (placed.context == "main" || placed.context.starts_with("stream")) {
             stream_logs.add(name, prefix_);

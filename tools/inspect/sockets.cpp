@@ -71,15 +71,21 @@ std::vector<Address> addresses_of(std::string_view text, in_port_t default_port)
 }
 
 constexpr std::array socket_options = {
-    "reuseport",      "udp",     "quic",      "bind",      "deferred",
-    "backlog=",       "rcvbuf=", "sndbuf=",   "fastopen=", "so_keepalive=",
-    "accept_filter=", "setfib=", "ipv6only=", "multipath"};
+    "reuseport", "udp",       "quic",     "xquic",     "bind",          "deferred",
+    "backlog=",  "rcvbuf=",   "sndbuf=",  "fastopen=", "so_keepalive=", "accept_filter=",
+    "setfib=",   "ipv6only=", "multipath"};
 
 bool is_socket_option(std::string_view word)
 {
     return std::ranges::any_of(socket_options, [word](std::string_view option) {
         return option.ends_with('=') ? word.starts_with(option) : word == option;
     });
+}
+
+/// Returns true if the option makes a socket of datagrams; "xquic" is Tengine's.
+bool is_datagram(std::string_view word)
+{
+    return word == "udp" || word == "quic" || word == "xquic";
 }
 
 /// An address, and whether a directive asks for a separate socket.
@@ -133,8 +139,7 @@ private:
                           .family = address.family,
                           .part = part,
                           .wildcard = address.wildcard};
-            socket.datagram = std::ranges::any_of(
-                options, [](const std::string& word) { return word == "udp" || word == "quic"; });
+            socket.datagram = std::ranges::any_of(options, is_datagram);
             add(std::move(socket), address.port, options, place);
         }
     }
@@ -153,7 +158,7 @@ private:
                 all.push_back(word);
             }
             wanted.socket.reuseport |= word == "reuseport";
-            wanted.bind |= word != "udp" && word != "quic";
+            wanted.bind |= !is_datagram(word);
         }
         if (place) {
             wanted.socket.places.push_back(*place);
