@@ -674,6 +674,7 @@ class Html(WithFiles):
             events = inspect("events", "-c", conf, "-p", self.dir).stdout
             clients = events.splitlines()[-1].split(": ", 1)[1]
             self.assertIn(clients, page)
+            self.assertIn("<tr><td>debug_connection</td><td>none</td>", page)
             self.assertNotRegex(page, r"<script|<link|src=|url\(|@import")
             self.assertEqual(page.count("<table"), page.count("</table>"))
             self.assertEqual(page.count("<ul>"), page.count("</ul>"))

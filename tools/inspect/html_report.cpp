@@ -70,9 +70,14 @@ std::string escaped(std::string_view text)
     return out;
 }
 
+/// Returns the text of a value: "none" for an empty one.
 std::string text_of(const Json& json)
 {
-    return json.is_null() ? "unknown" : escaped(json.get<std::string>());
+    if (json.is_null()) {
+        return "unknown";
+    }
+    const std::string text = json;
+    return text.empty() ? "none" : escaped(text);
 }
 
 /// Writes the parts of the report one behind the other.
