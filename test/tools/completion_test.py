@@ -67,12 +67,15 @@ class Completion(unittest.TestCase):
     def test_inspect(self) -> None:
         inspect = self.program("INSPECT")
         self.assertEqual(self.complete(inspect, ""),
-                         sorted("modules conf-ctx events listening variables -c --conf -p --prefix "
-                                "-g --global --for --cpus --nofile --strict --json --svg --text "
-                                "-h --help".split()))
+                         sorted("modules conf-ctx events listening variables diff -c --conf -p "
+                                "--prefix -g --global --for --cpus --nofile --strict --json --html "
+                                "--svg --text -h --help".split()))
         self.assertEqual(self.complete(inspect, "mod"), ["modules"])
         self.assertEqual(self.complete(inspect, "events", "--js"), ["--json"])
         self.assertEqual(self.complete(inspect, "events", "--for", "a"), ["angie"])
+        (self.dir / "a.conf").touch()
+        self.assertEqual(self.complete(inspect, "diff", "a"), ["a.conf"])
+        self.assertEqual(self.complete(inspect, "diff", "--js"), ["--json"])
 
     def test_conf(self) -> None:
         conf = self.program("CONF")
