@@ -652,7 +652,7 @@ class Diff(WithFiles):
         self.assertEqual(inspect("diff", *files).returncode, 0)
         result = inspect("diff", "--strict", *files)
         self.assertEqual(result.returncode, 1)
-        self.assertIn(f"\n  - method: epoll\n  + method: poll\n", result.stdout)
+        self.assertIn("\n  - method: epoll\n  + method: poll\n", result.stdout)
         self.assertIn(f"  + use: poll  [{files[1]}:1:10]\n", result.stdout)
 
     def test_a_file_that_cannot_be_read_is_an_error(self) -> None:
@@ -703,8 +703,9 @@ class Html(WithFiles):
         self.assertIn("<td>0.0.0.0:81</td>", page)
 
     def test_strict_makes_a_problem_an_error(self) -> None:
-        conf = self.write("nginx.conf", "events {} bad;")
-        self.assertEqual(inspect("--html", "-c", conf, "--strict").returncode, 1)
+        for text in ("events {} bad;", "events { use select; worker_connections 2000; }"):
+            conf = self.write("nginx.conf", text)
+            self.assertEqual(inspect("--html", "-c", conf, "--strict").returncode, 1)
         self.assertEqual(inspect("--html", "-c", self.dir / "none").returncode, 1)
 
 

@@ -308,18 +308,10 @@ private:
 Sides problems_of(const Configuration& configuration, const std::optional<Json>& events)
 {
     Sides sides;
-    const auto add = [&sides](const Problem& problem) {
+    for (const Problem& problem : all_problems(configuration, events)) {
         const std::string text =
             problem.hint.empty() ? problem.text : fmt::format("{}; {}", problem.text, problem.hint);
         sides[text].emplace_back("", problem.place);
-    };
-    for (const Problem& problem : configuration.problems()) {
-        add(problem);
-    }
-    if (events) {
-        for (const Json& more : (*events)["problems"]) {
-            add({place_from(more), more["text"], more["hint"]});
-        }
     }
     return sides;
 }

@@ -83,9 +83,9 @@ std::string text_of(const Json& json)
 /// Writes the parts of the report one behind the other.
 class Report {
 public:
-    Report(const Configuration& configuration, const Machine& machine)
+    Report(const Configuration& configuration, const std::optional<Json>& events)
         : configuration_(configuration)
-        , machine_(machine)
+        , events_(events)
     {
         for (const auto& file : configuration.tree().files()) {
             numbers_.emplace(file->name, file->number);
@@ -98,11 +98,10 @@ public:
         out_ = fmt::format(head, fmt::arg("title", title));
         out_ += fmt::format("<h1>{}</h1>\n<p>for {}</p>\n", title,
                             escaped(configuration_.program().name()));
-        const std::optional<Json> events = events_view(configuration_, machine_);
-        write_problems(events);
-        if (events) {
-            write_answers(*events);
-            write_values(*events);
+        write_problems();
+        if (events_) {
+            write_answers(*events_);
+            write_values(*events_);
         }
         write_listening();
         write_includes();
@@ -140,22 +139,19 @@ private:
                             escaped(problem.hint));
     }
 
-    void write_problems(const std::optional<Json>& events)
+    void write_problems()
     {
-        const Json joint = events ? (*events)["problems"] : Json::array();
-        if (configuration_.problems().empty() && joint.empty()) {
+        const std::vector<Problem> problems = all_problems(configuration_, events_);
+        if (problems.empty()) {
             out_ += "<p>Nothing is wrong.</p>\n";
             return;
         }
         out_ += "<h2>What is wrong</h2>\n<ul>\n";
-        for (const Problem& problem : configuration_.problems()) {
+        for (const Problem& problem : problems) {
             write_problem(problem);
         }
-        for (const Json& problem : joint) {
-            write_problem({place_from(problem), problem["text"], problem["hint"]});
-        }
         out_ += "</ul>\n";
-        out_ += events ? "" : "<p>There is no answer about events.</p>\n";
+        out_ += events_ ? "" : "<p>There is no answer about events.</p>\n";
     }
 
     void write_answers(const Json& events)
@@ -301,7 +297,7 @@ private:
     }
 
     const Configuration& configuration_;
-    const Machine& machine_;
+    const std::optional<Json>& events_;
     std::map<std::string_view, std::uint32_t> numbers_{};          // of the files, by name
     std::set<std::pair<std::uint32_t, std::size_t>> bad_lines_{};  // file and line
     std::string out_{};
@@ -309,9 +305,9 @@ private:
 
 }  // namespace
 
-std::string html_report(const Configuration& configuration, const Machine& machine)
+std::string html_report(const Configuration& configuration, const std::optional<Json>& events)
 {
-    return Report(configuration, machine).write();
+    return Report(configuration, events).write();
 }
 
 }  // namespace ngx::inspect

@@ -20,4 +20,16 @@ Json problem_json(const Problem& problem)
     return json;
 }
 
+std::vector<Problem> all_problems(const Configuration& configuration,
+                                  const std::optional<Json>& view)
+{
+    std::vector<Problem> list = configuration.problems();
+    if (view && view->contains("problems")) {
+        for (const Json& problem : view->at("problems")) {
+            list.push_back({place_from(problem), problem["text"], problem["hint"]});
+        }
+    }
+    return list;
+}
+
 }  // namespace ngx::inspect

@@ -4,6 +4,8 @@
 /// The JSON of the views, and of what all views have.
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
 
 #include "tools/inspect/configuration.hpp"
 
@@ -19,5 +21,10 @@ Place place_from(const Json& json);
 
 /// Returns the members of the place, "text" and "hint".
 Json problem_json(const Problem& problem);
+
+/// Returns what is wrong with the configuration: the problems of the reading, then those that the
+/// view has found, if there is a view.
+std::vector<Problem> all_problems(const Configuration& configuration,
+                                  const std::optional<Json>& view);
 
 }  // namespace ngx::inspect

@@ -274,10 +274,10 @@ void explain_relative(const Source& source)
     }
 }
 
-Json problems_json(const Configuration& configuration)
+Json problems_json(const std::vector<Problem>& problems)
 {
     Json list = Json::array();
-    for (const Problem& problem : configuration.problems()) {
+    for (const Problem& problem : problems) {
         list.push_back(problem_json(problem));
     }
     return list;
@@ -335,39 +335,36 @@ int run_html(const Options& options)
         explain_relative(options.source);
         return 1;
     }
-    fmt::print("{}", html_report(configuration, options.machine));
-    return options.strict && !configuration.problems().empty() ? 1 : 0;
+    const std::optional<Json> events = events_view(configuration, options.machine);
+    fmt::print("{}", html_report(configuration, events));
+    return options.strict && !all_problems(configuration, events).empty() ? 1 : 0;
 }
 
 /// Shows a view of a configuration of any nginx.
 int run_text_view(const Options& options)
 {
     const Configuration configuration(options.source, program_of(options, 0));
-    for (const Problem& problem : configuration.problems()) {
+    const bool events = options.view == "events";
+    std::optional<Json> view{};
+    if (configuration.was_read()) {
+        view = events ? events_view(configuration, options.machine) : listening_view(configuration);
+    }
+    const std::vector<Problem> problems = all_problems(configuration, view);
+    for (const Problem& problem : problems) {
         fmt::print(stderr, "{}\n", problem.message());
     }
     if (!configuration.was_read()) {
         explain_relative(options.source);
         return 1;
     }
-    const bool events = options.view == "events";
-    std::optional<Json> view =
-        events ? events_view(configuration, options.machine) : listening_view(configuration);
     if (!view) {
         if (options.json) {
-            fmt::print("{}",
-                       dump({{"view", options.view}, {"problems", problems_json(configuration)}}));
+            fmt::print("{}", dump({{"view", options.view}, {"problems", problems_json(problems)}}));
         }
         fmt::print(stderr, "ngxx-inspect: no answer: {}\n", why_no_events(configuration));
         return 1;
     }
-    Json problems = problems_json(configuration);
-    for (const Json& more : view->value("problems", Json::array())) {
-        const Problem problem{place_from(more), more["text"], more["hint"]};
-        fmt::print(stderr, "{}\n", problem.message());
-        problems.push_back(more);
-    }
-    (*view)["problems"] = problems;
+    (*view)["problems"] = problems_json(problems);
     fmt::print("{}", options.json ? dump(*view)
                      : events     ? events_text(*view)
                                   : listening_text(*view));

@@ -41,8 +41,9 @@ Json diff_view(const Configuration& from, const Configuration& to, const Machine
 std::string diff_text(const Json& view);
 
 /// Returns a page of HTML, which needs no other file: what is wrong, the answers of events and
-/// listening, the tree of includes, and the text of all files with a link from each answer.
-std::string html_report(const Configuration& configuration, const Machine& machine);
+/// listening, the tree of includes, and the text of all files with a link from each answer. The
+/// parameter `events` is what events_view() returns for the configuration.
+std::string html_report(const Configuration& configuration, const std::optional<Json>& events);
 
 /// Returns the variables that the stream block can use; an empty list if it is missing.
 Json variables_view(const Reading& reading);
