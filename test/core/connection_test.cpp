@@ -183,6 +183,14 @@ struct Worker : TestCycle {
     }
 
     [[nodiscard]] std::size_t free_n() const { return (*this)->free_connection_n; }
+
+    /// Replaces the table of connections by descriptor, which the default method may have made.
+    void set_files(std::size_t n)
+    {
+        (*this)->files_n = 0;
+        (*this)->files_storage.clear();
+        resize_files(**this, n);
+    }
 };
 
 struct SmallWorker : Worker {
@@ -817,7 +825,7 @@ BOOST_FIXTURE_TEST_CASE(without_a_free_slot_there_is_an_alert_and_no_connection,
 
 BOOST_FIXTURE_TEST_CASE(a_table_of_descriptors_grows_with_them, SmallWorker)
 {
-    resize_files(**this, 64);
+    set_files(64);
 
     std::vector<Connection*> all;
     for (const int from : {30, 64, 100, 900}) {
@@ -844,7 +852,7 @@ BOOST_FIXTURE_TEST_CASE(
     a_descriptor_for_which_the_table_has_no_memory_is_an_alert_and_no_connection, SmallWorker,
     *boost::unit_test::precondition([](auto) { return !have_asan; }))
 {
-    resize_files(**this, 64);
+    set_files(64);
     const Forked child = in_child([&](int fd) {
         const rlimit limit{.rlim_cur = 4UL << 30, .rlim_max = RLIM_INFINITY};
         ::setrlimit(RLIMIT_AS, &limit);

@@ -184,13 +184,39 @@ bool warns_of_missing_debug(const Outcome& outcome)
            outcome.messages[0].quoted() == std::vector<std::string>{"debug_connection"};
 }
 
+struct Answers {
+    Outcome nginx;
+    Outcome ours;
+
+    /// Returns whether a server could not listen. No case wants that: another process has taken the
+    /// port since it was found free.
+    [[nodiscard]] bool port_was_taken() const
+    {
+        const auto in_use = [](const Message& message) {
+            return message.text.find("(98: Address already in use)") != std::string::npos;
+        };
+        return std::ranges::any_of(nginx.messages, in_use) ||
+               std::ranges::any_of(ours.messages, in_use);
+    }
+};
+
+Answers ask_both(Session& session, const Case& asked)
+{
+    for (;;) {
+        const std::uint16_t port = free_port();
+        Outcome nginx = session.nginx.ask(asked, port);
+        Answers answers{session.is_self_test() ? std::move(nginx) : reworded(std::move(nginx)),
+                        session.ours.ask(asked, port)};
+        if (!answers.port_was_taken()) {
+            return answers;
+        }
+    }
+}
+
 void check(Session& session, const Case& asked)
 {
-    const std::uint16_t port = free_port();
+    const auto [nginx, ours] = ask_both(session, asked);
     const bool self_test = session.is_self_test();
-    const Outcome nginx =
-        self_test ? session.nginx.ask(asked, port) : reworded(session.nginx.ask(asked, port));
-    const Outcome ours = session.ours.ask(asked, port);
     const Agreement agreement = compare(nginx, ours);
 
     const KnownDifference* known =
