@@ -9,7 +9,6 @@
 #include <memory>
 #include <stdexcept>
 #include <sys/stat.h>
-#include <system_error>
 #include <unistd.h>
 
 #include "core/conf_escape.hpp"
@@ -344,11 +343,6 @@ Edit find_edit(const Tree& tree, const CommandOptions& options)
     refuse("the path is empty");
 }
 
-[[noreturn]] void fail(const std::string& name)
-{
-    throw std::system_error(errno, std::generic_category(), name);
-}
-
 /// Replaces the content of a file in one step: a reader sees the old content or the new one. The
 /// file keeps its mode, and its owner if the process may set it.
 void replace_file(const std::string& name, std::string_view content)
@@ -357,12 +351,12 @@ void replace_file(const std::string& name, std::string_view content)
                                                            std::free);
     struct stat info {};
     if (!real || ::stat(real.get(), &info) == -1) {
-        fail(name);
+        fail_with_errno(name);
     }
     std::string temporary = std::string(real.get()) + ".XXXXXX";
     const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
     if (fd == -1) {
-        fail(temporary);
+        fail_with_errno(temporary);
     }
 
     bool ok = ::fchmod(fd, info.st_mode & 07777) == 0;
@@ -379,7 +373,7 @@ void replace_file(const std::string& name, std::string_view content)
         const int err = errno;
         ::unlink(temporary.c_str());
         errno = err;
-        fail(name);
+        fail_with_errno(name);
     }
 }
 

@@ -10,11 +10,6 @@ namespace ngx::conf {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& name)
-{
-    throw std::system_error(errno, std::generic_category(), name.empty() ? "stdout" : name);
-}
-
 /// A character of a UTF-8 text, or U+FFFD for `length` bytes that are none.
 struct Character {
     std::uint32_t code;
@@ -103,11 +98,16 @@ constexpr bool is_plain(char ch)
 
 }  // namespace
 
+void fail_with_errno(const std::string& name)
+{
+    throw std::system_error(errno, std::generic_category(), name.empty() ? "stdout" : name);
+}
+
 Output::Output(const std::string& name) : name_(name == "-" ? "" : name)
 {
     file_ = name_.empty() ? stdout : std::fopen(name_.c_str(), "we");
     if (!file_) {
-        fail(name_);
+        fail_with_errno(name_);
     }
 }
 
@@ -121,7 +121,7 @@ Output::~Output()
 void Output::flush()
 {
     if (std::fwrite(buffer_.data(), 1, buffer_.size(), file_) != buffer_.size()) {
-        fail(name_);
+        fail_with_errno(name_);
     }
     buffer_.clear();
 }
@@ -130,7 +130,7 @@ void Output::finish()
 {
     flush();
     if (std::fflush(file_) != 0) {
-        fail(name_);
+        fail_with_errno(name_);
     }
 }
 

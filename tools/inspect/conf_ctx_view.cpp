@@ -91,7 +91,7 @@ Json conf_ctx_view(const Reading& reading)
 
 namespace {
 
-std::string values_text(const Json& slot)
+std::string slot_text(const Json& slot)
 {
     std::string text;
     for (const auto& [name, value] : slot["values"].items()) {
@@ -107,7 +107,7 @@ std::string level_text(const Json& level)
         text += fmt::format("      [{}] {}{}\n", slot["ctx_index"].get<std::size_t>(),
                             slot["module"].get<std::string>(),
                             slot["present"].get<bool>() ? "" : " (null)");
-        if (const std::string values = values_text(slot); !values.empty()) {
+        if (const std::string values = slot_text(slot); !values.empty()) {
             text += fmt::format("            {}\n", values);
         }
     }

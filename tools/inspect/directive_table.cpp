@@ -78,7 +78,8 @@ bool is_release(std::string_view text)
 
 bool is_known(std::string_view package)
 {
-    return std::ranges::find(rows, package, &DirectiveRow::package) != std::end(rows);
+    return std::ranges::find(directive_rows, package, &DirectiveRow::package) !=
+           std::end(directive_rows);
 }
 
 bool is_server(std::string_view package)
@@ -138,8 +139,8 @@ std::string DirectiveRow::arguments_text() const
 
 std::span<const DirectiveRow> find_directive(std::string_view name)
 {
-    return {std::ranges::lower_bound(rows, name, {}, &DirectiveRow::name),
-            std::ranges::upper_bound(rows, name, {}, &DirectiveRow::name)};
+    return {std::ranges::lower_bound(directive_rows, name, {}, &DirectiveRow::name),
+            std::ranges::upper_bound(directive_rows, name, {}, &DirectiveRow::name)};
 }
 
 std::string_view newest_version()

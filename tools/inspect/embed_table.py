@@ -16,5 +16,5 @@ def braced(words: list[str]) -> str:
 
 output.write_text(
     f"constexpr std::string_view releases[] = {braced(releases)};\n"
-    + "constexpr DirectiveRow rows[] = {\n"
+    + "constexpr DirectiveRow directive_rows[] = {\n"
     + "".join(f"{braced(row)},\n" for row in rows) + "};\n", encoding="utf-8")
