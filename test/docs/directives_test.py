@@ -131,7 +131,7 @@ class Defaults(WithFolder):
         for item in json.loads(result.stdout)["values"]:
             entry = self.page.entries[directives.short(item["module"]), item["directive"]]
             if entry.default:
-                self.assertEqual(item["value"], entry.default, entry.name)
+                self.assertEqual(item["ngxx"], entry.default, entry.name)
                 seen += 1
         self.assertGreaterEqual(seen, 6)
 

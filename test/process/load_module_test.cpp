@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -64,7 +65,9 @@ struct Tried {
         const RunResult result = run({setup().binary, "-t", "-p", dir.path().string() + "/", "-c",
                                       "nginx.conf", "-e", "stderr"});
         accepted = result.status.exited_with(0);
-        text = result.err;
+        std::ostringstream out;  // with the status: a process that was killed has no message
+        out << result.err << result.status;
+        text = out.str();
     }
 
     [[nodiscard]] bool says(std::string_view what) const

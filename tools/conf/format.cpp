@@ -13,6 +13,30 @@ std::string_view mark_of(const Tree& tree)
     return has_mark ? byte_order_mark : std::string_view();
 }
 
+/// Puts a line end before a text whose first word begins with the bytes of a byte order mark: at the
+/// beginning of a file they would be a mark.
+std::string without_new_mark(const Tree& tree, std::string text, std::string_view line_end)
+{
+    if (mark_of(tree).empty() && text.starts_with(byte_order_mark)) {
+        text.insert(0, line_end);
+    }
+    return text;
+}
+
+/// Returns the line end for a form of the text. A text with both line ends gets line feeds: a second
+/// form must be equal to the first, also if the words have lines in them.
+std::string_view line_end_of(std::string_view bytes)
+{
+    bool returns = false;
+    for (std::size_t at = bytes.find('\n'); at != bytes.npos; at = bytes.find('\n', at + 1)) {
+        returns = at > 0 && bytes[at - 1] == '\r';
+        if (!returns) {
+            break;
+        }
+    }
+    return returns ? "\r\n" : "\n";
+}
+
 /// Writes the directives of a file with one indent a level. Words, quotes and comments remain as
 /// they are; so do the lines on which the words of a directive are.
 class Formatter {
@@ -21,12 +45,10 @@ public:
         : tree_(tree)
         , bytes_(tree.files().front()->bytes)
         , indent_(indent)
+        , newline_(line_end_of(bytes_))
     {
         out_.reserve(bytes_.size());
         out_ += mark_of(tree);
-        const std::size_t line_end = bytes_.find('\n');
-        newline_ =
-            line_end != bytes_.npos && line_end > 0 && bytes_[line_end - 1] == '\r' ? "\r\n" : "\n";
     }
 
     std::string write()
@@ -37,7 +59,7 @@ public:
         if (!first_) {
             out_ += newline_;
         }
-        return std::move(out_);
+        return without_new_mark(tree_, std::move(out_), newline_);
     }
 
 private:
@@ -190,7 +212,7 @@ public:
                 }
             });
         out_ += '\n';
-        return std::move(out_);
+        return without_new_mark(tree_, std::move(out_), "\n");
     }
 
 private:

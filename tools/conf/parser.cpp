@@ -117,7 +117,10 @@ void Parser::read_comment()
     pos_ = line_end == npos ? text_.size() : line_end;
     check_length(begin, line_end == npos ? pos_ - 1 : pos_, '\0');
 
-    const std::size_t end = text_[pos_ - 1] == '\r' ? pos_ - 1 : pos_;
+    std::size_t end = pos_;
+    while (text_[end - 1] == '\r') {
+        end--;
+    }
     comments_.push_back({static_cast<Offset>(begin), static_cast<Offset>(end)});
 }
 
