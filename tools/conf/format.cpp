@@ -13,8 +13,8 @@ std::string_view mark_of(const Tree& tree)
     return has_mark ? byte_order_mark : std::string_view();
 }
 
-/// Puts a line end before a text whose first word begins with the bytes of a byte order mark: at the
-/// beginning of a file they would be a mark.
+/// Puts a line end before a text whose first word begins with the bytes of a byte order mark: at
+/// the beginning of a file they would be a mark.
 std::string without_new_mark(const Tree& tree, std::string text, std::string_view line_end)
 {
     if (mark_of(tree).empty() && text.starts_with(byte_order_mark)) {
@@ -23,8 +23,8 @@ std::string without_new_mark(const Tree& tree, std::string text, std::string_vie
     return text;
 }
 
-/// Returns the line end for a form of the text. A text with both line ends gets line feeds: a second
-/// form must be equal to the first, also if the words have lines in them.
+/// Returns the line end for a form of the text. A text with both line ends gets line feeds: a
+/// second form must be equal to the first, also if the words have lines in them.
 std::string_view line_end_of(std::string_view bytes)
 {
     bool returns = false;

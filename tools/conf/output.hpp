@@ -13,7 +13,8 @@ namespace ngx::conf {
 /// with the square of its levels.
 inline constexpr std::size_t most_levels = 200;
 
-/// Throws std::system_error with errno and the name of a file; an empty name is the standard output.
+/// Throws std::system_error with errno and the name of a file. An empty name stands for the
+/// standard output.
 [[noreturn]] void fail_with_errno(const std::string& name);
 
 /// A text that is written to a file or to the standard output, in parts of a bounded size.
