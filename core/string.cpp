@@ -21,4 +21,28 @@ bool strcaseeq(std::string_view a, std::string_view b) noexcept
     return std::ranges::equal(a, b, {}, tolower, tolower);
 }
 
+std::string escape_html(std::string_view text)
+{
+    std::string out;
+    for (const char ch : text) {
+        switch (ch) {
+        case '&':
+            out += "&amp;";
+            break;
+        case '<':
+            out += "&lt;";
+            break;
+        case '>':
+            out += "&gt;";
+            break;
+        case '"':
+            out += "&quot;";
+            break;
+        default:
+            out += ch;
+        }
+    }
+    return out;
+}
+
 }  // namespace ngx

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include <fmt/core.h>
@@ -52,5 +53,10 @@ char tolower(char c) noexcept;
 ///
 /// nginx: ngx_strcasecmp()
 bool strcaseeq(std::string_view a, std::string_view b) noexcept;
+
+/// Returns the text for an element or a quoted attribute of HTML or XML. Control characters remain.
+///
+/// nginx: ngx_escape_html()
+std::string escape_html(std::string_view text);
 
 }  // namespace ngx

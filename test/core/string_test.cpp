@@ -53,6 +53,13 @@ BOOST_AUTO_TEST_CASE(only_ascii_letters_are_equal_in_both_cases)
     BOOST_TEST(!strcaseeq(std::string_view("a\0b", 3), std::string_view("a\0c", 3)));
 }
 
+BOOST_AUTO_TEST_CASE(the_characters_with_a_meaning_in_html_are_escaped)
+{
+    BOOST_TEST(escape_html("") == "");
+    BOOST_TEST(escape_html("a'\n\t\xe4") == "a'\n\t\xe4");
+    BOOST_TEST(escape_html("<a href=\"&\">") == "&lt;a href=&quot;&amp;&quot;&gt;");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace ngx::test

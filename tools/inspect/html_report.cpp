@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "core/string.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {
@@ -46,30 +47,6 @@ li {{ margin: .15rem 0; }}
 <body>
 )";
 
-std::string escaped(std::string_view text)
-{
-    std::string out;
-    for (const char ch : text) {
-        switch (ch) {
-        case '&':
-            out += "&amp;";
-            break;
-        case '<':
-            out += "&lt;";
-            break;
-        case '>':
-            out += "&gt;";
-            break;
-        case '"':
-            out += "&quot;";
-            break;
-        default:
-            out += ch;
-        }
-    }
-    return out;
-}
-
 /// Returns the text of a value: "none" for an empty one.
 std::string text_of(const Json& json)
 {
@@ -77,7 +54,7 @@ std::string text_of(const Json& json)
         return "unknown";
     }
     const std::string text = json;
-    return text.empty() ? "none" : escaped(text);
+    return text.empty() ? "none" : escape_html(text);
 }
 
 /// Writes the parts of the report one behind the other.
@@ -94,10 +71,10 @@ public:
 
     [[nodiscard]] std::string write()
     {
-        const std::string title = escaped(configuration_.file());
+        const std::string title = escape_html(configuration_.file());
         out_ = fmt::format(head, fmt::arg("title", title));
         out_ += fmt::format("<h1>{}</h1>\n<p>for {}</p>\n", title,
-                            escaped(configuration_.program().name()));
+                            escape_html(configuration_.program().name()));
         write_problems();
         if (events_) {
             write_answers(*events_);
@@ -114,7 +91,7 @@ private:
     [[nodiscard]] std::string link(const Place& place) const
     {
         const auto found = numbers_.find(place.file);
-        const std::string text = escaped(place.text());
+        const std::string text = escape_html(place.text());
         return found == numbers_.end() || place.line == 0
                    ? text
                    : fmt::format("<a href=\"#f{}-{}\">{}</a>", found->second, place.line, text);
@@ -135,8 +112,8 @@ private:
             bad_lines_.emplace(found->second, problem.place.line);
         }
         out_ += fmt::format("<li>{}: <span class=\"bad\">{}</span>{}{}</li>\n", link(problem.place),
-                            escaped(problem.text), problem.hint.empty() ? "" : "; ",
-                            escaped(problem.hint));
+                            escape_html(problem.text), problem.hint.empty() ? "" : "; ",
+                            escape_html(problem.hint));
     }
 
     void write_problems()
@@ -190,7 +167,7 @@ private:
             out_ += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}{}{}</td></tr>\n",
                                 text_of(value["directive"]), text_of(value["value"]),
                                 text_of(value["ngxx"]), from.empty() ? "default" : from,
-                                why.empty() ? "" : ": ", escaped(why));
+                                why.empty() ? "" : ": ", escape_html(why));
         }
         out_ += "</table></div>\n";
     }
@@ -237,7 +214,7 @@ private:
     void write_include_tree(std::uint32_t file, std::set<std::uint32_t>& seen)
     {
         const auto& files = configuration_.tree().files();
-        out_ += fmt::format("<a href=\"#f{}\">{}</a>", file, escaped(files[file]->name));
+        out_ += fmt::format("<a href=\"#f{}\">{}</a>", file, escape_html(files[file]->name));
         if (!seen.insert(file).second) {
             return;
         }
@@ -267,7 +244,7 @@ private:
     void write_files()
     {
         for (const auto& file : configuration_.tree().files()) {
-            out_ += fmt::format("<h3 id=\"f{}\">{}</h3>\n", file->number, escaped(file->name));
+            out_ += fmt::format("<h3 id=\"f{}\">{}</h3>\n", file->number, escape_html(file->name));
             if (!file->was_read) {
                 out_ += "<p class=\"bad\">cannot be read</p>\n";
                 continue;
@@ -293,7 +270,7 @@ private:
         }
         out_ += fmt::format("<span id=\"f{}-{}\"{}><i>{}</i>{}</span>", file.number, line,
                             bad_lines_.contains({file.number, line}) ? " class=\"bad\"" : "", line,
-                            escaped(text));
+                            escape_html(text));
     }
 
     const Configuration& configuration_;

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "core/string.hpp"
+
 namespace ngx::contract {
 
 namespace {
@@ -108,29 +110,15 @@ private:
     std::size_t n_ = 0;
 };
 
-/// Escapes the text of an XML attribute or element.
+/// Escapes the text of an XML attribute or element. XML has no control characters but a newline.
 std::string escaped(std::string_view text)
 {
-    std::string out;
-    for (const char ch : text) {
-        switch (ch) {
-        case '&':
-            out += "&amp;";
-            break;
-        case '<':
-            out += "&lt;";
-            break;
-        case '>':
-            out += "&gt;";
-            break;
-        case '"':
-            out += "&quot;";
-            break;
-        default:
-            out += static_cast<unsigned char>(ch) < ' ' && ch != '\n' ? '?' : ch;
-        }
-    }
-    return out;
+    std::string printable(text);
+    const auto is_control = [](char ch) {
+        return static_cast<unsigned char>(ch) < ' ' && ch != '\n';
+    };
+    std::ranges::replace_if(printable, is_control, '?');
+    return escape_html(printable);
 }
 
 /// JUnit's XML, for build servers. It begins with the sums, so that everything is written at the
