@@ -13,7 +13,7 @@ namespace ngx {
 /// nginx: ngx_shmtx_sh_t
 struct ShmtxSh {
     Atomic lock;  // the process id of the holder, or 0
-    Atomic wait;  // the number of processes that sleep on the semaphore
+    Atomic wait;  // the processes that sleep on the semaphore and that no unlock has woken
     sem_t sem;
 };
 

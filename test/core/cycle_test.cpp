@@ -364,7 +364,7 @@ BOOST_AUTO_TEST_CASE(the_signal_is_sent_to_the_process_of_the_pid_file)
     for (const auto& [name, signo] : table) {
         Child child({"sleep", "100"});
         BOOST_TEST(signal(cycle, std::to_string(child.pid()) + "\r\n\n", name) == 0);
-        const ExitStatus end = child.wait(deadline_in(std::chrono::seconds(20)));
+        const ExitStatus end = child.wait(deadline_in(std::chrono::seconds(60)));
         BOOST_TEST((end.signal == signo), name << ": " << end);
     }
     BOOST_TEST(cycle.said("error") == "");
@@ -392,7 +392,7 @@ BOOST_AUTO_TEST_CASE(the_pid_file_and_its_process_must_exist)
                "[error] open() \"p\" failed (2: No such file or directory)\n");
 
     Child child({"true"});
-    child.wait(deadline_in(std::chrono::seconds(20)));
+    child.wait(deadline_in(std::chrono::seconds(60)));
     BOOST_TEST(signal(cycle, std::to_string(child.pid()) + "\n") == 1);
     BOOST_TEST(cycle.said("alert") ==
                fmt::format("[alert] kill({}, 15) failed (3: No such process)\n", child.pid()));

@@ -16,7 +16,7 @@ namespace {
 RunResult run_server(std::vector<std::string> arguments)
 {
     arguments.insert(arguments.begin(), setup().binary);
-    return run(std::move(arguments), {}, std::chrono::seconds(60));
+    return run(std::move(arguments));
 }
 
 /// Removes time and process from the lines of a log.

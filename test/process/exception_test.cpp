@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(a_configuration_test_without_memory_logs_the_requested_size
     sweep(lack.faults, 0, [&] {
         const RunResult result =
             run({setup().binary, "-t", "-p", lack.dir.path(), "-c", "nginx.conf"},
-                {.cwd = lack.dir.path(), .env = lack.faults.env()}, std::chrono::seconds(30));
+                {.cwd = lack.dir.path(), .env = lack.faults.env()});
         const bool done = result.status.exited_with(0);
         BOOST_TEST_REQUIRE((done || result.status.exited_with(1)), result.err);
         BOOST_TEST_REQUIRE((done || count(result.err, no_memory) > 0), result.err);

@@ -49,7 +49,7 @@ struct Start {
         Faults faults(dir / "fault");
         faults.arm(failure.fault());
         return test::run({setup().binary, "-p", dir.path(), "-c", "nginx.conf"},
-                         {.env = faults.env()}, std::chrono::seconds(30));
+                         {.env = faults.env()});
     }
 };
 

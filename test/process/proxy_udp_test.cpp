@@ -87,7 +87,7 @@ std::string dig(const Port& port, const std::vector<std::string>& options = {})
     for (int i = 0; i < names_n; ++i) {
         argv.push_back(name_of(i));
     }
-    return run(argv, {}, std::chrono::seconds(60)).out;
+    return run(argv).out;
 }
 
 /// Receives the proxy's datagrams, and answers when answer() is called.

@@ -306,8 +306,11 @@ BOOST_AUTO_TEST_CASE(a_client_that_closes_is_noticed_in_each_way)
         StuckClient stuck(way);
         stuck.client.reset();
         stuck.server.finish();
-        BOOST_TEST(contains(stuck.server.log(), "failed (104: Connection reset by peer) while "),
-                   way << stuck.server.log());
+        // A reset while a thread's sendfile() runs only ends that call; the next one gets EPIPE.
+        const std::string log = stuck.server.log();
+        BOOST_TEST((contains(log, "failed (104: Connection reset by peer) while ") ||
+                    contains(log, "failed (32: Broken pipe) while ")),
+                   way << log);
     }
 }
 

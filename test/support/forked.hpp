@@ -69,7 +69,7 @@ inline Forked listen_to(pid_t child, int fd, std::chrono::seconds limit)
 /// Calls `body(fd)` in a child, with a pipe for say(), and waits for the child's end. The child
 /// exits with status 0 if the body returns, and with 70 and the exception's text if it throws.
 template <typename Body>
-Forked in_child(Body body, std::chrono::seconds limit = std::chrono::seconds(10))
+Forked in_child(Body body, std::chrono::seconds limit = std::chrono::seconds(60))
 {
     int ends[2];
     if (::pipe(ends) == -1) {

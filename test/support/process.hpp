@@ -152,7 +152,7 @@ struct RunResult {
 
 /// Runs a program to its end, or kills it at the time limit.
 RunResult run(std::vector<std::string> argv, const ProcessOptions& options = {},
-              std::chrono::milliseconds timeout = std::chrono::seconds(10));
+              std::chrono::milliseconds timeout = std::chrono::seconds(60));
 
 /// Returns the address of 127.0.0.1 and a port.
 sockaddr_in loopback(std::uint16_t port);

@@ -117,7 +117,7 @@ test::RunResult run_program(const Fault& fault, const FaultyPollers& pollers,
         program,     "--load-module",           pollers.file, "--use", std::string(fault.name),
         "--promise", std::string(fault.breaks), "--patience", "200"};
     command.insert(command.end(), more.begin(), more.end());
-    return test::run(command, {}, std::chrono::seconds(60));
+    return test::run(command);
 }
 
 /// Checks that the program reports the broken promise, also with its exit status.
