@@ -126,6 +126,11 @@ class ParseTest(WithFiles):
                          [comment[0], one, comment[1], two, comment[2], comment[3]])
         self.assertEqual(self.parsed(text), [one, two, comment[2]])
 
+    def test_comments_behind_a_directive_without_its_end_come_behind_it(self) -> None:
+        comment = {"directive": "#", "line": 1, "args": [], "comment": " b"}
+        self.assertEqual(self.parsed("a # b\n", "--include-comments", status=1),
+                         [{"directive": "a", "line": 1, "args": []}, comment])
+
     def test_columns_are_written_on_request(self) -> None:
         self.assertEqual(self.parsed("a; \t b 1;", "--columns"),
                          [{"directive": "a", "line": 1, "column": 1, "args": []},
@@ -198,6 +203,12 @@ class IncludeTest(WithFiles):
                     {"file": str(last), "directive": "c", "line": 1, "args": []}]},
                 {"file": file, "directive": "d", "line": 2, "args": []},
                 {"file": str(last), "directive": "c", "line": 1, "args": []}]}])
+
+    def test_comments_of_an_included_file_remain_in_place_of_the_include(self) -> None:
+        inner = self.write("# a\n", "x")
+        directives = self.parsed("b;\nc;\ninclude x;", "--combine", "--include-comments")
+        self.assertEqual(directives[2], {"file": str(inner), "directive": "#", "line": 1,
+                                         "args": [], "comment": " a"})
 
     def test_a_missing_file_is_reported_and_passed_over(self) -> None:
         missing = self.directory / "x"

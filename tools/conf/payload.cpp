@@ -161,9 +161,7 @@ private:
     bool enter(const Directive& directive)
     {
         if (directive.is_comment()) {
-            const bool between_words =
-                !levels_.empty() && directive.range().begin < levels_.back().body;
-            if (options_.comments && !between_words) {
+            if (options_.comments && !is_in_head(directive)) {
                 write_comment(directive, directive);
             }
             return true;
@@ -209,11 +207,21 @@ private:
         }
         // crossplane writes these comments with and without --include-comments, without a file.
         for (const Directive& inner : level.directive.children()) {
-            if (!inner.is_comment() || inner.range().begin >= level.body) {
+            if (!inner.is_comment() || (level.is_block && inner.range().begin >= level.body)) {
                 break;
             }
             write_comment(inner, level.directive);
         }
+    }
+
+    /// Returns whether a comment is in the head of a directive, or behind one that has no end.
+    [[nodiscard]] bool is_in_head(const Directive& comment) const
+    {
+        if (levels_.empty() || &comment.file() != &levels_.back().directive.file()) {
+            return false;
+        }
+        const Level& level = levels_.back();
+        return !level.is_block || comment.range().begin < level.body;
     }
 
     [[nodiscard]] bool is_ignored(const Directive& directive) const
