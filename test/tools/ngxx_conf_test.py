@@ -515,6 +515,86 @@ class BuildTest(WithFiles):
             self.assertEqual(run("build", "--stdout", "-", given=text).returncode, 2)
 
 
+class LosslessTest(WithFiles):
+    def payload(self, text: bytes, *options: str) -> Any:
+        return json.loads(run("parse", "--lossless", *options, "-", given=text).stdout)
+
+    def built(self, payload: Any, status: int = 0) -> bytes:
+        result = run("build", "--stdout", "-", given=json.dumps(payload).encode())
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result.stdout if status == 0 else result.stderr
+
+    def test_a_build_of_the_lossless_form_has_the_bytes_of_the_file(self) -> None:
+        mark = b"\xef\xbb\xbf"
+        for text in (ODDITIES, ODDITIES.replace(b"\n", b"\r\n"), mark + b"a;\r\n", b"", b"\n",
+                     b"\xc3\xa4 '\xe2\x82\xac';", b"a; " + mark + b"b;", b"if ( $a  = b ) {\t}"):
+            for escapes in ("crossplane", "nginx"):
+                with self.subTest(text=text, escapes=escapes):
+                    self.assertEqual(self.built(self.payload(text, "--escapes", escapes)), text)
+
+    def test_a_file_with_errors_has_a_lossless_form(self) -> None:
+        for text in (b"a {\n  b 1 # c\n}\n;; }\n d 'x'y;", b"a { b;", b"a 'b\nc;", b"{ a; }", b"}",
+                     b"x_by_lua_block { '", b"a # b\n# c\n"):
+            with self.subTest(text=text):
+                self.assertEqual(self.built(self.payload(text)), text)
+
+    def test_a_change_of_the_lossless_form_changes_these_words_only(self) -> None:
+        text = b"a  1\t'2' # c\n ;\r\nb{d  x # e\n y;} if ($f) { } x_by_lua_block { } #  g\n"
+        for path, key, value, before, after in (
+                ((0,), "args", ["1", "3 4"], b"'2'", b"'3 4'"),
+                ((0,), "args", ["1"], b"  1\t'2'", b" 1"),
+                ((0,), "args", [], b"  1\t'2'", b""),
+                ((0,), "directive", "z", b"a ", b"z "),
+                ((1, 0), "args", ["x", "y", "z"], b"d  x # e\n y", b"d x y z # e\n"),
+                ((1,), "args", ["z"], b"b{", b"b z{"),
+                ((2,), "args", ["$f", "=", "g"], b"if ($f)", b"if ($f = g)"),
+                ((3,), "args", [" return "], b"{ } #", b"{ return } #"),
+                ((4,), "comment", " h", b"#  g", b"# h")):
+            with self.subTest(path=path, value=value):
+                payload = self.payload(text)
+                item = {"block": payload["config"][0]["parsed"]}
+                for number in path:
+                    item = item["block"][number]
+                item[key] = value
+                self.assertEqual(self.built(payload), text.replace(before, after))
+
+    def test_directives_can_be_added_to_and_removed_from_the_lossless_form(self) -> None:
+        text = b"a; # b\nc; d {\n\te; # f\n}\n"
+        payload = self.payload(text)
+        parsed = payload["config"][0]["parsed"]
+        parsed[3]["block"].append({"directive": "g", "args": ["h i"]})
+        del parsed[2]
+        self.assertEqual(self.built(payload), b"a; # b\n d {\n\te; # f\n    g 'h i';\n}\n")
+
+    def test_a_directive_of_the_lossless_form_can_become_a_block(self) -> None:
+        payload = self.payload(b"a  b;\nc {}\n")
+        parsed = payload["config"][0]["parsed"]
+        parsed[0]["block"] = [{"directive": "d", "args": []}]
+        del parsed[1]["block"]
+        self.assertEqual(self.built(payload), b"a  b {\n    d;\n}\nc ;\n")
+
+    def test_a_file_that_is_not_in_utf8_has_its_words_in_latin1(self) -> None:
+        payload = self.payload(b"a \xe9;")
+        self.assertEqual(payload["config"][0]["encoding"], "latin-1")
+        self.assertEqual(payload["config"][0]["parsed"][0]["args"], ["\xe9"])
+        payload["config"][0]["parsed"][0]["args"] = ["\xfc"]
+        self.assertEqual(self.built(payload), b"a \xfc;")
+        payload["config"][0]["parsed"][0]["args"] = ["\u20ac"]
+        self.assertIn(b"is not in Latin-1", self.built(payload, status=2))
+
+    def test_the_lossless_form_has_the_directives_of_each_file(self) -> None:
+        self.write(b"b; # \xe9", "x")
+        text = b"a;\r\ninclude  x;"
+        given = run("parse", "--lossless", self.write(text)).stdout
+        built = self.directory / "built"
+        self.assertEqual(run("build", "-d", built, "-", given=given).returncode, 2)
+        self.assertEqual(run("build", "-f", "-", given=given).returncode, 0)
+        self.assertEqual((self.directory / "nginx.conf").read_bytes(), text)
+        self.assertEqual((self.directory / "x").read_bytes(), b"b; # \xe9")
+        result = run("parse", "--lossless", "--combine", self.directory / "nginx.conf")
+        self.assertEqual((result.returncode, result.stdout), (2, b""))
+
+
 class SetTest(WithFiles):
     def set(self, text: str | bytes, path: str, value: str, *options: str) -> bytes:
         file = self.write(text)

@@ -110,17 +110,36 @@ std::string quote_value(std::string_view word)
     return quoted ? '"' + out + '"' : out;
 }
 
+}  // namespace
+
+std::string written_word(std::string_view word, Escapes escapes)
+{
+    if (escapes == Escapes::nginx) {
+        return quote_value(word);
+    }
+    return needs_quotes(word) ? quote_escaped(word) : std::string(word);
+}
+
+namespace {
+
 /// Builds one file from its list of directives.
 class Builder {
 public:
-    explicit Builder(const CommandOptions& options)
+    Builder(const CommandOptions& options, const Json& config)
         : indent_(options.tabs ? "\t" : std::string(options.indent.value_or(4), ' '))
         , escapes_(options.escapes)
-    {}
-
-    std::string build(const Json& parsed)
+        , config_(config)
     {
-        levels_.push_back({parsed.begin(), parsed.end(), 0});
+        latin1_ = config.value("encoding", "utf-8") == "latin-1";
+        if (config.contains("escapes")) {
+            escapes_ = config["escapes"] == "nginx" ? Escapes::nginx : Escapes::crossplane;
+        }
+    }
+
+    std::string build()
+    {
+        const Json& parsed = config_.at("parsed");
+        levels_.push_back({parsed.begin(), parsed.end(), 0, end_of(config_)});
         for (;;) {
             Level& level = levels_.back();
             if (level.next != level.end) {
@@ -128,12 +147,17 @@ public:
                 write(directive, level);
                 continue;
             }
+            const Json* const end = level.end_text;
             levels_.pop_back();
+            if (end) {
+                add(bytes_of(*end));
+            } else if (!levels_.empty()) {
+                new_line();
+                out_ += '}';
+            }
             if (levels_.empty()) {
                 return std::move(out_);
             }
-            new_line();
-            out_ += '}';
         }
     }
 
@@ -142,16 +166,25 @@ private:
         Json::const_iterator next;
         Json::const_iterator end;
         std::size_t last_line;  // of the directive before; no_line behind a comment
+        const Json* end_text;   // of the lossless form, or null
     };
     static constexpr auto no_line = static_cast<std::size_t>(-1);
 
-    [[nodiscard]] std::string word(const Json& json) const
+    static const Json* end_of(const Json& block)
+    {
+        const auto end = block.find("end");
+        return end == block.end() ? nullptr : &*end;
+    }
+
+    [[nodiscard]] std::string bytes_of(const Json& json) const
     {
         const auto& text = json.get_ref<const std::string&>();
-        if (escapes_ == Escapes::nginx) {
-            return quote_value(text);
-        }
-        return needs_quotes(text) ? quote_escaped(text) : text;
+        return latin1_ ? to_latin1(text) : text;
+    }
+
+    [[nodiscard]] std::string word(const Json& json) const
+    {
+        return written_word(bytes_of(json), escapes_);
     }
 
     void new_line()
@@ -162,27 +195,94 @@ private:
         for (std::size_t i = 1; i < levels_.size(); i++) {
             out_ += indent_;
         }
+        behind_comment_ = false;
+    }
+
+    /// Adds bytes of the lossless form. They would belong to a comment if that comment had lost
+    /// the end of its line.
+    void add(const std::string& text)
+    {
+        const std::size_t end = text.find_first_not_of(" \t\r");
+        if (behind_comment_ && end != text.npos && text[end] != '\n') {
+            out_ += '\n';
+        }
+        out_ += text;
+        behind_comment_ = behind_comment_ && end == text.npos;
+    }
+
+    void check_depth() const
+    {
+        if (levels_.size() > most_levels) {
+            throw std::length_error(
+                fmt::format("a block is in more than {} others, which is too deep for an indent",
+                            most_levels - 1));
+        }
     }
 
     void write(const Json& directive, Level& level)
     {
-        const auto& name = directive.at("directive").get_ref<const std::string&>();
+        const auto block = directive.find("block");
+        const bool is_block = block != directive.end() && !block->is_null();
         const std::size_t line = directive.value("line", std::size_t(0));
-        if (name == "#" && directive.contains("comment")) {
-            if (line == level.last_line && !out_.empty()) {
-                out_ += ' ';
-            } else {
-                new_line();
-            }
-            out_ += '#' + directive.at("comment").get_ref<const std::string&>();
-            level.last_line = no_line;
-            return;
+        const bool is_comment = directive.at("directive") == "#" && directive.contains("comment");
+        if (const auto text = text_of(directive, is_comment, is_block)) {
+            add(*text);
+        } else if (is_comment) {
+            write_comment(directive, line == level.last_line);
+        } else {
+            write_head(directive, is_block);
         }
+        behind_comment_ = is_comment;
+        level.last_line = is_comment ? no_line : line;
+        if (is_block) {
+            levels_.push_back({block->begin(), block->end(), line, end_of(directive)});
+        }
+    }
 
+    /// Returns the bytes that the lossless form has for a directive or comment, with the changes
+    /// that were made in its words.
+    [[nodiscard]] std::optional<std::string> text_of(const Json& directive, bool is_comment,
+                                                     bool is_block) const
+    {
+        const auto text = directive.find("text");
+        if (text == directive.end()) {
+            return std::nullopt;
+        }
+        Wanted wanted;
+        wanted.escapes = escapes_;
+        wanted.is_comment = is_comment;
+        wanted.is_block = is_block;
+        if (is_comment) {
+            wanted.comment = bytes_of(directive.at("comment"));
+        } else {
+            wanted.words.push_back(bytes_of(directive.at("directive")));
+            for (const Json& arg : directive.at("args")) {
+                wanted.words.push_back(bytes_of(arg));
+            }
+        }
+        return fitted_text(bytes_of(*text), out_.empty(), wanted);
+    }
+
+    void write_comment(const Json& comment, bool same_line)
+    {
+        if (same_line && !out_.empty()) {
+            out_ += ' ';
+        } else {
+            new_line();
+        }
+        out_ += '#' + bytes_of(comment.at("comment"));
+    }
+
+    /// Writes a directive up to its ";" or "{".
+    void write_head(const Json& directive, bool is_block)
+    {
+        if (is_block) {
+            check_depth();
+        }
         new_line();
-        level.last_line = line;
-        out_ += word(directive.at("directive"));
+        const auto& name = directive.at("directive").get_ref<const std::string&>();
         const Json& args = directive.at("args");
+        out_ += word(directive.at("directive"));
         if (name.ends_with("_by_lua_block") && !args.empty() && !directive.contains("block")) {
             write_text(args);
             return;
@@ -194,19 +294,7 @@ private:
             out_ += word(arg);
         }
         out_ += name == "if" ? ")" : "";
-
-        const auto block = directive.find("block");
-        if (block == directive.end() || block->is_null()) {
-            out_ += ';';
-        } else {
-            if (levels_.size() > most_levels) {
-                throw std::length_error(fmt::format(
-                    "a block is in more than {} others, which is too deep for an indent",
-                    most_levels - 1));
-            }
-            out_ += " {";
-            levels_.push_back({block->begin(), block->end(), line});
-        }
+        out_ += is_block ? " {" : ";";
     }
 
     /// Writes the words of a block that has code of another language as its last word.
@@ -215,19 +303,23 @@ private:
         for (const Json& arg : args) {
             const bool is_text = &arg == &args.back();
             out_ += ' ';
-            out_ += is_text ? '{' + arg.get_ref<const std::string&>() + '}' : word(arg);
+            out_ += is_text ? '{' + bytes_of(arg) + '}' : word(arg);
         }
     }
 
     std::string indent_;
     Escapes escapes_;
+    const Json& config_;
+    bool latin1_ = false;
     std::string out_{};
     std::vector<Level> levels_{};
+    bool behind_comment_ = false;  // the output ends in a comment
 };
 
 struct Built {
     std::filesystem::path path;
     std::string text;
+    bool lossless = false;
 };
 
 Json read_json(const std::string& name)
@@ -250,12 +342,16 @@ std::vector<Built> build_all(const CommandOptions& options)
                                                 : std::filesystem::absolute(options.directory);
     std::vector<Built> files;
     for (const Json& config : payload.at("config")) {
-        std::string text = options.no_headers ? "" : std::string(header);
-        text += Builder(options).build(config.at("parsed"));
+        const std::string name = config.at("file");
+        std::string text = Builder(options, config).build();
+        if (config.contains("encoding")) {
+            files.push_back({directory / name, std::move(text), true});
+            continue;
+        }
+        text.insert(0, options.no_headers ? "" : header);
         while (!text.empty() && is_blank(text.back())) {
             text.pop_back();
         }
-        const std::string name = config.at("file");
         files.push_back({directory / name, text + '\n'});
     }
     return files;
@@ -268,6 +364,11 @@ int build_command(const CommandOptions& options)
     const std::vector<Built> files = build_all(options);
     if (options.to_stdout) {
         Output out("");
+        if (files.size() == 1 && files.front().lossless) {
+            out << files.front().text;
+            out.finish();
+            return 0;
+        }
         for (const Built& file : files) {
             out << "# " << file.path.string() << '\n' << file.text << '\n';
         }

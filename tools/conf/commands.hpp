@@ -35,6 +35,7 @@ struct CommandOptions {
     bool single = false;
     bool columns = false;
     bool no_catch = false;
+    bool lossless = false;
     std::vector<std::string> ignore{};
     std::optional<std::string> prefix{};
 
@@ -79,6 +80,27 @@ void read_valid(Tree& tree, const CommandOptions& options);
 
 /// Returns a word as it is in JSON.
 std::string json_word(const Directive& directive, std::size_t i, Escapes escapes);
+
+/// Returns the words of a directive as they are in JSON: an `if` has no parentheses.
+std::vector<std::string> json_words(const Directive& directive, Escapes escapes);
+
+/// Returns a word of JSON as nginx is to read it.
+std::string written_word(std::string_view word, Escapes escapes);
+
+/// The content of a directive or a comment in JSON.
+struct Wanted {
+    std::vector<std::string> words{};  // the name first; none for a comment
+    std::string comment{};
+    bool is_comment = false;
+    bool is_block = false;
+    Escapes escapes = Escapes::crossplane;
+};
+
+/// Returns the bytes of a directive in the lossless form so that they say what is wanted: they are
+/// changed only where they say something else. Returns nothing if they are not one directive.
+/// `begins_file` is whether a byte order mark at their beginning is one.
+std::optional<std::string> fitted_text(const std::string& text, bool begins_file,
+                                       const Wanted& wanted);
 
 /// Returns text with each CR LF and CR as LF, as Python reads it.
 std::string with_newlines(std::string_view text);

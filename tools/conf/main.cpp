@@ -105,6 +105,8 @@ void describe(po::options_description& all, std::string_view command, CommandOpt
         "write the directives of included files in place of the includes");
     add("parse", "single-file", po::bool_switch(&options.single), "do not read included files");
     add("parse", "include-comments", po::bool_switch(&options.comments), "write comments, too");
+    add("parse", "lossless", po::bool_switch(&options.lossless),
+        "write comments and all bytes, so that build writes the same files");
     add("parse", "ignore", po::value(&words.ignore)->value_name("NAMES"),
         "leave these directives out; commas separate the names");
     add("parse", "columns", po::bool_switch(&options.columns),
@@ -169,6 +171,10 @@ void take_words(CommandOptions& options, const Words& words, const po::variables
     if (words.escapes != "crossplane" && words.escapes != "nginx") {
         throw std::runtime_error("--escapes is crossplane or nginx");
     }
+    if (options.lossless && options.combine) {
+        throw std::runtime_error("--lossless keeps the files apart: --combine is not for it");
+    }
+    options.comments = options.comments || options.lossless;
     options.escapes = words.escapes == "nginx" ? Escapes::nginx : Escapes::crossplane;
     for (std::string_view rest = words.ignore; !rest.empty();) {
         const std::size_t comma = std::min(rest.find(','), rest.size());

@@ -96,7 +96,52 @@ constexpr bool is_plain(char ch)
     return ch >= ' ' && ch <= '~' && ch != '"' && ch != '\\';
 }
 
+constexpr std::uint32_t latin1_characters = 0x100;
+
 }  // namespace
+
+bool is_utf8(std::string_view bytes)
+{
+    while (!bytes.empty()) {
+        const Character character = decode(bytes);
+        // The character itself has three bytes, too.
+        if (character.code == replacement && !bytes.starts_with("\xEF\xBF\xBD")) {
+            return false;
+        }
+        bytes.remove_prefix(character.length);
+    }
+    return true;
+}
+
+std::string from_latin1(std::string_view bytes)
+{
+    std::string text;
+    for (const char ch : bytes) {
+        const auto byte = static_cast<unsigned char>(ch);
+        if (byte < 0x80) {
+            text += ch;
+        } else {
+            text += static_cast<char>(0xC0 | (byte >> 6));
+            text += static_cast<char>(0x80 | (byte & 0x3F));
+        }
+    }
+    return text;
+}
+
+std::string to_latin1(std::string_view text)
+{
+    std::string bytes;
+    while (!text.empty()) {
+        const Character character = decode(text);
+        if (character.code >= latin1_characters) {
+            throw std::runtime_error(fmt::format("\"{}\" is not in Latin-1, in which the file is",
+                                                 text.substr(0, character.length)));
+        }
+        bytes += static_cast<char>(character.code);
+        text.remove_prefix(character.length);
+    }
+    return bytes;
+}
 
 void fail_with_errno(const std::string& name)
 {

@@ -17,6 +17,15 @@ inline constexpr std::size_t most_levels = 200;
 /// standard output.
 [[noreturn]] void fail_with_errno(const std::string& name);
 
+/// Returns whether bytes are a text in UTF-8.
+bool is_utf8(std::string_view bytes);
+
+/// Returns UTF-8 that has one character for each byte, that of Latin-1.
+std::string from_latin1(std::string_view bytes);
+
+/// Returns the bytes of such a text. Throws std::runtime_error if a character is not in Latin-1.
+std::string to_latin1(std::string_view text);
+
 /// A text that is written to a file or to the standard output, in parts of a bounded size.
 class Output {
 public:

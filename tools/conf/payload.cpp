@@ -130,9 +130,13 @@ private:
     void write_file(std::uint32_t number)
     {
         const auto& errors = errors_[number];
+        const File& file = *tree_.files()[number];
+        bytes_ = file.bytes;
+        written_ = 0;
+        latin1_ = options_.lossless && !is_utf8(bytes_);
         json_.begin_object();
         json_.key("file");
-        json_.string(tree_.files()[number]->name);
+        json_.string(file.name);
         status(errors.empty());
         json_.key("errors");
         json_.begin_array();
@@ -140,11 +144,40 @@ private:
             write_error(*error, false);
         }
         json_.end_array();
+        write_form();
         json_.key("parsed");
         json_.begin_array();
         write_directives(number);
         json_.end_array();
+        write_bytes("end", static_cast<std::uint32_t>(bytes_.size()));
         json_.end_object();
+    }
+
+    /// Writes what a build of the lossless form has to know.
+    void write_form()
+    {
+        if (options_.lossless) {
+            json_.key("encoding");
+            json_.string(latin1_ ? "latin-1" : "utf-8");
+            json_.key("escapes");
+            json_.string(options_.escapes == Escapes::nginx ? "nginx" : "crossplane");
+        }
+    }
+
+    /// In the lossless form, writes the bytes of the file that are not yet written, up to `end`.
+    void write_bytes(std::string_view key, std::uint32_t end)
+    {
+        if (options_.lossless) {
+            json_.key(key);
+            string(bytes_.substr(written_, end - written_));
+            written_ = end;
+        }
+    }
+
+    /// Writes bytes of the file.
+    void string(std::string_view bytes)
+    {
+        latin1_ ? json_.string(from_latin1(bytes)) : json_.string(bytes);
     }
 
     void write_directives(std::uint32_t number)
@@ -167,6 +200,7 @@ private:
             return true;
         }
         if (is_ignored(directive)) {
+            written_ = directive.range().end;
             return false;
         }
 
@@ -201,9 +235,13 @@ private:
         levels_.pop_back();
         if (level.is_block) {
             json_.end_array();
+            write_bytes("end", level.directive.range().end);
         }
         if (!level.skipped) {
             json_.end_object();
+        }
+        if (options_.lossless) {
+            return;  // the comments between the words are in the text of the directive
         }
         // crossplane writes these comments with and without --include-comments, without a file.
         for (const Directive& inner : level.directive.children()) {
@@ -240,7 +278,7 @@ private:
             json_.string(place.file().name);
         }
         json_.key("directive");
-        json_.string(name);
+        string(name);
         const Place where = place.place();
         json_.key("line");
         json_.number(where.line);
@@ -253,22 +291,13 @@ private:
 
     void begin_directive(const Directive& directive)
     {
-        const std::string name = json_word(directive, 0, options_.escapes);
-        begin_statement(name, directive);
+        const std::vector<std::string> words = json_words(directive, options_.escapes);
+        begin_statement(words.front(), directive);
         json_.begin_array();
-        if (name == "if") {
-            std::vector<std::string> args;
-            for (std::size_t i = 1; i < directive.size(); i++) {
-                args.push_back(json_word(directive, i, options_.escapes));
-            }
-            strip_parentheses(args);
-            std::ranges::for_each(args, [this](const std::string& arg) { json_.string(arg); });
-        } else {
-            for (std::size_t i = 1; i < directive.size(); i++) {
-                json_.string(json_word(directive, i, options_.escapes));
-            }
-        }
+        std::for_each(words.begin() + 1, words.end(),
+                      [this](const std::string& arg) { string(arg); });
         json_.end_array();
+        write_bytes("text", directive.is_block() ? directive.body().begin : directive.range().end);
     }
 
     void write_comment(const Directive& comment, const Directive& place)
@@ -277,7 +306,8 @@ private:
         json_.begin_array();
         json_.end_array();
         json_.key("comment");
-        json_.string(with_newlines(comment.comment()));
+        string(with_newlines(comment.comment()));
+        write_bytes("text", comment.range().end);
         json_.end_object();
     }
 
@@ -296,6 +326,11 @@ private:
     JsonWriter json_;
     std::vector<std::vector<const Error*>> errors_;  // of each file
     std::vector<Level> levels_{};
+
+    // of the lossless form
+    std::string_view bytes_{};   // of the current file
+    std::uint32_t written_ = 0;  // how many of them are written
+    bool latin1_ = false;
 };
 
 std::string comment_text(const Directive& comment)
@@ -437,6 +472,22 @@ std::string json_word(const Directive& directive, std::size_t i, Escapes escapes
         out += inner[pos];
     }
     return out.find('\r') == out.npos ? out : with_newlines(out);
+}
+
+std::vector<std::string> json_words(const Directive& directive, Escapes escapes)
+{
+    std::vector<std::string> words{json_word(directive, 0, escapes)};
+    words.reserve(directive.size());
+    for (std::size_t i = 1; i < directive.size(); i++) {
+        words.push_back(json_word(directive, i, escapes));
+    }
+    if (words.front() == "if") {
+        std::vector<std::string> args(words.begin() + 1, words.end());
+        strip_parentheses(args);
+        words.resize(1);
+        words.insert(words.end(), args.begin(), args.end());
+    }
+    return words;
 }
 
 std::size_t print_errors(const Tree& tree)
