@@ -321,6 +321,20 @@ class ErrorTest(WithFiles):
             "close the quote that begins here, in line 1"])
         self.assertEqual([item["directive"] for item in self.parsed(text, status=1)], ["a", "b"])
 
+    def test_a_quote_that_another_one_closes_is_reported_with_its_line(self) -> None:
+        text = "a 'x;\nb;\nc 'y;\nd {}\n"
+        self.assertEqual(self.errors(text), [
+            '3:4: unexpected "y"; write a blank or ";" behind the closing quote, or close the '
+            "quote earlier: it begins in line 1"])
+
+    def test_a_block_that_another_brace_closes_is_reported_with_its_line(self) -> None:
+        text = "a {\n  b {\n    c {\n      d;\n  }\n  e {\n  }\n}\n"
+        self.assertEqual(self.errors(text), [
+            '9:1: unexpected end of file, expecting "}"; write the "}" of "a" in line 1; the "}" '
+            "in line 5 closes the block that begins in line 3, whose indent is another"])
+        self.assertEqual(self.errors("a {\n  b {\n  } }\n c {\n"), [
+            '5:1: unexpected end of file, expecting "}"; write the "}" of "c" in line 4'])
+
     def test_lua_code_without_its_end_is_reported(self) -> None:
         self.assertEqual(self.errors("x_by_lua_block {\n [[ }"), [
             '1:16: unexpected end of file, expecting "}"; '

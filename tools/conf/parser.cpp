@@ -232,8 +232,11 @@ void Parser::read_quoted()
     }
     const char next = text_[pos_];
     if (!is_blank(next) && next != ';' && next != '{' && next != ')') {
+        const bool has_lines = text_.substr(begin, pos_ - begin).find('\n') != npos;
         error(ErrorKind::after_quote, pos_, fmt::format("unexpected \"{}\"", next),
-              "write a blank or \";\" behind the closing quote");
+              "write a blank or \";\" behind the closing quote" +
+                  (has_lines ? ", or close the quote earlier: it begins in " + line_of(begin)
+                             : std::string()));
     }
 }
 
@@ -354,6 +357,40 @@ void Parser::close_block()
     ignored_ -= ignored_ != 0 ? 1 : 0;
 }
 
+/// Returns whether a place is behind the blanks with which its line begins, and their number.
+std::pair<bool, std::size_t> Parser::indent_of(std::size_t offset) const
+{
+    std::size_t begin = offset;
+    while (begin > 0 && is_blank(text_[begin - 1]) && text_[begin - 1] != '\n') {
+        begin--;
+    }
+    return {begin == 0 || text_[begin - 1] == '\n', offset - begin};
+}
+
+/// Returns a hint at the first "}" whose indent is less than that of its block: the block may be
+/// the one whose "}" is missing.
+std::string Parser::odd_brace() const
+{
+    const Node* first = nullptr;
+    for (std::uint32_t i = file_.first; i < tree_.nodes_.size(); i++) {
+        const Node& node = tree_.nodes_[i];
+        // The end of an open block is its beginning.
+        if (node.kind() != Kind::block || node.end == node.begin) {
+            continue;
+        }
+        const auto [begins_line, indent] = indent_of(node.begin);
+        const auto [ends_line, end_indent] = indent_of(node.end - 1);
+        if (begins_line && ends_line && end_indent < indent &&
+            (first == nullptr || node.end < first->end)) {
+            first = &node;
+        }
+    }
+    return first == nullptr ? std::string()
+                            : fmt::format("; the \"}}\" in {} closes the block that begins in {}, "
+                                          "whose indent is another",
+                                          line_of(first->end - 1), line_of(first->begin));
+}
+
 /// Ends the blocks that are open at the end of the file.
 void Parser::close_all()
 {
@@ -371,7 +408,8 @@ void Parser::close_all()
         blocks += fmt::format("{}\"{}\" in {}", i == 0 ? "" : ", of ", start, line_of(node.begin));
     }
     error(ErrorKind::unclosed_block, text_.size(), "unexpected end of file, expecting \"}\"",
-          fmt::format("write the \"}}\" of {}{}", blocks, open_.size() > listed ? ", ..." : ""));
+          fmt::format("write the \"}}\" of {}{}{}", blocks, open_.size() > listed ? ", ..." : "",
+                      odd_brace()));
 
     for (const std::uint32_t number : open_) {
         Node& node = tree_.nodes_[number];

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tools/conf/conf.hpp"
@@ -80,6 +82,8 @@ private:
     void open_block();
     void read_text();
     void close_block();
+    [[nodiscard]] std::pair<bool, std::size_t> indent_of(std::size_t offset) const;
+    [[nodiscard]] std::string odd_brace() const;
     void close_all();
     void include();
 
