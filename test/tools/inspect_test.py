@@ -709,6 +709,49 @@ class Html(WithFiles):
         self.assertEqual(inspect("--html", "-c", self.dir / "none").returncode, 1)
 
 
+@unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+class NothingElse(WithFiles):
+    """The files and sockets that strace sees."""
+
+    # The loader and the C library of each program open libraries, time zone and processors.
+    OF_EACH_PROGRAM = re.compile(r"/etc/(ld\.so|localtime)|/usr/share/zoneinfo|.*\.so(\.[0-9.]+)?$"
+                                 r"|/sys/devices/system/cpu/|/proc/self/fd/|/dev/null")
+    TEXT = ("user nobody_of_here; worker_processes auto; load_module modules/none.so;\n"
+            "events { debug_connection name.invalid; } include inner/*.conf;\n"
+            "stream { upstream u { server name.invalid:80; }\n"
+            " server { listen name.invalid:81; proxy_pass u; } }\n")
+
+    def opened(self, *arguments: str | Path) -> list[str]:
+        """Returns what a run opens, and its sockets."""
+        log = self.dir / "strace.log"
+        calls = "trace=open,openat,socket,connect,execve"
+        result = subprocess.run(
+            ["strace", "-f", "-o", log, "-e", calls, os.environ["INSPECT"], *arguments],
+            capture_output=True, text=True, timeout=60, check=False)
+        if "PTRACE" in result.stderr:
+            self.skipTest(result.stderr)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = log.read_text(errors="replace").splitlines()
+        found = [line for line in lines if re.search(r" (socket|connect)\(", line)]
+        for line in lines:
+            name = re.search(r" open(?:at)?\([^\"]*\"([^\"]*)\"", line)
+            if name and not self.OF_EACH_PROGRAM.match(name[1]):
+                found.append(name[1])
+        self.assertEqual(sum(" execve(" in line for line in lines), 1)
+        return found
+
+    def test_no_view_opens_more_than_the_configuration(self) -> None:
+        inner = self.write("inner/a.conf", "env A;\n")
+        first = self.write("a.conf", self.TEXT)
+        second = self.write("b.conf", self.TEXT.replace("81", "82"))
+        for arguments in (["events", "-c", first], ["listening", "-c", first],
+                          ["--html", "-c", first], ["diff", first, second]):
+            with self.subTest(arguments[0]):
+                files = [str(file) for file in (first, second) if file in arguments]
+                files += [str(inner), str(inner.parent), f"{inner.parent}/"]
+                self.assertEqual(set(self.opened(*arguments, "-p", self.dir)) - set(files), set())
+
+
 class Crossplane(WithFiles):
     """The form is that of the example in crossplane's documentation."""
 

@@ -382,7 +382,7 @@ int run(const Options& options)
     if (is_text_view(options.view)) {
         return run_text_view(options);
     }
-    const Reading reading(options.source);
+    const Reading reading(options.source, Lookups::of_the_server);
     fmt::print(stderr, "{}", reading.log());
     if (!reading.ok()) {
         explain_relative(options.source);
