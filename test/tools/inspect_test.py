@@ -124,7 +124,7 @@ class EachView(WithFiles):
             message = re.search(r"\[emerg\] [0-9#]+: (.*)", tested.stderr)
             assert message
             for view in OF_MODULES:
-                result = inspect(view, "-c", conf, "-p", self.dir)
+                result = inspect(view, "--for", "ngxx", "-c", conf, "-p", self.dir)
                 self.assertEqual((result.returncode, result.stdout), (1, ""))
                 self.assertIn(f": {message[1]}\n", result.stderr)
 
@@ -517,6 +517,83 @@ class AnyConfiguration(WithFiles):
         self.assertIn("\ufffd", self.view("events", "-c", conf)["problems"][0]["text"])
 
 
+class OfModules(WithFiles):
+    """The views modules, conf-ctx and variables with files that ngxx cannot read."""
+
+    TEXT = ("user nobody_of_here;\nload_module modules/ngx_http_js_module.so;\n"
+            "load_module modules/ngx_other_module.so;\nevents {}\nhttp {\n js_import a.js;\n"
+            " js_set $own a.f;\n map $uri $b { default 1; ~^/(?<c>.) $c; }\n"
+            " server { listen name.invalid:443 ssl;\n ssl_protocols TLSv1.3;\n"
+            " location ~ ^/(?<id>\\d+)$ { more_set_headers \"A: $own$arg_q${b}$none$1\";\n"
+            " brotli on; nonsense $id; } } }\n")
+
+    def answer(self, view: str, *options: str) -> dict[str, Any]:
+        answer = self.view(view, "-c", self.write("a.conf", self.TEXT), *options)
+        self.assertEqual(violations(answer, SCHEMA), [])
+        (refused,) = answer["ngxx_refuses"]
+        self.assertEqual(refused["place"]["line"], 2)
+        self.assertIn("--for ngxx", refused["text"])
+        return answer
+
+    def test_each_module_says_how_it_comes_into_the_program(self) -> None:
+        answer = self.answer("modules")
+        modules = {module["name"]: module for module in answer["modules"]}
+        js = modules["ngx_http_js_module"]
+        self.assertEqual((js["package"], js["loaded_by"]["line"]), ("njs", 2))
+        self.assertEqual(modules["ngx_http_ssl_module"]["option"], "--with-http_ssl_module")
+        self.assertEqual(modules["ngx_http_core_module"]["how"], "built in")
+        self.assertIn("load_module is missing",
+                      modules["ngx_http_headers_more_filter_module"]["how"])
+        self.assertTrue(modules["ngx_core_module"]["ngxx"])
+        self.assertFalse(js["ngxx"])
+        self.assertEqual([(item["name"], item["count"]) for item in answer["unknown"]],
+                         [("nonsense", 1)])
+        self.assertEqual([item["modules"] for item in answer["load_module"]],
+                         [["ngx_http_js_module"], []])
+
+    def test_a_module_that_the_program_lacks_is_named(self) -> None:
+        answer = self.answer("modules", "--for", "nginx-1.24+njs")
+        modules = {module["name"]: module for module in answer["modules"]}
+        self.assertTrue(modules["ngx_http_js_module"]["in_program"])
+        self.assertFalse(modules["ngx_http_brotli_filter_module"]["in_program"])
+
+    def test_each_block_has_its_structures_and_directives(self) -> None:
+        blocks = self.answer("conf-ctx")["blocks"]
+        self.assertEqual([(block["name"].split()[0], block["parent"], block["levels"])
+                          for block in blocks], [
+            ("main", None, ["main"]), ("events", 0, ["events"]),
+            ("http", 0, ["main", "server", "location"]), ("server", 2, ["server", "location"]),
+            ("location", 3, ["location"])])
+        modules = {module["module"]: module["directives"] for module in blocks[3]["modules"]}
+        self.assertEqual(modules["ngx_http_ssl_module"][0]["value"], "TLSv1.3")
+        self.assertIn("ngx_http_brotli_filter_module", blocks[3]["without_directives"])
+        self.assertNotIn("ngx_http_ssl_module", blocks[4]["without_directives"])
+
+    def test_each_variable_has_who_defines_it(self) -> None:
+        variables = {item["name"]: item for item in self.answer("variables")["variables"]}
+        self.assertEqual({name: item["kind"] for name, item in variables.items()}, {
+            "own": "directive", "b": "directive", "c": "capture", "id": "capture",
+            "uri": "module", "arg_q": "family", "none": "unknown"})
+        self.assertEqual(variables["own"]["defined"][0]["directive"], "js_set")
+        self.assertEqual(variables["own"]["used"][0]["place"]["line"], 11)
+        self.assertEqual(variables["arg_q"]["family"], "arg_")
+
+    def test_a_file_that_ngxx_refuses_has_the_place(self) -> None:
+        conf = self.write("a.conf", "events {}\n  http {}\n")
+        for view in OF_MODULES:
+            answer = self.view(view, "-c", conf)
+            (refused,) = answer["ngxx_refuses"]
+            self.assertEqual((refused["place"]["line"], refused["place"]["column"]), (2, 3))
+            self.assertIn('ngxx: unknown directive "http"', refused["text"])
+            self.assertIn(refused["text"], inspect(view, "-c", conf).stdout)
+
+    def test_the_directives_of_ngxx_are_no_problem_without_a_program(self) -> None:
+        conf = self.write("a.conf", "events {} stream { server { listen 1; echo; } }")
+        self.assertEqual(inspect("modules", "--strict", "-c", conf).stderr, "")
+        result = inspect("modules", "--strict", "-c", conf, "--for", "nginx")
+        self.assertIn('unknown directive "echo"', result.stderr)
+
+
 class ConfCtx(WithFiles):
     def test_the_picture_is_drawn_from_the_live_cycle(self) -> None:
         conf = self.write("a.conf", "events { worker_connections 77; }")
@@ -744,7 +821,7 @@ class NothingElse(WithFiles):
         inner = self.write("inner/a.conf", "env A;\n")
         first = self.write("a.conf", self.TEXT)
         second = self.write("b.conf", self.TEXT.replace("81", "82"))
-        for arguments in (["events", "-c", first], ["listening", "-c", first],
+        for arguments in (*([view, "-c", first] for view in VIEWS),
                           ["--html", "-c", first], ["diff", first, second]):
             with self.subTest(arguments[0]):
                 files = [str(file) for file in (first, second) if file in arguments]
@@ -883,7 +960,7 @@ class CommandLine(WithFiles):
 
         # An error that does not depend on the folder has no such explanation.
         self.write("bad.conf", "bad;")
-        result = inspect("modules", "-c", "bad.conf", "-p", self.dir)
+        result = inspect("modules", "--for", "ngxx", "-c", "bad.conf", "-p", self.dir)
         self.assertNotIn("relative", result.stderr)
 
     def test_contradictory_arguments_are_refused(self) -> None:
@@ -892,6 +969,7 @@ class CommandLine(WithFiles):
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
         self.assertIn("without a view", self.refused("events", "--html"))
+        self.assertIn("--for ngxx is for modules", self.refused("events", "--for", "ngxx"))
 
     def test_diff_takes_two_files_or_two_programs(self) -> None:
         needs = "diff needs two files, or a file and two --for"

@@ -497,13 +497,7 @@ std::string events_text(const Json& view)
     for (const Json& answer : view["answers"]) {
         text += answer_text(answer);
     }
-    for (const Json& refused : view["ngxx_refuses"]) {
-        const Json& place = refused["place"];
-        text += place.is_null() ? fmt::format("  {}\n", refused["text"].get<std::string>())
-                                : fmt::format("  {}: {}\n", place_from(place).text(),
-                                              refused["text"].get<std::string>());
-    }
-    text += "\n";
+    text += refused_text(view) + "\n";
     for (const Json& answer : view["answers"]) {
         text += fmt::format("{}: {}\n", answer["program"].get<std::string>(),
                             answer["clients"]["words"].get<std::string>());
