@@ -417,6 +417,61 @@ class AnyConfiguration(WithFiles):
                         self.problems(conf),
                         [f'3:1 {message} in "{address}" of the "listen" directive'])
 
+    def test_a_bad_parameter_of_listen_is_found(self) -> None:
+        for block, words, message, options in (
+            ("http", "nonsense", 'invalid parameter "nonsense"', ()),
+            ("http", "udp", 'invalid parameter "udp"; http does not have it', ()),
+            ("http", "quic", 'invalid parameter "quic"; it is a parameter of nginx 1.25.0 and '
+             "later", ("--for", "nginx-1.24")),
+            ("stream", "deferred", 'the invalid "deferred" parameter; it is a parameter of nginx '
+             "1.25.5 and later", ("--for", "nginx-1.24")),
+            ("mail", "reuseport", 'invalid parameter "reuseport"; mail does not have it', ()),
+            ("http", "backlog=0", 'invalid backlog "backlog=0"; it takes a number', ()),
+            ("mail", "rcvbuf=x", 'invalid rcvbuf "rcvbuf=x"; it takes a size such as 64k', ()),
+            ("stream", "ipv6only=oops", 'invalid ipv6only flags "oops"; it takes on or off', ()),
+            ("http", "so_keepalive=::", 'invalid so_keepalive value: "::"; it takes on, off, or '
+             "IDLE:INTERVAL:COUNT", ()),
+            ("stream", "udp ssl", '"listen" directive "ssl" parameter is incompatible with "udp"; '
+             "TCP and UDP need a directive each", ()),
+        ):
+            with self.subTest(block=block, words=words):
+                conf = f"events {{}}\n{block} {{ server {{\nlisten 127.0.0.1:81 {words}; }} }}"
+                self.assertEqual(self.problems(conf, *options), [f"3:1 {message}"])
+
+    def test_good_parameters_of_listen_are_no_problem(self) -> None:
+        for block, words in (
+            ("http", "default_server ssl proxy_protocol backlog=5 rcvbuf=4k sndbuf=1m deferred "
+             "fastopen=3 so_keepalive=1m::5 reuseport multipath"),
+            ("http", "quic reuseport"), ("http", "ssl http2"), ("http", "xquic"),
+            ("stream", "udp reuseport"), ("stream", "ssl default_server accept_filter=a"),
+            ("mail", "ssl bind so_keepalive=off proxy_protocol")):
+            with self.subTest(words):
+                self.assertEqual(self.problems(
+                    f"events {{}} {block} {{ server {{ listen [::1]:81 {words} ipv6only=on; }} }}"),
+                    [])
+
+    def test_an_address_that_repeats_is_found(self) -> None:
+        both = "listen 127.0.0.1:81%s; %s listen 127.0.0.1:81%s;"
+        other = "} server {"
+        for block, values, message, options in (
+            ("http", ("", "", ""), "a duplicate listen 127.0.0.1:81", ()),
+            ("http", (" default", other, " default_server"),
+             "a duplicate default server for 127.0.0.1:81", ()),
+            ("http", (" bind", other, " backlog=5"),
+             "duplicate listen options for 127.0.0.1:81", ()),
+            ("stream", ("", other, ""), 'duplicate "127.0.0.1:81" address and port pair',
+             ("--for", "nginx-1.25.4")),
+            ("mail", ("", other, ""), 'duplicate "127.0.0.1:81" address and port pair', ()),
+        ):
+            with self.subTest(block=block, values=values):
+                conf = f"events {{}} {block} {{ server {{ {both % values} }} }}"
+                (problem,) = self.problems(conf, *options)
+                self.assertIn(f" {message}; ", problem)
+        for block, values in (("http", ("", other, " bind")), ("stream", ("", other, "")),
+                              ("stream", ("", "", " udp"))):
+            conf = f"events {{}} {block} {{ server {{ {both % values} }} }}"
+            self.assertEqual(self.problems(conf), [])
+
     def test_an_address_without_a_port_is_no_problem(self) -> None:
         conf = self.write("a.conf", "events {} stream { server { listen 127.0.0.1; } }")
         view = self.view("listening", "-c", conf, "--strict")

@@ -232,6 +232,9 @@ void Configuration::check()
         [&](const Placed& placed) {
             has_events |= placed.context == "main" && placed.directive.is("events");
             check_one(placed);
+            if (placed.directive.is("server")) {
+                listens_.next_server();
+            }
             check_repeated(placed, seen.back());
             if (placed.directive.is_block()) {
                 seen.emplace_back();
@@ -400,6 +403,23 @@ void Configuration::check_values(const Placed& placed)
         add(placed, std::move(*wrong));
     } else if (auto bad_address = wrong_listen(placed)) {
         add(placed, std::move(*bad_address));
+    } else {
+        check_listen(placed);
+    }
+}
+
+void Configuration::check_listen(const Placed& placed)
+{
+    const std::optional<Listen> listen = listen_of(placed);
+    if (!listen) {
+        return;
+    }
+    std::optional<WrongListen> wrong = wrong_parameters(*listen, program_);
+    if (!wrong) {
+        wrong = listens_.add(*listen, program_);
+    }
+    if (wrong) {
+        add(placed, std::move(wrong->text), std::move(wrong->hint));
     }
 }
 

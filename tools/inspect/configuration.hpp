@@ -13,6 +13,7 @@
 
 #include "tools/conf/conf.hpp"
 #include "tools/inspect/directive_table.hpp"
+#include "tools/inspect/listen.hpp"
 #include "tools/inspect/reading.hpp"
 
 namespace ngx::inspect {
@@ -84,6 +85,7 @@ private:
     void check();
     void check_one(const Placed& placed);
     void check_values(const Placed& placed);
+    void check_listen(const Placed& placed);
     void check_repeated(const Placed& placed, std::vector<std::string>& seen);
     void add(const Placed& placed, std::string text, std::string hint = {});
     void add_whole(std::string text, std::string hint);
@@ -94,6 +96,7 @@ private:
     conf::Tree tree_{};
     bool was_read_ = false;
     std::vector<Problem> problems_{};
+    ListenRepeats listens_{};
     std::set<std::pair<const conf::File*, std::uint32_t>> refused_{};  // file and node
 };
 
