@@ -232,6 +232,16 @@ class Events(WithFiles):
                     self.assertEqual((place["file"], place["line"], place["column"]),
                                      (str(conf), 2, 2))
 
+    def test_tengine_has_other_defaults(self) -> None:
+        conf = self.write("a.conf", "events {}")
+        view = self.view("events", "-c", conf, "--for", "tengine", "--cpus", "4")
+        self.assertEqual(self.value(view, "worker_processes")[:2], ("auto", "1"))
+        self.assertEqual(self.value(view, "accept_mutex_delay")[:2], ("100ms", "500ms"))
+        self.assertEqual([answer["clients"]["in_all"] for answer in view["answers"]],
+                         [4 * 511, 511])
+        view = self.view("events", "-c", conf, "--for", "angie", "--cpus", "4")
+        self.assertEqual(self.value(view, "worker_processes")[:2], ("1", "1"))
+
     def test_a_value_that_is_refused_is_not_shown(self) -> None:
         conf = self.write("a.conf", "worker_processes x; events { use \"\"; multi_accept on off;\n"
                                     "epoll_events -5; }")
