@@ -821,6 +821,15 @@ class Html(WithFiles):
             self.assertEqual(page.count("<table"), page.count("</table>"))
             self.assertEqual(page.count("<ul>"), page.count("</ul>"))
 
+    def test_it_has_modules_blocks_and_variables(self) -> None:
+        page = self.page(self.write(
+            "nginx.conf", "events {}\nhttp { server { listen 80;\n location / {"
+            " return 200 $host; } } }"))
+        self.assertIn("<tr><td>ngx_http_rewrite_module</td><td>built in</td>", page)
+        self.assertIn("<td>location</td><td>ngx_http_rewrite_module</td>", page)
+        self.assertIn("<td>of ngx_http_core_module</td>", page)
+        self.assertIn("$host", page)
+
     def test_each_link_leads_to_a_line(self) -> None:
         self.write("a.conf", "server { listen 80; }\ninclude b.conf;\n")
         self.write("b.conf", "sendfile on;\n")

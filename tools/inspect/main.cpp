@@ -49,7 +49,7 @@ Views:
              listening, other directives, and what is wrong; with a single file and two --for, from
              one program to another
 Without a view, --json writes all files as crossplane does: status, errors, config, parsed; --html
-writes a page with the answers of events and listening, the includes, and the text of all files.
+writes a page with the answers of the views, the includes, and the text of all files.
 
 The views and --html are for configurations of nginx with any module. What is wrong does not end the
 reading; the views list it on standard error, --html in the page, diff only if it changes. Modules,
