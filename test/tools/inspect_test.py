@@ -902,6 +902,16 @@ class NothingElse(WithFiles):
                 files += [str(inner), str(inner.parent), f"{inner.parent}/"]
                 self.assertEqual(set(self.opened(*arguments, "-p", self.dir)) - set(files), set())
 
+    def test_what_ngxx_reads_is_not_looked_up_either(self) -> None:
+        inner = self.write("inner/a.conf", "env A;\n")
+        text = self.TEXT.replace("load_module modules/none.so;", "")
+        conf = self.write("a.conf", text)
+        files = {str(conf), str(inner), str(inner.parent), f"{inner.parent}/"}
+        for view in OF_MODULES:
+            with self.subTest(view):
+                self.assertEqual(self.view(view, "-c", conf)["ngxx_refuses"], [])
+                self.assertEqual(set(self.opened(view, "-c", conf, "-p", self.dir)) - files, set())
+
 
 class Crossplane(WithFiles):
     """The form is that of the example in crossplane's documentation."""
