@@ -20,6 +20,7 @@
 namespace ngx {
 
 const ConfObserver* conf_observer;
+bool conf_looks_up = true;
 
 namespace {
 

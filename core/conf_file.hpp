@@ -170,6 +170,11 @@ struct ConfObserver {
 /// Null if there is no observer. The observer belongs to the code that sets it.
 extern const ConfObserver* conf_observer;
 
+/// False if a tool reads the configuration of another machine: users, groups and hosts are then not
+/// looked up, `load_module` loads nothing, and processors are not counted. The results are those of
+/// a machine on which each exists.
+extern bool conf_looks_up;
+
 extern Module conf_module;
 
 /// Parses the directives of the -g option, if there are any. Returns conf_ok, or conf_error after

@@ -58,7 +58,7 @@ void init_lock_file(Cycle& cycle, std::string_view lock_file)
 /// Sets the user of the workers if root starts the server and the configuration does not set one.
 Rc init_user(Cycle& cycle, CoreConf& ccf)
 {
-    if (ccf.user || ::geteuid() != 0) {
+    if (ccf.user || ::geteuid() != 0 || !conf_looks_up) {
         return Rc::ok;
     }
 
@@ -125,6 +125,11 @@ const char* set_user(Conf& cf, const Command&, void* conf)
     CoreConf& ccf = *static_cast<CoreConf*>(conf);
     if (ccf.user) {
         return "is duplicate";
+    }
+    if (!conf_looks_up) {
+        ccf.username = cf.args[1];
+        ccf.user = ::geteuid();
+        return conf_ok;
     }
     if (::geteuid() != 0) {
         conf_log_error(log_warn, cf, 0,
@@ -246,6 +251,10 @@ const char* set_worker_processes(Conf& cf, const Command&, void* conf)
     if (ccf.worker_processes) {
         return "is duplicate";
     }
+    if (cf.args[1] == "auto" && !conf_looks_up) {
+        ccf.worker_processes = 1;
+        return conf_ok;
+    }
     if (cf.args[1] == "auto") {
         const Share share = processor_share();
         ccf.worker_processes = share.n;
@@ -291,6 +300,9 @@ const char* load_module(Conf& cf, const Command&, void*)
 {
     if (cf.cycle->modules_used) {
         return "is specified too late";
+    }
+    if (!conf_looks_up) {
+        return conf_ok;
     }
     const std::string file(conf_full_name(*cf.cycle, cf.args[1], false));
 

@@ -6,10 +6,12 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <netdb.h>
 #include <optional>
 
+#include "core/conf_file.hpp"
 #include "core/palloc.hpp"
 #include "core/string.hpp"
 
@@ -188,6 +190,18 @@ void add_any_address(Pool& pool, Url& u)
 {
     const sockaddr_in sin{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
     u.wildcard = true;
+    inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
+}
+
+/// Adds an address that stands for a host which is not looked up. Different hosts have different
+/// addresses, except by chance.
+void add_stand_in(Pool& pool, Url& u)
+{
+    constexpr in_addr_t loopback = 0x7f00'0000;
+    constexpr in_addr_t hosts = 0x00ff'ffff;
+    sockaddr_in sin{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
+    const auto hash = static_cast<in_addr_t>(std::hash<std::string_view>()(u.host));
+    sin.sin_addr.s_addr = htonl(loopback | (hash & hosts));
     inet_add_addr(pool, u, reinterpret_cast<const sockaddr*>(&sin), sizeof(sin));
 }
 
@@ -444,6 +458,10 @@ Rc parse_url(Pool& pool, Url& u)
 
 Rc inet_resolve_host(Pool& pool, Url& u)
 {
+    if (!conf_looks_up) {
+        add_stand_in(pool, u);
+        return Rc::ok;
+    }
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;

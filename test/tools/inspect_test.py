@@ -124,7 +124,7 @@ class EachView(WithFiles):
             message = re.search(r"\[emerg\] [0-9#]+: (.*)", tested.stderr)
             assert message
             for view in OF_MODULES:
-                result = inspect(view, "-c", conf, "-p", self.dir)
+                result = inspect(view, "--for", "ngxx", "-c", conf, "-p", self.dir)
                 self.assertEqual((result.returncode, result.stdout), (1, ""))
                 self.assertIn(f": {message[1]}\n", result.stderr)
 
@@ -231,6 +231,16 @@ class Events(WithFiles):
                 if "worker_connections" in why:
                     self.assertEqual((place["file"], place["line"], place["column"]),
                                      (str(conf), 2, 2))
+
+    def test_tengine_has_other_defaults(self) -> None:
+        conf = self.write("a.conf", "events {}")
+        view = self.view("events", "-c", conf, "--for", "tengine", "--cpus", "4")
+        self.assertEqual(self.value(view, "worker_processes")[:2], ("auto", "1"))
+        self.assertEqual(self.value(view, "accept_mutex_delay")[:2], ("100ms", "500ms"))
+        self.assertEqual([answer["clients"]["in_all"] for answer in view["answers"]],
+                         [4 * 511, 511])
+        view = self.view("events", "-c", conf, "--for", "angie", "--cpus", "4")
+        self.assertEqual(self.value(view, "worker_processes")[:2], ("1", "1"))
 
     def test_a_value_that_is_refused_is_not_shown(self) -> None:
         conf = self.write("a.conf", "worker_processes x; events { use \"\"; multi_accept on off;\n"
@@ -417,6 +427,61 @@ class AnyConfiguration(WithFiles):
                         self.problems(conf),
                         [f'3:1 {message} in "{address}" of the "listen" directive'])
 
+    def test_a_bad_parameter_of_listen_is_found(self) -> None:
+        for block, words, message, options in (
+            ("http", "nonsense", 'invalid parameter "nonsense"', ()),
+            ("http", "udp", 'invalid parameter "udp"; http does not have it', ()),
+            ("http", "quic", 'invalid parameter "quic"; it is a parameter of nginx 1.25.0 and '
+             "later", ("--for", "nginx-1.24")),
+            ("stream", "deferred", 'the invalid "deferred" parameter; it is a parameter of nginx '
+             "1.25.5 and later", ("--for", "nginx-1.24")),
+            ("mail", "reuseport", 'invalid parameter "reuseport"; mail does not have it', ()),
+            ("http", "backlog=0", 'invalid backlog "backlog=0"; it takes a number', ()),
+            ("mail", "rcvbuf=x", 'invalid rcvbuf "rcvbuf=x"; it takes a size such as 64k', ()),
+            ("stream", "ipv6only=oops", 'invalid ipv6only flags "oops"; it takes on or off', ()),
+            ("http", "so_keepalive=::", 'invalid so_keepalive value: "::"; it takes on, off, or '
+             "IDLE:INTERVAL:COUNT", ()),
+            ("stream", "udp ssl", '"listen" directive "ssl" parameter is incompatible with "udp"; '
+             "TCP and UDP need a directive each", ()),
+        ):
+            with self.subTest(block=block, words=words):
+                conf = f"events {{}}\n{block} {{ server {{\nlisten 127.0.0.1:81 {words}; }} }}"
+                self.assertEqual(self.problems(conf, *options), [f"3:1 {message}"])
+
+    def test_good_parameters_of_listen_are_no_problem(self) -> None:
+        for block, words in (
+            ("http", "default_server ssl proxy_protocol backlog=5 rcvbuf=4k sndbuf=1m deferred "
+             "fastopen=3 so_keepalive=1m::5 reuseport multipath"),
+            ("http", "quic reuseport"), ("http", "ssl http2"), ("http", "xquic"),
+            ("stream", "udp reuseport"), ("stream", "ssl default_server accept_filter=a"),
+            ("mail", "ssl bind so_keepalive=off proxy_protocol")):
+            with self.subTest(words):
+                self.assertEqual(self.problems(
+                    f"events {{}} {block} {{ server {{ listen [::1]:81 {words} ipv6only=on; }} }}"),
+                    [])
+
+    def test_an_address_that_repeats_is_found(self) -> None:
+        both = "listen 127.0.0.1:81%s; %s listen 127.0.0.1:81%s;"
+        other = "} server {"
+        for block, values, message, options in (
+            ("http", ("", "", ""), "a duplicate listen 127.0.0.1:81", ()),
+            ("http", (" default", other, " default_server"),
+             "a duplicate default server for 127.0.0.1:81", ()),
+            ("http", (" bind", other, " backlog=5"),
+             "duplicate listen options for 127.0.0.1:81", ()),
+            ("stream", ("", other, ""), 'duplicate "127.0.0.1:81" address and port pair',
+             ("--for", "nginx-1.25.4")),
+            ("mail", ("", other, ""), 'duplicate "127.0.0.1:81" address and port pair', ()),
+        ):
+            with self.subTest(block=block, values=values):
+                conf = f"events {{}} {block} {{ server {{ {both % values} }} }}"
+                (problem,) = self.problems(conf, *options)
+                self.assertIn(f" {message}; ", problem)
+        for block, values in (("http", ("", other, " bind")), ("stream", ("", other, "")),
+                              ("stream", ("", "", " udp"))):
+            conf = f"events {{}} {block} {{ server {{ {both % values} }} }}"
+            self.assertEqual(self.problems(conf), [])
+
     def test_an_address_without_a_port_is_no_problem(self) -> None:
         conf = self.write("a.conf", "events {} stream { server { listen 127.0.0.1; } }")
         view = self.view("listening", "-c", conf, "--strict")
@@ -515,6 +580,83 @@ class AnyConfiguration(WithFiles):
         conf = self.dir / "a.conf"
         conf.write_bytes(b"events {}\nenv A=\xff;\n\xe9;\n")
         self.assertIn("\ufffd", self.view("events", "-c", conf)["problems"][0]["text"])
+
+
+class OfModules(WithFiles):
+    """The views modules, conf-ctx and variables with files that ngxx cannot read."""
+
+    TEXT = ("user nobody_of_here;\nload_module modules/ngx_http_js_module.so;\n"
+            "load_module modules/ngx_other_module.so;\nevents {}\nhttp {\n js_import a.js;\n"
+            " js_set $own a.f;\n map $uri $b { default 1; ~^/(?<c>.) $c; }\n"
+            " server { listen name.invalid:443 ssl;\n ssl_protocols TLSv1.3;\n"
+            " location ~ ^/(?<id>\\d+)$ { more_set_headers \"A: $own$arg_q${b}$none$1\";\n"
+            " brotli on; nonsense $id; } } }\n")
+
+    def answer(self, view: str, *options: str) -> dict[str, Any]:
+        answer = self.view(view, "-c", self.write("a.conf", self.TEXT), *options)
+        self.assertEqual(violations(answer, SCHEMA), [])
+        (refused,) = answer["ngxx_refuses"]
+        self.assertEqual(refused["place"]["line"], 2)
+        self.assertIn("--for ngxx", refused["text"])
+        return answer
+
+    def test_each_module_says_how_it_comes_into_the_program(self) -> None:
+        answer = self.answer("modules")
+        modules = {module["name"]: module for module in answer["modules"]}
+        js = modules["ngx_http_js_module"]
+        self.assertEqual((js["package"], js["loaded_by"]["line"]), ("njs", 2))
+        self.assertEqual(modules["ngx_http_ssl_module"]["option"], "--with-http_ssl_module")
+        self.assertEqual(modules["ngx_http_core_module"]["how"], "built in")
+        self.assertIn("load_module is missing",
+                      modules["ngx_http_headers_more_filter_module"]["how"])
+        self.assertTrue(modules["ngx_core_module"]["ngxx"])
+        self.assertFalse(js["ngxx"])
+        self.assertEqual([(item["name"], item["count"]) for item in answer["unknown"]],
+                         [("nonsense", 1)])
+        self.assertEqual([item["modules"] for item in answer["load_module"]],
+                         [["ngx_http_js_module"], []])
+
+    def test_a_module_that_the_program_lacks_is_named(self) -> None:
+        answer = self.answer("modules", "--for", "nginx-1.24+njs")
+        modules = {module["name"]: module for module in answer["modules"]}
+        self.assertTrue(modules["ngx_http_js_module"]["in_program"])
+        self.assertFalse(modules["ngx_http_brotli_filter_module"]["in_program"])
+
+    def test_each_block_has_its_structures_and_directives(self) -> None:
+        blocks = self.answer("conf-ctx")["blocks"]
+        self.assertEqual([(block["name"].split()[0], block["parent"], block["levels"])
+                          for block in blocks], [
+            ("main", None, ["main"]), ("events", 0, ["events"]),
+            ("http", 0, ["main", "server", "location"]), ("server", 2, ["server", "location"]),
+            ("location", 3, ["location"])])
+        modules = {module["module"]: module["directives"] for module in blocks[3]["modules"]}
+        self.assertEqual(modules["ngx_http_ssl_module"][0]["value"], "TLSv1.3")
+        self.assertIn("ngx_http_brotli_filter_module", blocks[3]["without_directives"])
+        self.assertNotIn("ngx_http_ssl_module", blocks[4]["without_directives"])
+
+    def test_each_variable_has_who_defines_it(self) -> None:
+        variables = {item["name"]: item for item in self.answer("variables")["variables"]}
+        self.assertEqual({name: item["kind"] for name, item in variables.items()}, {
+            "own": "directive", "b": "directive", "c": "capture", "id": "capture",
+            "uri": "module", "arg_q": "family", "none": "unknown"})
+        self.assertEqual(variables["own"]["defined"][0]["directive"], "js_set")
+        self.assertEqual(variables["own"]["used"][0]["place"]["line"], 11)
+        self.assertEqual(variables["arg_q"]["family"], "arg_")
+
+    def test_a_file_that_ngxx_refuses_has_the_place(self) -> None:
+        conf = self.write("a.conf", "events {}\n  http {}\n")
+        for view in OF_MODULES:
+            answer = self.view(view, "-c", conf)
+            (refused,) = answer["ngxx_refuses"]
+            self.assertEqual((refused["place"]["line"], refused["place"]["column"]), (2, 3))
+            self.assertIn('ngxx: unknown directive "http"', refused["text"])
+            self.assertIn(refused["text"], inspect(view, "-c", conf).stdout)
+
+    def test_the_directives_of_ngxx_are_no_problem_without_a_program(self) -> None:
+        conf = self.write("a.conf", "events {} stream { server { listen 1; echo; } }")
+        self.assertEqual(inspect("modules", "--strict", "-c", conf).stderr, "")
+        result = inspect("modules", "--strict", "-c", conf, "--for", "nginx")
+        self.assertIn('unknown directive "echo"', result.stderr)
 
 
 class ConfCtx(WithFiles):
@@ -679,6 +821,15 @@ class Html(WithFiles):
             self.assertEqual(page.count("<table"), page.count("</table>"))
             self.assertEqual(page.count("<ul>"), page.count("</ul>"))
 
+    def test_it_has_modules_blocks_and_variables(self) -> None:
+        page = self.page(self.write(
+            "nginx.conf", "events {}\nhttp { server { listen 80;\n location / {"
+            " return 200 $host; } } }"))
+        self.assertIn("<tr><td>ngx_http_rewrite_module</td><td>built in</td>", page)
+        self.assertIn("<td>location</td><td>ngx_http_rewrite_module</td>", page)
+        self.assertIn("<td>of ngx_http_core_module</td>", page)
+        self.assertIn("$host", page)
+
     def test_each_link_leads_to_a_line(self) -> None:
         self.write("a.conf", "server { listen 80; }\ninclude b.conf;\n")
         self.write("b.conf", "sendfile on;\n")
@@ -707,6 +858,59 @@ class Html(WithFiles):
             conf = self.write("nginx.conf", text)
             self.assertEqual(inspect("--html", "-c", conf, "--strict").returncode, 1)
         self.assertEqual(inspect("--html", "-c", self.dir / "none").returncode, 1)
+
+
+@unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+class NothingElse(WithFiles):
+    """The files and sockets that strace sees."""
+
+    # The loader and the C library of each program open libraries, time zone and processors.
+    OF_EACH_PROGRAM = re.compile(r"/etc/(ld\.so|localtime)|/usr/share/zoneinfo|.*\.so(\.[0-9.]+)?$"
+                                 r"|/sys/devices/system/cpu/|/proc/self/fd/|/dev/null")
+    TEXT = ("user nobody_of_here; worker_processes auto; load_module modules/none.so;\n"
+            "events { debug_connection name.invalid; } include inner/*.conf;\n"
+            "stream { upstream u { server name.invalid:80; }\n"
+            " server { listen name.invalid:81; proxy_pass u; } }\n")
+
+    def opened(self, *arguments: str | Path) -> list[str]:
+        """Returns what a run opens, and its sockets."""
+        log = self.dir / "strace.log"
+        calls = "trace=open,openat,socket,connect,execve"
+        result = subprocess.run(
+            ["strace", "-f", "-o", log, "-e", calls, os.environ["INSPECT"], *arguments],
+            capture_output=True, text=True, timeout=60, check=False)
+        if "PTRACE" in result.stderr:
+            self.skipTest(result.stderr)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = log.read_text(errors="replace").splitlines()
+        found = [line for line in lines if re.search(r" (socket|connect)\(", line)]
+        for line in lines:
+            name = re.search(r" open(?:at)?\([^\"]*\"([^\"]*)\"", line)
+            if name and not self.OF_EACH_PROGRAM.match(name[1]):
+                found.append(name[1])
+        self.assertEqual(sum(" execve(" in line for line in lines), 1)
+        return found
+
+    def test_no_view_opens_more_than_the_configuration(self) -> None:
+        inner = self.write("inner/a.conf", "env A;\n")
+        first = self.write("a.conf", self.TEXT)
+        second = self.write("b.conf", self.TEXT.replace("81", "82"))
+        for arguments in (*([view, "-c", first] for view in VIEWS),
+                          ["--html", "-c", first], ["diff", first, second]):
+            with self.subTest(arguments[0]):
+                files = [str(file) for file in (first, second) if file in arguments]
+                files += [str(inner), str(inner.parent), f"{inner.parent}/"]
+                self.assertEqual(set(self.opened(*arguments, "-p", self.dir)) - set(files), set())
+
+    def test_what_ngxx_reads_is_not_looked_up_either(self) -> None:
+        inner = self.write("inner/a.conf", "env A;\n")
+        text = self.TEXT.replace("load_module modules/none.so;", "")
+        conf = self.write("a.conf", text)
+        files = {str(conf), str(inner), str(inner.parent), f"{inner.parent}/"}
+        for view in OF_MODULES:
+            with self.subTest(view):
+                self.assertEqual(self.view(view, "-c", conf)["ngxx_refuses"], [])
+                self.assertEqual(set(self.opened(view, "-c", conf, "-p", self.dir)) - files, set())
 
 
 class Crossplane(WithFiles):
@@ -840,7 +1044,7 @@ class CommandLine(WithFiles):
 
         # An error that does not depend on the folder has no such explanation.
         self.write("bad.conf", "bad;")
-        result = inspect("modules", "-c", "bad.conf", "-p", self.dir)
+        result = inspect("modules", "--for", "ngxx", "-c", "bad.conf", "-p", self.dir)
         self.assertNotIn("relative", result.stderr)
 
     def test_contradictory_arguments_are_refused(self) -> None:
@@ -849,6 +1053,7 @@ class CommandLine(WithFiles):
         self.assertIn("--svg is for conf-ctx", self.refused("events", "--svg"))
         self.assertIn("exclude one another", self.refused("events", "--json", "--text"))
         self.assertIn("without a view", self.refused("events", "--html"))
+        self.assertIn("--for ngxx is for modules", self.refused("events", "--for", "ngxx"))
 
     def test_diff_takes_two_files_or_two_programs(self) -> None:
         needs = "diff needs two files, or a file and two --for"

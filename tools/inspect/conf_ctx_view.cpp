@@ -1,4 +1,8 @@
+#include <algorithm>
 #include <fmt/format.h>
+#include <map>
+#include <optional>
+#include <set>
 
 #include "core/module.hpp"
 #include "event/event.hpp"
@@ -67,11 +71,8 @@ std::optional<ModuleType> block_type(const Module& module)
     return std::nullopt;
 }
 
-}  // namespace
-
-Json conf_ctx_view(const Reading& reading)
+Json conf_ctx(const Cycle& cycle)
 {
-    const Cycle& cycle = reading.cycle();
     Json slots = Json::array();
     for (const Module* module : modules_of(cycle)) {
         if (module->type != ModuleType::core) {
@@ -86,7 +87,179 @@ Json conf_ctx_view(const Reading& reading)
         }
         slots.push_back(slot);
     }
-    return {{"view", "conf-ctx"}, {"conf_ctx", slots}};
+    return slots;
+}
+
+/// The structures that nginx makes for a block: one of each module that has directives of the
+/// level.
+std::vector<std::string_view> levels_of(std::string_view context)
+{
+    if (context == "http" || context == "stream" || context == "mail") {
+        return context == "http" ? std::vector<std::string_view>{"main", "server", "location"}
+                                 : std::vector<std::string_view>{"main", "server"};
+    }
+    if (context == "main" || context == "events") {
+        return {context};
+    }
+    if (context == "http.server" || context == "http.upstream") {
+        return {"server", "location"};
+    }
+    if (context.starts_with("http.")) {
+        return {"location"};
+    }
+    const bool is_server = context.ends_with(".server") || context == "stream.upstream";
+    return is_server && !context.starts_with("rtmp") ? std::vector<std::string_view>{"server"}
+                                                     : std::vector<std::string_view>{};
+}
+
+/// Returns the level of the structure that has the values of a directive: that of its innermost
+/// context.
+std::string_view level_of(const DirectiveRow& row)
+{
+    const std::string_view contexts = row.contexts;
+    if (contexts == "main" || contexts == "events") {
+        return contexts;
+    }
+    if (contexts.find("location") != contexts.npos || contexts.find("server.if") != contexts.npos) {
+        return "location";
+    }
+    const bool server =
+        contexts.find(".server") != contexts.npos || contexts.find("upstream") != contexts.npos;
+    return server ? "server" : "main";
+}
+
+struct BlockOfFile {
+    std::size_t parent = 0;
+    std::size_t depth = 0;
+    std::string name{};
+    std::string context{};
+    std::optional<Place> place{};
+    std::map<std::string, Json> modules{};  // their directives, by the names
+};
+
+/// Collects the blocks of a configuration with the directives in each.
+class Blocks {
+public:
+    explicit Blocks(const Configuration& configuration) : configuration_(configuration)
+    {
+        all_.push_back({.name = "main", .context = "main"});
+        configuration.walk([this](const Placed& placed) { enter(placed); },
+                           [this](const Placed&) { open_.pop_back(); });
+    }
+
+    [[nodiscard]] Json json() const
+    {
+        Json list = Json::array();
+        for (std::size_t i = 0; i < all_.size(); i++) {
+            const BlockOfFile& block = all_[i];
+            Json modules = Json::array();
+            for (const auto& [name, directives] : block.modules) {
+                modules.push_back({{"module", name}, {"directives", directives}});
+            }
+            list.push_back({{"name", block.name},
+                            {"parent", i == 0 ? Json() : Json(block.parent)},
+                            {"depth", block.depth},
+                            {"place", block.place ? place_json(*block.place) : Json()},
+                            {"levels", levels_of(block.context)},
+                            {"modules", modules},
+                            {"without_directives", without_directives(block)}});
+        }
+        return list;
+    }
+
+private:
+    static std::string_view part_of(std::string_view context)
+    {
+        return context.substr(0, context.find('.'));
+    }
+
+    /// Returns the modules of the configuration that have a structure in the block, and no
+    /// directive.
+    [[nodiscard]] Json without_directives(const BlockOfFile& block) const
+    {
+        Json names = Json::array();
+        const auto found = levels_.find(part_of(block.context));
+        if (found == levels_.end()) {
+            return names;
+        }
+        const auto levels = levels_of(block.context);
+        for (const auto& [module, has] : found->second) {
+            const bool is_here = std::ranges::any_of(
+                levels, [&has = has](std::string_view level) { return has.contains(level); });
+            if (is_here && !block.modules.contains(module)) {
+                names.push_back(module);
+            }
+        }
+        return names;
+    }
+
+    void enter(const Placed& placed)
+    {
+        const conf::Directive& directive = placed.directive;
+        const std::string_view content =
+            directive.is_block() ? configuration_.content(placed) : std::string_view();
+        if (directive.is_block() && content != "free") {
+            all_.push_back({open_.back(),
+                            all_[open_.back()].depth + 1,
+                            text_of(directive, 0),
+                            std::string(content),
+                            place_of(directive),
+                            {}});
+            open_.push_back(all_.size() - 1);
+            return;
+        }
+        if (directive.is_block()) {
+            open_.push_back(open_.back());
+        }
+        if (directive.size() == 0 || directive.is("include")) {
+            return;
+        }
+        const DirectiveRow* const row = configuration_.row(placed);
+        const std::string module(row ? row->module : ngxx_module_of(placed));
+        add(all_[open_.back()], module.empty() ? "unknown" : module, directive);
+        if (row) {
+            levels_[std::string(part_of(placed.context))][module].insert(level_of(*row));
+        }
+    }
+
+    static void add(BlockOfFile& block, const std::string& module, const conf::Directive& directive)
+    {
+        Json& list = block.modules.try_emplace(module, Json::array()).first->second;
+        list.push_back({{"name", directive.name()},
+                        {"value", text_of(directive, 1)},
+                        {"place", place_json(place_of(directive))}});
+    }
+
+    /// Returns the decoded words without the code of another language.
+    static std::string text_of(const conf::Directive& directive, std::size_t first)
+    {
+        const std::size_t last = directive.size() - (directive.kind() == conf::Kind::text ? 1 : 0);
+        std::string text;
+        for (std::size_t i = first; i < last; i++) {
+            text += (text.empty() ? "" : " ") + directive.word(i).value();
+        }
+        return text;
+    }
+
+    const Configuration& configuration_;
+    std::vector<BlockOfFile> all_{};
+    std::vector<std::size_t> open_ = {0};
+    std::map<std::string, std::map<std::string, std::set<std::string_view>>, std::less<>> levels_{};
+};
+
+}  // namespace
+
+Json conf_ctx_view(const Configuration* configuration, const Reading* reading)
+{
+    Json view = {{"view", "conf-ctx"}};
+    if (configuration) {
+        view["program"] = configuration->program().name();
+        view["blocks"] = Blocks(*configuration).json();
+    }
+    if (reading) {
+        view["conf_ctx"] = conf_ctx(reading->cycle());
+    }
+    return view;
 }
 
 namespace {
@@ -110,6 +283,35 @@ std::string level_text(const Json& level)
         if (const std::string values = slot_text(slot); !values.empty()) {
             text += fmt::format("            {}\n", values);
         }
+    }
+    return text;
+}
+
+std::string words_of(const Json& list)
+{
+    std::string text;
+    for (const Json& item : list) {
+        text += (text.empty() ? "" : ", ") + item.get<std::string>();
+    }
+    return text;
+}
+
+std::string block_text(const Json& block)
+{
+    const std::string indent(2 * block["depth"].get<std::size_t>(), ' ');
+    std::string text = indent + block["name"].get<std::string>();
+    text += block["levels"].empty() ? "" : fmt::format("  [{}]", words_of(block["levels"]));
+    text += "\n";
+    for (const Json& module : block["modules"]) {
+        text += fmt::format("{}    {}\n", indent, module["module"].get<std::string>());
+        for (const Json& directive : module["directives"]) {
+            text += fmt::format("{}        {} {}\n", indent, directive["name"].get<std::string>(),
+                                directive["value"].get<std::string>());
+        }
+    }
+    if (!block["without_directives"].empty()) {
+        text += fmt::format("{}    without a directive: {}\n", indent,
+                            words_of(block["without_directives"]));
     }
     return text;
 }
@@ -164,7 +366,9 @@ std::string level_dot(const std::string& node, const std::string& from, const Js
 
 }  // namespace
 
-std::string conf_ctx_text(const Json& view)
+namespace {
+
+std::string slots_text(const Json& view)
 {
     std::string text = "cycle.conf_ctx[index]\n";
     for (const auto& slot : view["conf_ctx"]) {
@@ -180,8 +384,53 @@ std::string conf_ctx_text(const Json& view)
     return text;
 }
 
+}  // namespace
+
+std::string conf_ctx_text(const Json& view)
+{
+    std::string text;
+    if (view.contains("blocks")) {
+        text = view["program"].get<std::string>() + "\n";
+        for (const Json& block : view["blocks"]) {
+            text += block_text(block);
+        }
+    }
+    text += refused_text(view);
+    if (view.contains("conf_ctx")) {
+        text += (text.empty() ? "" : "\nngxx\n") + slots_text(view);
+    }
+    return text;
+}
+
+namespace {
+
+/// Draws the blocks, and an arrow to each from the block in which it is.
+std::string blocks_dot(const Json& view)
+{
+    std::string dot = "digraph blocks {\n  rankdir=LR;\n"
+                      "  node [shape=box, fontname=\"monospace\"];\n";
+    std::size_t n = 0;
+    for (const Json& block : view["blocks"]) {
+        dot += fmt::format("  b{} [label=\"{}\\l", n, escaped(block["name"].get<std::string>()));
+        for (const Json& module : block["modules"]) {
+            dot += "  " + escaped(module["module"].get<std::string>()) + "\\l";
+        }
+        dot += "\"];\n";
+        if (!block["parent"].is_null()) {
+            dot += fmt::format("  b{} -> b{};\n", block["parent"].get<std::size_t>(), n);
+        }
+        n++;
+    }
+    return dot + "}\n";
+}
+
+}  // namespace
+
 std::string conf_ctx_dot(const Json& view)
 {
+    if (!view.contains("conf_ctx")) {
+        return blocks_dot(view);
+    }
     std::string rows;
     std::string levels;
     for (const auto& slot : view["conf_ctx"]) {

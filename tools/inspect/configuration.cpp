@@ -71,13 +71,18 @@ bool is_left(const conf::Directive& directive)
     return directive.is_block() || !directive.children().empty() || !directive.included().empty();
 }
 
-bool is_of_ngxx(std::string_view name)
+/// Returns true if modules of this type have directives in the context.
+bool is_block_of(ModuleType type, std::string_view context)
 {
-    for (Module* const* module = modules; *module; module++) {
-        const auto& commands = (*module)->commands;
-        if (std::ranges::find(commands, name, &Command::name) != commands.end()) {
-            return true;
-        }
+    switch (type) {
+    case ModuleType::core:
+        return context == "main";
+    case ModuleType::event:
+        return context == "events";
+    case ModuleType::stream:
+        return context.starts_with("stream");
+    case ModuleType::conf:
+        return true;
     }
     return false;
 }
@@ -227,6 +232,9 @@ void Configuration::check()
         [&](const Placed& placed) {
             has_events |= placed.context == "main" && placed.directive.is("events");
             check_one(placed);
+            if (placed.directive.is("server")) {
+                listens_.next_server();
+            }
             check_repeated(placed, seen.back());
             if (placed.directive.is_block()) {
                 seen.emplace_back();
@@ -261,6 +269,32 @@ void Configuration::add(const Placed& placed, std::string text, std::string hint
     }
 }
 
+const DirectiveRow* Configuration::row(const Placed& placed) const
+{
+    const bool block = placed.directive.kind() != conf::Kind::simple;
+    const std::size_t words = placed.directive.size();
+    const std::size_t n = words - std::min<std::size_t>(words, 1);
+    const DirectiveRow* best = nullptr;
+    int most = 0;
+    for (const DirectiveRow& row : find_directive(placed.directive.name())) {
+        if (!row.allows(placed.context)) {
+            continue;
+        }
+        const int points = 1 + (program_.has(row) ? 8 : 0) + (row.is_block() == block ? 4 : 0) +
+                           (block || row.takes(n) ? 2 : 0) + (row.package == "nginx" ? 1 : 0);
+        if (points > most) {
+            most = points;
+            best = &row;
+        }
+    }
+    return best;
+}
+
+std::string_view Configuration::content(const Placed& placed) const
+{
+    return inner_context(placed, program_);
+}
+
 bool Configuration::refuses(const conf::Directive& directive) const
 {
     return refused_.contains({&directive.file(), directive.node()});
@@ -279,6 +313,19 @@ void Configuration::check_repeated(const Placed& placed, std::vector<std::string
         problems_.push_back({place_of(placed.directive), "\"" + name + "\" directive is duplicate",
                              "the first one is used"});
     }
+}
+
+std::string_view ngxx_module_of(const Placed& placed)
+{
+    const std::string name = placed.directive.name();
+    for (Module* const* module = modules; *module; module++) {
+        const auto& commands = (*module)->commands;
+        if (is_block_of((*module)->type, placed.context) &&
+            std::ranges::find(commands, name, &Command::name) != commands.end()) {
+            return (*module)->name;
+        }
+    }
+    return {};
 }
 
 /// The checks and their order are those of ngx_conf_handler() of nginx.
@@ -301,7 +348,7 @@ void Configuration::check_one(const Placed& placed)
         }
     }
     if (possible.empty()) {
-        if (program_.is_stated() || !is_of_ngxx(name)) {
+        if (program_.is_stated() || ngxx_module_of(placed).empty()) {
             add(placed, "unknown directive \"" + name + "\"",
                 rows.empty() ? "" : why_unknown(row_for(rows, placed.context)));
         }
@@ -311,6 +358,9 @@ void Configuration::check_one(const Placed& placed)
     std::vector<const DirectiveRow*> here;
     std::ranges::copy_if(possible, std::back_inserter(here),
                          [&](const DirectiveRow* row) { return row->allows(placed.context); });
+    if (here.empty() && !program_.is_stated() && !ngxx_module_of(placed).empty()) {
+        return;
+    }
     if (here.empty()) {
         const DirectiveRow& row = row_for(rows, placed.context);
         add(placed, "\"" + name + "\" directive is not allowed here",
@@ -336,18 +386,40 @@ void Configuration::check_one(const Placed& placed)
                 joined(here, " or ", [](const DirectiveRow& row) { return row.arguments_text(); }));
         return;
     }
-    if (n == 1 &&
-        std::ranges::all_of(here, [](const auto* row) { return row->arguments == "flag"; }) &&
-        !is_flag(directive.word(1).value())) {
+    const bool flag =
+        std::ranges::all_of(here, [](const auto* row) { return row->arguments == "flag"; });
+    if (n == 1 && flag && !is_flag(directive.word(1).value())) {
         add(placed,
             fmt::format("invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
                         directive.word(1).value(), name));
-        return;
+    } else {
+        check_values(placed);
     }
-    if (auto wrong = wrong_value(name, directive.args())) {
+}
+
+void Configuration::check_values(const Placed& placed)
+{
+    if (auto wrong = wrong_value(placed.directive.name(), placed.directive.args())) {
         add(placed, std::move(*wrong));
     } else if (auto bad_address = wrong_listen(placed)) {
         add(placed, std::move(*bad_address));
+    } else {
+        check_listen(placed);
+    }
+}
+
+void Configuration::check_listen(const Placed& placed)
+{
+    const std::optional<Listen> listen = listen_of(placed);
+    if (!listen) {
+        return;
+    }
+    std::optional<WrongListen> wrong = wrong_parameters(*listen, program_);
+    if (!wrong) {
+        wrong = listens_.add(*listen, program_);
+    }
+    if (wrong) {
+        add(placed, std::move(wrong->text), std::move(wrong->hint));
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "tools/conf/conf.hpp"
 #include "tools/inspect/directive_table.hpp"
+#include "tools/inspect/listen.hpp"
 #include "tools/inspect/reading.hpp"
 
 namespace ngx::inspect {
@@ -62,6 +63,14 @@ public:
     /// Returns true if the program would refuse the directive.
     [[nodiscard]] bool refuses(const conf::Directive& directive) const;
 
+    /// Returns the row of the table by which the program reads a directive; without one, the row of
+    /// another program that allows it there. Null if there is none.
+    [[nodiscard]] const DirectiveRow* row(const Placed& placed) const;
+
+    /// Returns the context of the content of a block: "free" if it holds no directives, empty if
+    /// the table does not know the block.
+    [[nodiscard]] std::string_view content(const Placed& placed) const;
+
     /// Calls `enter` for each directive in nginx's order, and `leave` behind each block. Returns
     /// false if the includes make too many directives; the rest is then left out.
     using Enter = std::function<void(const Placed&)>;
@@ -75,6 +84,8 @@ private:
     void add_errors(const conf::Tree& tree);
     void check();
     void check_one(const Placed& placed);
+    void check_values(const Placed& placed);
+    void check_listen(const Placed& placed);
     void check_repeated(const Placed& placed, std::vector<std::string>& seen);
     void add(const Placed& placed, std::string text, std::string hint = {});
     void add_whole(std::string text, std::string hint);
@@ -85,8 +96,12 @@ private:
     conf::Tree tree_{};
     bool was_read_ = false;
     std::vector<Problem> problems_{};
+    ListenRepeats listens_{};
     std::set<std::pair<const conf::File*, std::uint32_t>> refused_{};  // file and node
 };
+
+/// Returns the module of ngxx that has the directive in this context; empty if none has.
+std::string_view ngxx_module_of(const Placed& placed);
 
 /// Returns the place of a directive.
 Place place_of(const conf::Directive& directive);

@@ -58,6 +58,11 @@ std::string default_of(const Known& known, const Program& program)
     if (known.name == "accept_mutex" && has_mutex_by_default(program)) {
         return "on";
     }
+    if (program.name() == "tengine") {
+        return known.name == "worker_processes"     ? "auto"
+               : known.name == "accept_mutex_delay" ? "100ms"
+                                                    : std::string(known.value);
+    }
     return std::string(known.value);
 }
 
@@ -207,20 +212,24 @@ bool has_master(const Settings& settings)
     return is_on(settings.value("master_process"), true);
 }
 
-std::optional<std::size_t> workers_of(const Settings& settings, const Machine& machine)
+/// Returns the number of workers; `other` is the value without the directive.
+std::optional<std::size_t> workers_of(const Settings& settings, const Machine& machine,
+                                      const std::string& other)
 {
-    const std::string* const processes = settings.value("worker_processes");
-    if (!processes || !has_master(settings)) {
+    const std::string* const value = settings.value("worker_processes");
+    const std::string* const processes = value ? value : &other;
+    if (!has_master(settings)) {
         return 1;
     }
     return *processes == "auto" ? machine.processors : number(processes);
 }
 
-/// Returns the parts of a budget that nginx and ngxx have in common.
-Budget common_budget(const Settings& settings, const Machine& machine)
+/// Returns the parts of a budget that nginx and ngxx have in common; `workers` is the number of
+/// workers without a directive.
+Budget common_budget(const Settings& settings, const Machine& machine, const std::string& workers)
 {
     const auto limit = number(settings.value("worker_rlimit_nofile"));
-    Budget budget{.workers = workers_of(settings, machine)};
+    Budget budget{.workers = workers_of(settings, machine, workers)};
     budget.files = limit ? limit : machine.files;
     budget.files_from = limit ? "worker_rlimit_nofile" : "--nofile";
     budget.master = has_master(settings);
@@ -248,7 +257,8 @@ std::optional<Budget> nginx_budget(const Configuration& configuration, const Set
         return std::nullopt;
     }
     const std::string* const use = settings.value("use");
-    Budget budget = common_budget(settings, machine);
+    Budget budget =
+        common_budget(settings, machine, default_of(known_values[0], configuration.program()));
     budget.program = configuration.program().name();
     budget.method = use ? *use : "epoll";
     budget.connections = connections ? *number(connections) : default_connections;
@@ -264,7 +274,7 @@ std::optional<Budget> nginx_budget(const Configuration& configuration, const Set
 
 Budget ngxx_budget(const Settings& settings, const Machine& machine, const NgxxEvents& ngxx)
 {
-    Budget budget = common_budget(settings, machine);
+    Budget budget = common_budget(settings, machine, "1");
     budget.program = "ngxx";
     budget.method = ngxx.method();
     budget.connections = ngxx.connections();
@@ -497,13 +507,7 @@ std::string events_text(const Json& view)
     for (const Json& answer : view["answers"]) {
         text += answer_text(answer);
     }
-    for (const Json& refused : view["ngxx_refuses"]) {
-        const Json& place = refused["place"];
-        text += place.is_null() ? fmt::format("  {}\n", refused["text"].get<std::string>())
-                                : fmt::format("  {}: {}\n", place_from(place).text(),
-                                              refused["text"].get<std::string>());
-    }
-    text += "\n";
+    text += refused_text(view) + "\n";
     for (const Json& answer : view["answers"]) {
         text += fmt::format("{}: {}\n", answer["program"].get<std::string>(),
                             answer["clients"]["words"].get<std::string>());

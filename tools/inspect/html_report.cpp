@@ -81,6 +81,9 @@ public:
             write_values(*events_);
         }
         write_listening();
+        write_modules();
+        write_blocks();
+        write_variables();
         write_includes();
         write_files();
         return out_ + "</body>\n</html>\n";
@@ -192,6 +195,90 @@ private:
                 "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 text_of(socket["address"]), text_of(socket["block"]), text_of(socket["type"]),
                 parameters, from.empty() ? "a server without \"listen\"" : from);
+        }
+        out_ += "</table></div>\n";
+    }
+
+    void write_modules()
+    {
+        const Json view = modules_view(&configuration_, nullptr);
+        out_ += "<h2>Modules</h2>\n<div class=\"wide\"><table>\n<tr><th>module</th><th>how</th>"
+                "<th>ngxx</th><th>directives</th></tr>\n";
+        for (const Json& module : view["modules"]) {
+            std::string directives;
+            for (const Json& directive : module["directives"]) {
+                directives +=
+                    fmt::format("{}{} ({})", directives.empty() ? "" : ", ",
+                                text_of(directive["name"]), directive["count"].get<std::size_t>());
+            }
+            const Json& loaded = module["loaded_by"];
+            out_ += fmt::format("<tr><td>{}</td><td>{}{}{}</td><td>{}</td><td>{}</td></tr>\n",
+                                text_of(module["name"]), text_of(module["how"]),
+                                loaded.is_null() ? "" : ", ",
+                                loaded.is_null() ? "" : link(place_from(loaded)),
+                                module["ngxx"].get<bool>() ? "has it" : "", directives);
+        }
+        for (const Json& directive : view["unknown"]) {
+            out_ += fmt::format("<tr><td>unknown</td><td>{}</td><td></td><td>{} ({})</td></tr>\n",
+                                link(place_from(directive["place"])), text_of(directive["name"]),
+                                directive["count"].get<std::size_t>());
+        }
+        out_ += "</table></div>\n";
+    }
+
+    void write_blocks()
+    {
+        const Json view = conf_ctx_view(&configuration_, nullptr);
+        out_ += "<h2>Blocks</h2>\n<div class=\"wide\"><table>\n<tr><th>block</th>"
+                "<th>structures</th><th>modules with directives</th></tr>\n";
+        for (const Json& block : view["blocks"]) {
+            std::string modules;
+            for (const Json& module : block["modules"]) {
+                modules += (modules.empty() ? "" : ", ") + text_of(module["module"]);
+            }
+            const Json& place = block["place"];
+            out_ += fmt::format(
+                "<tr><td style=\"padding-left: {}em\">{}{}{}</td><td>{}</td><td>{}</td></tr>\n",
+                block["depth"].get<std::size_t>(), text_of(block["name"]),
+                place.is_null() ? "" : " ", place.is_null() ? "" : link(place_from(place)),
+                list_of(block["levels"]), modules);
+        }
+        out_ += "</table></div>\n";
+    }
+
+    static std::string list_of(const Json& words)
+    {
+        std::string text;
+        for (const Json& word : words) {
+            text += (text.empty() ? "" : ", ") + text_of(word);
+        }
+        return text;
+    }
+
+    /// Returns the links to the places of a variable.
+    [[nodiscard]] std::string variable_links(const Json& places) const
+    {
+        std::string text;
+        for (const Json& place : places) {
+            text += (text.empty() ? "" : ", ") + link(place_from(place["place"]));
+        }
+        return text;
+    }
+
+    void write_variables()
+    {
+        const Json view = variables_view(&configuration_, nullptr);
+        if (view["variables"].empty()) {
+            return;
+        }
+        out_ += "<h2>Variables</h2>\n<div class=\"wide\"><table>\n<tr><th>variable</th>"
+                "<th>block</th><th>from</th><th>defined</th><th>used</th></tr>\n";
+        for (const Json& variable : view["variables"]) {
+            out_ +=
+                fmt::format("<tr><td>${}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                            text_of(variable["name"]), text_of(variable["block"]),
+                            escape_html(variable_words(variable)),
+                            variable_links(variable["defined"]), variable_links(variable["used"]));
         }
         out_ += "</table></div>\n";
     }

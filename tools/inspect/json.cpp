@@ -1,5 +1,7 @@
 #include "tools/inspect/json.hpp"
 
+#include <fmt/format.h>
+
 namespace ngx::inspect {
 
 Json place_json(const Place& place)
@@ -18,6 +20,18 @@ Json problem_json(const Problem& problem)
     json["text"] = problem.text;
     json["hint"] = problem.hint;
     return json;
+}
+
+std::string refused_text(const Json& view)
+{
+    std::string text;
+    for (const Json& refused : view.value("ngxx_refuses", Json::array())) {
+        const Json& place = refused["place"];
+        text += place.is_null() ? fmt::format("  {}\n", refused["text"].get<std::string>())
+                                : fmt::format("  {}: {}\n", place_from(place).text(),
+                                              refused["text"].get<std::string>());
+    }
+    return text;
 }
 
 std::vector<Problem> all_problems(const Configuration& configuration,

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "tools/inspect/configuration.hpp"
@@ -21,6 +22,9 @@ Place place_from(const Json& json);
 
 /// Returns the members of the place, "text" and "hint".
 Json problem_json(const Problem& problem);
+
+/// Returns the lines of "ngxx_refuses", if the view has it.
+std::string refused_text(const Json& view);
 
 /// Returns what is wrong with the configuration: the problems of the reading, then those that the
 /// view has found, if there is a view.

@@ -18,6 +18,7 @@
 #include <boost/program_options.hpp>
 
 #include "auto_build.hpp"
+#include "core/module.hpp"
 #include "tools/inspect/views.hpp"
 
 namespace ngx::inspect {
@@ -34,23 +35,27 @@ Reads a configuration and its includes, and shows the result. Opens no other fil
 and starts no process.
 
 Views:
-  modules    the module table: index, ctx_index, type, hooks, directives with contexts and arguments
-  conf-ctx   the content of each slot of cycle.conf_ctx, and the contexts of blocks
+  modules    the modules to which the directives belong, and how each comes into the program; ngxx's
+             module table: index, ctx_index, type, hooks, directives with contexts and arguments
+  conf-ctx   the blocks with the directives and structures of modules in each; the content of each
+             slot of ngxx's cycle.conf_ctx, and the contexts of blocks
   events     each value that concerns events and where it was set, the event method and the reason
              for the choice, the limits, the number of clients that can be served and what binds
              first; for nginx and for ngxx
   listening  the sockets that the server would listen on
-  variables  the variables that the stream block can use
+  variables  the variables that the configuration uses, where, and who defines each; those that the
+             stream block of ngxx can use
   diff       what changes in effect from the first file to the second: the answers of events and
              listening, other directives, and what is wrong; with a single file and two --for, from
              one program to another
 Without a view, --json writes all files as crossplane does: status, errors, config, parsed; --html
-writes a page with the answers of events and listening, the includes, and the text of all files.
+writes a page with the answers of the views, the includes, and the text of all files.
 
-The views events, listening and diff, and --html, are for configurations of nginx with any module.
-What is wrong does not end the reading; events and listening list it on standard error, --html in
-the page, diff only if it changes. The other views, and --json alone, load the modules and read the
-configuration as ngxx does. For an invalid one they print the message of `ngxx -t`.
+The views and --html are for configurations of nginx with any module. What is wrong does not end the
+reading; the views list it on standard error, --html in the page, diff only if it changes. Modules,
+conf-ctx and variables have a part for ngxx if ngxx can read the whole file. With --for ngxx they,
+and --json alone, load the modules and read the configuration as ngxx does. For an invalid one they
+print the message of `ngxx -t`.
 
 Exit status: 0; 1 if there is no answer, or with --strict if anything is wrong, for diff if anything
 changes; 2 if the command line is invalid.
@@ -73,7 +78,7 @@ struct Options {
 
 struct View {
     std::string_view name;
-    Json (*json)(const Reading& reading);
+    Json (*json)(const Configuration* configuration, const Reading* reading);
     std::string (*text)(const Json& view);
 };
 
@@ -83,8 +88,11 @@ constexpr std::array views = {
     View{"variables", variables_view, variables_text},
 };
 
-/// The views of a configuration of nginx, which need no module.
+/// The views without a part that ngxx reads as the server does.
 constexpr std::array text_views = {"events", "listening", "diff"};
+
+/// The program of --for that reads a configuration as ngxx's server does.
+constexpr std::string_view for_ngxx = "ngxx";
 
 constexpr const char* view_names = "modules, conf-ctx, events, listening, variables or diff";
 
@@ -131,7 +139,7 @@ po::options_description descriptions(Options& options)
     add("for", po::value(&options.programs)->value_name("PROGRAM"),
         "the program that the file is for, such as nginx-1.24, nginx-1.24+lua, angie or tengine; "
         "without it the newest nginx with any module; for diff, a second one is that of the second "
-        "file");
+        "file; ngxx reads the file as the server does");
     add("cpus",
         po::value<std::string>()->value_name("N")->notifier([&options](const std::string& text) {
             options.machine.processors = number("cpus", text, max_processors);
@@ -150,6 +158,11 @@ po::options_description descriptions(Options& options)
     add("text", po::bool_switch(&options.text), "write text (the default)");
     add("help,h", po::bool_switch(&options.help), "print this text");
     return all;
+}
+
+bool is_for_ngxx(const Options& options)
+{
+    return std::ranges::find(options.programs, for_ngxx) != options.programs.end();
 }
 
 /// Checks the files and programs of diff, and that the other views have none or one.
@@ -192,6 +205,9 @@ void check(const Options& options)
     }
     if (options.svg && options.view != "conf-ctx") {
         throw std::runtime_error("--svg is for conf-ctx");
+    }
+    if (is_for_ngxx(options) && !find_view(options.view)) {
+        throw std::runtime_error("--for ngxx is for modules, conf-ctx and variables");
     }
     check_files(options);
 }
@@ -242,18 +258,12 @@ std::string dump(const Json& json)
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-int show(const Options& options, const Reading& reading)
+int show(const Options& options, const Json& json)
 {
-    if (options.view.empty()) {
-        fmt::print("{}", dump(crossplane(reading)));
-        return 0;
-    }
-    const View& view = *find_view(options.view);
-    const Json json = view.json(reading);
     if (options.svg) {
         return draw(conf_ctx_dot(json));
     }
-    fmt::print("{}", options.json ? dump(json) : view.text(json));
+    fmt::print("{}", options.json ? dump(json) : find_view(options.view)->text(json));
     return 0;
 }
 
@@ -371,6 +381,72 @@ int run_text_view(const Options& options)
     return options.strict && !problems.empty() ? 1 : 0;
 }
 
+/// Returns why ngxx's own parser is not asked about a configuration; nothing if it is.
+std::optional<Problem> not_asked(const Configuration& configuration)
+{
+    std::optional<Problem> problem;
+    configuration.walk([&problem](const Placed& placed) {
+        if (placed.context == "main" && placed.directive.is("load_module") && !problem) {
+            problem = {place_of(placed.directive),
+                       "ngxx: no module is loaded here; --for ngxx loads it", ""};
+        }
+    });
+    if (configuration.file() == "-" && !problem) {
+        problem = {{}, "ngxx: the standard input can be read once", ""};
+    }
+    return problem;
+}
+
+/// Returns what ngxx refuses, with the column of the directive.
+Problem refused_of(const Reading& reading, const Configuration& configuration)
+{
+    Place place = reading.error_place();
+    configuration.walk([&place](const Placed& placed) {
+        const Place here = place_of(placed.directive);
+        if (place.column == 0 && here.line == place.line && here.file == place.file) {
+            place = here;
+        }
+    });
+    const std::string& error = reading.error();
+    const bool has_place = place.line != 0;
+    return {place, "ngxx: " + (has_place ? error.substr(0, error.rfind(" in ")) : error), ""};
+}
+
+Json refused_json(const Problem& problem)
+{
+    const bool has_place = problem.place.line != 0;
+    return {{"text", problem.text}, {"place", has_place ? place_json(problem.place) : Json()}};
+}
+
+/// Shows a view of a configuration of any nginx, with the part of ngxx if ngxx can read the whole.
+int run_view(const Options& options)
+{
+    const Configuration configuration(options.source, program_of(options, 0));
+    for (const Problem& problem : configuration.problems()) {
+        fmt::print(stderr, "{}\n", problem.message());
+    }
+    if (!configuration.was_read()) {
+        explain_relative(options.source);
+        return 1;
+    }
+    std::optional<Reading> reading;
+    std::optional<Problem> refused = not_asked(configuration);
+    if (!refused) {
+        reading.emplace(options.source);
+        if (!reading->ok()) {
+            refused = refused_of(*reading, configuration);
+        }
+    }
+    Json view = find_view(options.view)->json(&configuration, refused ? nullptr : &*reading);
+    view["ngxx_refuses"] = Json::array();
+    if (refused) {
+        view["ngxx_refuses"].push_back(refused_json(*refused));
+    }
+    view["problems"] = problems_json(configuration.problems());
+    const int status = show(options, view);
+    return options.strict && !configuration.problems().empty() ? 1 : status;
+}
+
 int run(const Options& options)
 {
     if (options.html) {
@@ -382,7 +458,10 @@ int run(const Options& options)
     if (is_text_view(options.view)) {
         return run_text_view(options);
     }
-    const Reading reading(options.source);
+    if (!options.view.empty() && !is_for_ngxx(options)) {
+        return run_view(options);
+    }
+    const Reading reading(options.source, Lookups::of_the_server);
     fmt::print(stderr, "{}", reading.log());
     if (!reading.ok()) {
         explain_relative(options.source);
@@ -391,7 +470,11 @@ int run(const Options& options)
         }
         return 1;
     }
-    return show(options, reading);
+    if (options.view.empty()) {
+        fmt::print("{}", dump(crossplane(reading)));
+        return 0;
+    }
+    return show(options, find_view(options.view)->json(nullptr, &reading));
 }
 
 }  // namespace
@@ -399,6 +482,7 @@ int run(const Options& options)
 int main(int argc, char** argv)
 {
     try {
+        preinit_modules();  // their names
         const Options options = parse(argc, argv);
         return options.help ? 0 : run(options);
     } catch (const std::exception& e) {

@@ -26,7 +26,7 @@ bool Directive::is_block() const
     return (command->type & conf_block) != 0;
 }
 
-Reading::Reading(const Source& source)
+Reading::Reading(const Source& source, Lookups lookups)
 {
     process = Process::signaller;  // init_cycle() returns after reading the configuration
     before_ = init_library();
@@ -64,7 +64,9 @@ Reading::Reading(const Source& source)
         .data = this,
     };
     conf_observer = &observer;
+    conf_looks_up = lookups == Lookups::of_the_server;
     cycle_ = init_cycle(before_);
+    conf_looks_up = true;
     conf_observer = nullptr;
 
     if (cycle_) {

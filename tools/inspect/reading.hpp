@@ -45,12 +45,15 @@ struct Source {
     std::string conf_param{};
 };
 
+/// A reading looks up users, groups, hosts and modules as the server does, or nothing.
+enum class Lookups : bool { none, of_the_server };
+
 /// A configuration that was read. It opens only the configuration's files: no log, no socket, no
-/// shared memory. It owns the cycle. A process has at most one object at a time, because it sets
-/// ngx_cycle and the configuration's observer.
+/// shared memory; with lookups of the server also what these take. It owns the cycle. A process has
+/// at most one object at a time, because it sets ngx_cycle and the configuration's observer.
 class Reading {
 public:
-    explicit Reading(const Source& source);
+    explicit Reading(const Source& source, Lookups lookups = Lookups::none);
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
     ~Reading();

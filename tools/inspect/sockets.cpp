@@ -205,6 +205,24 @@ std::optional<std::string> wrong_listen(const Placed& placed)
                                                  parsed.url.err, address));
 }
 
+std::optional<Listen> listen_of(const Placed& placed)
+{
+    if (!is_listen(placed) || placed.directive.size() < 2 || placed.context == "rtmp.server") {
+        return std::nullopt;
+    }
+    constexpr in_port_t http_port = 80;
+    Listen listen{.block = std::string(placed.context.substr(0, placed.context.find('.')))};
+    listen.parameters = placed.directive.args();
+    const std::string text = listen.parameters.front();
+    listen.parameters.erase(listen.parameters.begin());
+    for (const Address& address : addresses_of(text, listen.block == "http" ? http_port : 0)) {
+        if (address.family != "name") {
+            listen.addresses.push_back(address.text);
+        }
+    }
+    return listen;
+}
+
 std::vector<Socket> sockets_of(const Configuration& configuration)
 {
     Collector collector;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/inspect/configuration.hpp"
+#include "tools/inspect/listen.hpp"
 
 namespace ngx::inspect {
 
@@ -30,6 +31,9 @@ struct Socket {
 /// Returns nginx's message if the directive is a `listen` of http, mail or stream whose address is
 /// invalid. A host name is not resolved.
 std::optional<std::string> wrong_listen(const Placed& placed);
+
+/// Returns a valid `listen` of http, mail or stream; nothing for another directive.
+std::optional<Listen> listen_of(const Placed& placed);
 
 /// Returns the sockets in the order of their directives. An address to which nginx does not bind
 /// because it is bound to the wildcard of the same port is not among them.

@@ -14,15 +14,18 @@
 
 namespace ngx::inspect {
 
-/// Returns the module table: index, ctx_index, type, hooks, directives.
-Json modules_view(const Reading& reading);
+/// Returns the modules to which the directives of a configuration belong, and how each comes into
+/// the program; then ngxx's module table: index, ctx_index, type, hooks, directives. This function
+/// and the next ones leave out the part for the program or that for ngxx if its pointer is null.
+Json modules_view(const Configuration* configuration, const Reading* reading);
 std::string modules_text(const Json& view);
 
-/// Returns the content of each slot of conf_ctx, with the contexts of blocks.
-Json conf_ctx_view(const Reading& reading);
+/// Returns the blocks of a configuration with the directives and structures of modules in each;
+/// then the content of each slot of ngxx's conf_ctx, with the contexts of blocks.
+Json conf_ctx_view(const Configuration* configuration, const Reading* reading);
 std::string conf_ctx_text(const Json& view);
 
-/// Returns the same as the input of Graphviz's dot.
+/// Returns the part for ngxx as the input of Graphviz's dot; without it that for the program.
 std::string conf_ctx_dot(const Json& view);
 
 /// Returns each value that concerns events and where it was set, the event method, the limits and
@@ -45,9 +48,13 @@ std::string diff_text(const Json& view);
 /// parameter `events` is what events_view() returns for the configuration.
 std::string html_report(const Configuration& configuration, const std::optional<Json>& events);
 
-/// Returns the variables that the stream block can use; an empty list if it is missing.
-Json variables_view(const Reading& reading);
+/// Returns the variables that a configuration uses, where, and who defines each; then those that
+/// the stream block of ngxx can use, an empty list if it is missing.
+Json variables_view(const Configuration* configuration, const Reading* reading);
 std::string variables_text(const Json& view);
+
+/// Returns who defines a variable of the view, in words.
+std::string variable_words(const Json& variable);
 
 /// Returns the parsed files in crossplane's schema. For an invalid configuration, the part that was
 /// read, and the error.
