@@ -674,7 +674,7 @@ void close_connection(Connection& c) noexcept
     free_connection(c);
     const int fd = std::exchange(c.fd, invalid_socket);
 
-    if (!c.shared && ::close(fd) == -1) {
+    if (!c.shared && io.close(fd) == -1) {
         const Err err = errno;
         log_error(close_error_level(err, c.log_error), c.log, err, "close() {} failed", fd);
     }

@@ -16,6 +16,7 @@
 #include "event/event_posted.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_udp.hpp"
+#include "os/unix/os.hpp"
 #include "stream/stream_script.hpp"
 #include "stream/stream_upstream.hpp"
 #include "stream/stream_upstream_round_robin.hpp"
@@ -676,7 +677,7 @@ Rc half_close(StreamSession& s, const StreamFlow& flow) noexcept
     if (flow.dst->type != SOCK_STREAM || u.half_closed || flow.dst->buffered) {
         return Rc::ok;
     }
-    if (::shutdown(flow.dst->fd, SHUT_WR) == -1) {
+    if (io.shutdown(*flow.dst, SHUT_WR) == -1) {
         connection_error(*s.connection, errno, "shutdown() failed");
         return Rc::error;
     }

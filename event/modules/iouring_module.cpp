@@ -13,6 +13,7 @@
 #include <string_view>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
 
@@ -32,6 +33,8 @@
 #include "event/event_timer.hpp"
 #include "event/event_turn.hpp"
 #include "event/modules/iouring_buffers.hpp"
+#include "event/modules/iouring_sends.hpp"
+#include "os/unix/iovec.hpp"
 #include "os/unix/os.hpp"
 #include "os/unix/process_cycle.hpp"
 #include "os/unix/recv_ready.hpp"
@@ -42,7 +45,8 @@ extern Module iouring_module;
 
 /// Waits with io_uring: a poll request for each active event. The changes of a turn, its wait and
 /// the timeout of the wait are one system call, io_uring_enter(). With "iouring_io completion" the
-/// kernel also receives: io has functions that take what has arrived. docs/iouring.md explains it.
+/// kernel also receives and sends: io has functions that take what has arrived, and that keep what is
+/// to be sent until the next call. docs/iouring.md explains it.
 /// The ring belongs to the process that created it; only the loop's thread uses it, except notify.
 ///
 /// nginx has no such module.
@@ -61,7 +65,7 @@ struct IouringConf {
 };
 
 /// A kind of request. nop asks for nothing: its completion reports data that has arrived before.
-enum class Request : std::uint8_t { none, poll, receive, nop };
+enum class Request : std::uint8_t { none, poll, receive, nop, send };
 
 /// A request and the event that it belongs to. The index of a watch is the user data of its
 /// request. An event that is deleted leaves its watch at once, but a watch is used again only when
@@ -79,16 +83,20 @@ struct Watch {
     bool cancelled = false;       // the kernel has been asked to end the request
     Request armed = Request::none;  // what the kernel has
 
-    bool receives = false;       // the owner reads with io.recv
-    bool polls = false;          // but a poll request comes first
-    bool refused = false;        // the kernel cannot receive from this descriptor
-    bool wakes = false;          // something that was not reported is here
-    bool bulk = false;           // more than a buffer was read since the last report
-    bool more = false;           // the socket may have data behind that of the buffer
-    bool eof = false;            // the data has ended
-    std::uint16_t id = 0;        // of the buffer
+    bool receives = false;  // the owner reads with io.recv
+    bool polls = false;     // but a poll request comes first
+    bool refused = false;   // the kernel cannot receive from this descriptor
+    bool wakes = false;     // something that was not reported is here
+    bool bulk = false;      // more than a buffer was read since the last report
+    bool more = false;      // the socket may have data behind that of the buffer
+    bool eof = false;       // the data has ended
+    bool sends = false;     // something that io.send has taken was not sent
+    std::uint16_t id = 0;   // of the buffer
+    IouringSends::Id send = IouringSends::none;
     std::uint32_t left = 0;      // bytes of the buffer that were not read
-    Err err = 0;                 // the request has failed, which was not read
+    Err err = 0;                 // a request has failed, and the owner has not been told
+    bool rests = false;          // because the socket was full
+    bool shuts = false;          // shutdown() follows it
     const char* data = nullptr;  // in the buffer; null: none is held
 
     [[nodiscard]] bool has_ended() const noexcept { return eof || err != 0; }
@@ -107,6 +115,17 @@ struct Completion {
 
 constexpr std::uint32_t no_watch = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t cancel_data = no_watch;  // user data of a request to cancel another
+
+/// Parts of the user data of requests that send, and of those that close what was sent to. The rest
+/// is the index of the send.
+constexpr std::uint64_t send_mark = std::uint64_t{1} << 32;
+constexpr std::uint64_t close_mark = std::uint64_t{1} << 33;
+
+/// What a closed connection has left over is sent for at most this time.
+constexpr __kernel_timespec linger_time = {.tv_sec = 60, .tv_nsec = 0};
+
+/// A send that the kernel continues after a close needs three requests at once.
+constexpr unsigned min_entries = 4;
 
 /// The number of watches in addition to those of the connections.
 constexpr std::size_t other_watches = 1024;
@@ -133,6 +152,11 @@ struct {
     std::size_t armed = 0;                 // requests that the kernel has
     unsigned cancels = 0;                  // requests to cancel that were queued for this wait
 
+    IouringSends sends{};                           // open only with completion
+    std::vector<IouringSends::Id> send_queue{};     // the sends of this turn
+    std::size_t pushed = 0;                         // the first of them: in the submission queue
+    IouringSends::Id closing = IouringSends::none;  // of the connection that is closed now
+
     int notify_fd = -1;
     std::atomic<EventHandler> notify_handler = nullptr;  // written by any thread
     std::uint32_t notifications = 0;
@@ -146,6 +170,11 @@ extern const EventModule iouring_module_ctx;
 
 ssize_t iouring_recv(Connection& c, char* buf, std::size_t size) noexcept;
 ssize_t iouring_recv_chain(Connection& c, Chain* in, off_t limit) noexcept;
+ssize_t iouring_send(Connection& c, const char* buf, std::size_t size) noexcept;
+Chain* iouring_send_chain(Connection& c, Chain* in, off_t limit);
+int iouring_shutdown(Connection& c, int how) noexcept;
+int iouring_close(int fd) noexcept;
+void finish_sends() noexcept;
 
 constexpr std::uint32_t read_events = POLLIN | POLLRDHUP;
 constexpr std::uint32_t write_events = POLLOUT;
@@ -194,9 +223,13 @@ int enter(unsigned submit, unsigned wait_n, Msec timer) noexcept
     if (timer != timer_infinite) {
         arg.ts = reinterpret_cast<std::uintptr_t>(&ts);
     }
-    return ::io_uring_enter2(static_cast<unsigned>(state.ring.ring_fd), submit, wait_n,
-                             IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-                             reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
+    const int rc = ::io_uring_enter2(static_cast<unsigned>(state.ring.ring_fd), submit, wait_n,
+                                     IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                                     reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
+    if (rc != -EBADR) {
+        finish_sends();
+    }
+    return rc;
 }
 
 /// Submits what is queued without a wait, so that the submission queue has room again. Returns
@@ -225,7 +258,9 @@ Err open_ring(unsigned entries, std::size_t connections) noexcept
         // Both events of each connection can be reported at once.
         params.cq_entries = static_cast<unsigned>(
             std::min(2 * std::max<std::size_t>(entries, connections), max_completions));
-        rc = ::io_uring_queue_init_params(entries, &state.ring, &params);
+        rc = ::io_uring_queue_init_params(
+            state.buffers_conf.num != 0 ? std::max(entries, min_entries) : entries, &state.ring,
+            &params);
         if (rc != -EINVAL) {
             break;
         }
@@ -374,7 +409,7 @@ void log_features(Log* log)
               flag(IORING_SETUP_COOP_TASKRUN, ", cooperative task work"),
               flag(IORING_SETUP_SUBMIT_ALL, ", submission goes on after an error"),
               (state.ring.features & IORING_FEAT_CQE_SKIP) != 0 ? ", skipped completions" : "",
-              state.buffers.is_open() ? ", provided buffers" : "");
+              state.buffers.is_open() ? ", provided buffers, sends" : "");
     if (state.buffers_conf.num != 0 && !state.buffers.is_open()) {
         log_error(log_warn, log, 0,
                   "\"iouring_io completion\" needs provided buffers, which are in Linux 5.19: "
@@ -489,6 +524,11 @@ Rc iouring_init(Cycle& cycle, Msec timer)
     const std::size_t watches = state.watches.size() + 2 * cycle.connection_n + other_watches;
     state.watches.reserve(watches);
     state.changes.reserve(watches);
+    if (state.buffers.is_open() && !state.sends.is_open()) {
+        const auto number = static_cast<std::size_t>(state.buffers_conf.num);
+        state.sends.open(number, state.buffers_conf.size);
+        state.send_queue.reserve(number);
+    }
 
     bool has_notify = state.notify_fd != -1;
     if (is_new) {
@@ -505,6 +545,10 @@ Rc iouring_init(Cycle& cycle, Msec timer)
     if (state.buffers.is_open()) {
         io.recv = iouring_recv;
         io.recv_chain = iouring_recv_chain;
+        io.send = iouring_send;
+        io.send_chain = iouring_send_chain;
+        io.shutdown = iouring_shutdown;
+        io.close = iouring_close;
     }
     event_actions = iouring_module_ctx.actions;
     if (!has_notify) {
@@ -558,11 +602,15 @@ void give_buffer(Watch& watch) noexcept
 }
 
 /// Separates the watch from its event. What has arrived and was not read is lost, as the data in a
-/// socket is that is closed.
+/// socket is that is closed. What was to be sent is sent, if iouring_close() is called next.
 void detach_watch(std::uint32_t index) noexcept
 {
     Watch& watch = state.watches[index];
     give_buffer(watch);
+    if (std::exchange(watch.sends, false)) {
+        state.sends[watch.send].ev = nullptr;
+        state.closing = watch.send;
+    }
     watch.ev = nullptr;
     queue_change(index);
 }
@@ -572,7 +620,7 @@ void detach_watch(std::uint32_t index) noexcept
 /// of an owner that does not read finds the socket full.
 Request wanted_request(const Watch& watch) noexcept
 {
-    if (!watch.ev || !watch.ev->active) {
+    if (!watch.ev || (!watch.ev->active && !watch.rests)) {
         return Request::none;
     }
     if (!watch.receives) {
@@ -657,6 +705,7 @@ bool move_event(std::uint32_t index) noexcept
     to.cancelled = false;
     from.ev = nullptr;
     from.data = nullptr;
+    from.sends = false;
     queue_change(index);
     queue_change(next);
     return true;
@@ -702,6 +751,199 @@ void push_changes() noexcept
     }
     state.changes.erase(state.changes.begin(),
                         state.changes.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+/// Makes room for `n` entries in the submission queue. Returns false if the kernel does not take
+/// those in front.
+bool make_room(unsigned n) noexcept
+{
+    assert(n <= *state.ring.sq.kring_entries);
+    return io_uring_sq_space_left(&state.ring) >= n ||
+           (submit() && io_uring_sq_space_left(&state.ring) >= n);
+}
+
+/// Queues a request that closes the descriptor of a send, behind the request in front.
+void push_close(IouringSends::Id id) noexcept
+{
+    io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
+    ::io_uring_prep_close(sqe, state.sends[id].fd);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = close_mark | id;
+    state.sends[id].linked = true;
+}
+
+/// Queues the request of a send. It never waits for room in the socket, so it has ended when the
+/// kernel has taken it, and it has a completion only if it has not sent all. In that case the
+/// request to close that is linked to it is cancelled. Returns false if the kernel does not take the
+/// submissions in front of it.
+bool push_send(IouringSends::Id id) noexcept
+{
+    if (!make_room(2)) {
+        return false;
+    }
+    IouringSend& send = state.sends[id];
+    assert(send.state == SendState::queued);
+    io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
+    ::io_uring_prep_send(sqe, send.fd, state.sends.data(id), send.end - send.begin,
+                         MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS | (send.closes ? IOSQE_IO_LINK : 0U);
+    sqe->user_data = send_mark | id;
+    if (send.closes) {
+        push_close(id);
+    }
+    send.state = SendState::pushed;
+    state.sends.lend(id);
+    return true;
+}
+
+/// Queues the requests of all sends since the last wait.
+void push_sends() noexcept
+{
+    while (state.pushed < state.send_queue.size() && push_send(state.send_queue[state.pushed])) {
+        state.pushed++;
+    }
+}
+
+/// Submits what was to be sent, without a wait.
+void flush_sends() noexcept
+{
+    push_sends();
+    (void)submit();
+}
+
+/// Returns the watch of the write event of a send; null if its connection is closed.
+Watch* watch_of(const IouringSend& send) noexcept
+{
+    if (!send.ev) {
+        return nullptr;
+    }
+    Watch& watch = state.watches[send.ev->index];
+    assert(watch.ev == send.ev);
+    return &watch;
+}
+
+void end_send(IouringSends::Id id) noexcept
+{
+    IouringSend& send = state.sends[id];
+    if (Watch* const watch = watch_of(send)) {
+        watch->sends = false;
+        watch->rests = false;
+        if (std::exchange(watch->shuts, false)) {
+            (void)::shutdown(send.fd, SHUT_WR);
+        }
+    } else if (send.closes && !send.linked) {
+        (void)::close(send.fd);
+    }
+    state.sends.put(id);
+}
+
+/// Ends the sends that the kernel has taken, except those with a completion. While the completion
+/// queue overflows, a completion may be invisible, so that all of them have to wait.
+void finish_sends() noexcept
+{
+    if (state.pushed == 0 || io_uring_sq_ready(&state.ring) != 0 ||
+        (*state.ring.sq.kflags & IORING_SQ_CQ_OVERFLOW) != 0) {
+        return;
+    }
+    const io_uring_cq& cq = state.ring.cq;
+    const unsigned head = *cq.khead;
+    for (unsigned i = 0; i < io_uring_cq_ready(&state.ring); i++) {
+        const std::uint64_t data = cq.cqes[(head + i) & *cq.kring_mask].user_data;
+        const auto id = static_cast<IouringSends::Id>(data);
+        if ((data & send_mark) != 0 && state.sends[id].state == SendState::pushed) {
+            state.sends[id].state = SendState::failed;
+        }
+    }
+    for (std::size_t i = 0; i < state.pushed; i++) {
+        const IouringSends::Id id = state.send_queue[i];
+        state.sends.take_back(id);
+        if (state.sends[id].state == SendState::pushed) {
+            end_send(id);
+        }
+    }
+    state.send_queue.erase(state.send_queue.begin(),
+                           state.send_queue.begin() + static_cast<std::ptrdiff_t>(state.pushed));
+    state.pushed = 0;
+}
+
+/// Sends what a closed connection has left over because the socket was full: the kernel waits for
+/// room, and closes the descriptor when all is sent, or after linger_time.
+void linger(IouringSends::Id id) noexcept
+{
+    IouringSend& send = state.sends[id];
+    if (!make_room(3)) {
+        send.linked = false;
+        end_send(id);
+        return;
+    }
+    io_uring_sqe* sqe = ::io_uring_get_sqe(&state.ring);
+    ::io_uring_prep_send(sqe, send.fd, state.sends.data(id), send.end - send.begin,
+                         MSG_WAITALL | MSG_NOSIGNAL);
+    sqe->flags |= IOSQE_IO_HARDLINK;
+    sqe->user_data = send_mark | id;
+
+    sqe = ::io_uring_get_sqe(&state.ring);
+    ::io_uring_prep_link_timeout(sqe, const_cast<__kernel_timespec*>(&linger_time), 0);
+    sqe->flags |= IOSQE_IO_HARDLINK;
+    sqe->user_data = cancel_data;
+
+    push_close(id);
+    send.state = SendState::lingering;
+}
+
+/// Handles the completion of a send that has not sent all, or that has lingered. Returns the event
+/// to report; null if there is none.
+Event* settle_send(const Completion& completion) noexcept
+{
+    const auto id = static_cast<IouringSends::Id>(completion.data);
+    IouringSend& send = state.sends[id];
+    if (send.state == SendState::lingering) {
+        state.sends.put(id);
+        return nullptr;
+    }
+    assert(send.state == SendState::failed);
+    send.linked = false;
+    Watch* const watch = watch_of(send);
+    if (completion.res < 0 && completion.res != -EAGAIN && completion.res != -EINTR) {
+        Event* const ev = send.ev;
+        if (watch) {
+            watch->err = -completion.res;
+        }
+        end_send(id);
+        return ev && ev->active ? ev : nullptr;
+    }
+    send.begin += static_cast<std::uint32_t>(std::max(completion.res, 0));
+    send.state = SendState::waiting;
+    if (watch) {
+        watch->rests = true;
+        send.ev->ready = 0;
+        queue_change(static_cast<std::uint32_t>(send.ev->index));
+    } else if (send.closes) {
+        linger(id);
+    } else {
+        end_send(id);
+    }
+    return nullptr;
+}
+
+/// Sends what was left over, when the socket has room. Returns whether all was sent, or failed.
+bool send_rest(Watch& watch) noexcept
+{
+    IouringSend& send = state.sends[watch.send];
+    assert(send.state == SendState::waiting);
+    const ssize_t n = ::send(send.fd, state.sends.data(watch.send), send.end - send.begin,
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+        return false;
+    }
+    if (n == -1) {
+        watch.err = errno;
+    } else if (send.begin += static_cast<std::uint32_t>(n); send.begin < send.end) {
+        return false;
+    }
+    watch.ev->ready = 1;
+    end_send(watch.send);
+    return true;
 }
 
 /// Removes the next completion from the queue. Returns false if there is none.
@@ -767,8 +1009,11 @@ struct Settled {
 /// is made again if its event is still active.
 Settled settle(const Completion& completion) noexcept
 {
-    if (completion.data == cancel_data) {
+    if (completion.data == cancel_data || (completion.data & close_mark) != 0) {
         return {nullptr, Request::none};
+    }
+    if ((completion.data & send_mark) != 0) {
+        return {settle_send(completion), Request::send};
     }
     const auto index = static_cast<std::uint32_t>(completion.data);
     assert(index < state.watches.size());
@@ -782,7 +1027,8 @@ Settled settle(const Completion& completion) noexcept
     } else if (request == Request::nop) {
         tells = watch.data || watch.has_ended();
     }
-    const Settled settled = {watch.ev && watch.ev->active && tells ? watch.ev : nullptr, request};
+    const bool waits = watch.ev && (watch.ev->active || watch.rests);
+    const Settled settled = {waits && tells ? watch.ev : nullptr, request};
     if (completion.goes_on()) {
         return settled;
     }
@@ -801,6 +1047,7 @@ Settled settle(const Completion& completion) noexcept
 /// open for some time after the end of the ring.
 void cancel_all() noexcept
 {
+    flush_sends();
     for (std::uint32_t i = 0; i < state.watches.size(); i++) {
         if (state.watches[i].ev) {
             detach_watch(i);
@@ -853,6 +1100,9 @@ void iouring_done(Cycle& cycle)
     }
     close_ring();
     state.buffers.close();
+    state.sends.close();
+    state.send_queue.clear();
+    state.pushed = 0;
     close_fd(state.notify_fd, "eventfd ", cycle.log);
     state.watches = {};
     state.changes = {};
@@ -927,7 +1177,7 @@ Rc iouring_add_event(Event& ev, EventType event, unsigned flags) noexcept
         return Rc::error;
     }
     watch->multishot = (flags & clear_event) != 0;
-    watch->wakes = watch->data || watch->has_ended();
+    watch->wakes = watch->receives && (watch->data || watch->has_ended());
     queue_change(static_cast<std::uint32_t>(ev.index));
     ev.active = 1;
     return Rc::ok;
@@ -948,7 +1198,7 @@ Rc iouring_del_event(Event& ev, EventType, unsigned flags) noexcept
     log_debug(log_debug_event, ev.log, 0, "iouring del event: fd:{}", watch->fd);
 
     const auto index = static_cast<std::uint32_t>(ev.index);
-    if (watch->receives && (flags & close_event) == 0) {
+    if ((watch->receives || watch->sends || watch->err != 0) && (flags & close_event) == 0) {
         queue_change(index);
     } else {
         detach_watch(index);
@@ -1027,6 +1277,9 @@ bool report_polled(Event& ev, int found, unsigned flags) noexcept
         return false;
     }
     watch.bulk = false;
+    if (watch.rests && (!send_rest(watch) || !ev.active)) {
+        return false;
+    }
     if (ev.write) {
         ev.complete = 1;  // tells sendfile() in a thread that there is room now
     } else {
@@ -1059,6 +1312,9 @@ bool dispatch_completions(int n, unsigned flags, Log* log) noexcept
         if (!settled.ev) {
             log_debug(log_debug_event, log, 0, "iouring: nothing to report of {:X} {}",
                       completion.data, completion.res);
+        } else if (settled.request == Request::send) {
+            dispatch_event(*settled.ev, flags);
+            found = true;
         } else if (settled.request != Request::poll) {
             report_received(*settled.ev, flags);
             found = true;
@@ -1082,12 +1338,34 @@ void fail_received(Watch& watch) noexcept
     watch.data = nullptr;
 }
 
+/// Ends the sends of a lost ring of which nobody knows what was sent: the next send of their owners
+/// fails. A descriptor that the kernel was to close may be closed and in use again, so it is left.
+void fail_sends() noexcept
+{
+    for (std::size_t i = 0; i < state.sends.number(); i++) {
+        const auto id = static_cast<IouringSends::Id>(i);
+        const IouringSend& send = state.sends[id];
+        if (send.state != SendState::pushed && send.state != SendState::failed) {
+            continue;
+        }
+        if (Watch* const watch = watch_of(send)) {
+            watch->err = EIO;
+        }
+        state.sends.take_back(id);
+        end_send(id);
+    }
+    state.send_queue.erase(state.send_queue.begin(),
+                           state.send_queue.begin() + static_cast<std::ptrdiff_t>(state.pushed));
+    state.pushed = 0;
+}
+
 /// Closes the ring after the kernel has lost completions, for which it had no memory. The next wait
 /// creates it again, makes all requests again, and so reports what is ready now.
 void abandon_ring() noexcept
 {
     close_ring();
     state.buffers.abandon();
+    fail_sends();
     state.armed = 0;
     for (std::uint32_t i = 0; i < state.watches.size(); i++) {
         Watch& watch = state.watches[i];
@@ -1114,6 +1392,7 @@ int wait_completions(Msec timer, Msec begin) noexcept
         }
     }
     push_changes();
+    push_sends();
     const unsigned submissions = flush_submissions();
     const bool waits = timer != 0 && io_uring_cq_ready(&state.ring) == 0;
     const int rc = enter(submissions, waits ? 1 + state.cancels : 0, timer);
@@ -1295,6 +1574,156 @@ ssize_t iouring_recv_chain(Connection& c, Chain* in, off_t limit) noexcept
         return n;
     };
     return receive(c, room, copy, [&] { return os_io.recv_chain(c, in, limit); });
+}
+
+/// Returns the space for `size` bytes that the next submission sends; null if they do not fit, or
+/// something that was taken before is not sent.
+char* room_to_send(Connection& c, std::size_t size) noexcept
+{
+    if (c.type != SOCK_STREAM || size == 0 || size > state.sends.buffer_size()) {
+        return nullptr;
+    }
+    Watch* watch = find_watch(*c.write);
+    if (!watch) {
+        watch = new_watch(*c.write, c.fd, write_events);
+        if (!watch) {
+            return nullptr;
+        }
+        watch->multishot = true;
+    }
+    assert(watch->fd == c.fd);
+    if (watch->err != 0) {
+        return nullptr;
+    }
+    if (watch->sends) {
+        const bool queued = state.sends[watch->send].state == SendState::queued;
+        return queued ? state.sends.append(watch->send, size) : nullptr;
+    }
+    IouringSends::Id id = state.sends.get();
+    if (id == IouringSends::none) {
+        flush_sends();
+        id = state.sends.get();
+    }
+    if (id == IouringSends::none) {
+        return nullptr;
+    }
+    state.sends[id].ev = c.write;
+    state.sends[id].fd = c.fd;
+    state.sends[id].state = SendState::queued;
+    state.send_queue.push_back(id);
+    watch->send = id;
+    watch->sends = true;
+    return state.sends.append(id, size);
+}
+
+/// Submits what was taken before, so that what follows can be sent by a call. Returns 0; io_again if
+/// the socket is full; io_error after logging if a send has failed.
+ssize_t send_before(Connection& c) noexcept
+{
+    Watch* const watch = find_watch(*c.write);
+    if (!watch) {
+        return 0;
+    }
+    if (watch->sends && state.sends[watch->send].state == SendState::queued) {
+        flush_sends();
+    }
+    if (watch->err != 0) {
+        c.write->error = 1;
+        connection_error(c, std::exchange(watch->err, 0), "send() failed");
+        return io_error;
+    }
+    if (watch->sends) {
+        c.write->ready = 0;
+        return io_again;
+    }
+    return 0;
+}
+
+/// Takes what fits into a buffer; the next wait sends it. What is larger is sent by a call.
+///
+/// nginx: ngx_unix_send()
+ssize_t iouring_send(Connection& c, const char* buf, std::size_t size) noexcept
+{
+    assert(in_loop_thread());
+    assert(c.fd != invalid_socket);
+    if (char* const room = room_to_send(c, size)) {
+        std::memcpy(room, buf, size);
+        log_debug(log_debug_event, c.log, 0, "iouring send: fd:{} {}", c.fd, size);
+        c.sent += static_cast<off_t>(size);
+        return static_cast<ssize_t>(size);
+    }
+    const ssize_t rc = send_before(c);
+    return rc != 0 ? rc : os_io.send(c, buf, size);
+}
+
+/// Takes a chain as iouring_send() does.
+///
+/// nginx: ngx_linux_sendfile_chain()
+Chain* iouring_send_chain(Connection& c, Chain* in, off_t limit)
+{
+    assert(in_loop_thread());
+    assert(c.fd != invalid_socket);
+    if (!c.write->ready) {
+        return in;
+    }
+    const std::size_t more_than_fits = state.sends.buffer_size() + 1;
+    const std::size_t max =
+        limit == 0 ? more_than_fits : std::min(static_cast<std::size_t>(limit), more_than_fits);
+    IoVec vec;
+    const Chain* const rest = output_chain_to_iovec(vec, in, max, c.log);
+    if (rest == chain_error) {
+        return chain_error;
+    }
+    if (char* room = !rest || vec.size == max ? room_to_send(c, vec.size) : nullptr) {
+        for (std::size_t i = 0; i < vec.count; i++) {
+            const iovec& part = vec.iovs[i];
+            std::memcpy(room, part.iov_base, part.iov_len);
+            room += part.iov_len;
+        }
+        log_debug(log_debug_event, c.log, 0, "iouring send: fd:{} {}", c.fd, vec.size);
+        c.sent += static_cast<off_t>(vec.size);
+        return chain_update_sent(in, vec.size);
+    }
+    switch (send_before(c)) {
+    case 0:
+        return os_io.send_chain(c, in, limit);
+    case io_again:
+        return in;
+    default:
+        return chain_error;
+    }
+}
+
+/// Shuts down the sending direction after what was taken before is sent.
+///
+/// nginx: ngx_shutdown_socket()
+int iouring_shutdown(Connection& c, int how) noexcept
+{
+    Watch* const watch = find_watch(*c.write);
+    if (watch && watch->sends && how == SHUT_WR) {
+        flush_sends();
+        if (watch->sends) {
+            watch->shuts = true;
+            return 0;
+        }
+    }
+    return ::shutdown(c.fd, how);
+}
+
+/// Closes the socket, after what was taken before is sent.
+///
+/// nginx: ngx_close_socket()
+int iouring_close(int fd) noexcept
+{
+    const IouringSends::Id id = std::exchange(state.closing, IouringSends::none);
+    if (id == IouringSends::none || state.sends[id].fd != fd) {
+        return ::close(fd);
+    }
+    state.sends[id].closes = true;
+    if (state.sends[id].state == SendState::waiting) {
+        linger(id);
+    }
+    return 0;
 }
 
 void* iouring_create_conf(Cycle& cycle)

@@ -37,6 +37,23 @@ struct OsIo {
 
     /// nginx: ngx_send_chain(), ngx_send_chain_pt
     Chain* (*send_chain)(Connection& c, Chain* in, off_t limit) = nullptr;
+
+    /// Closes one or both directions of a connection, as shutdown(2). Returns -1 with errno on
+    /// failure.
+    ///
+    /// Differs from nginx: nginx calls shutdown() and close() itself. A poller that sends later than
+    /// it is told to must also close later. The cost is a call through a pointer for each
+    /// connection.
+    ///
+    /// nginx: ngx_shutdown_socket()
+    int (*shutdown)(Connection& c, int how) noexcept = nullptr;
+
+    /// Closes the socket of a connection that the poller does not watch any more. Returns -1 with
+    /// errno on failure.
+    ///
+    /// nginx: ngx_close_socket()
+    int (*close)(int fd) noexcept = nullptr;
+
     unsigned flags = 0;  // io_sendfile
 };
 

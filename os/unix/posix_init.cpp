@@ -1,9 +1,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "auto_build.hpp"
+#include "core/connection.hpp"
 #include "core/log.hpp"
 #include "core/times.hpp"
 #include "os/unix/os.hpp"
@@ -18,7 +20,7 @@ rlimit rlmt{};
 
 }  // namespace
 
-const OsIo os_io = {
+constexpr OsIo os_io = {
     .recv = unix_recv,
     .recv_chain = readv_chain,
     .udp_recv = udp_unix_recv,
@@ -26,10 +28,12 @@ const OsIo os_io = {
     .udp_send = udp_unix_send,
     .udp_send_chain = udp_unix_sendmsg_chain,
     .send_chain = linux_sendfile_chain,
+    .shutdown = [](Connection& c, int how) noexcept { return ::shutdown(c.fd, how); },
+    .close = [](int fd) noexcept { return ::close(fd); },
     .flags = io_sendfile,
 };
 
-OsIo io;
+constinit OsIo io = os_io;
 
 int ncpu = 1;
 std::size_t pagesize = 4096;

@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <deque>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <future>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <sys/ioctl.h>
@@ -17,6 +21,7 @@
 #include "core/buf.hpp"
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
+#include "core/module.hpp"
 #include "event/event.hpp"
 #include "os/unix/os.hpp"
 #include "test/support/cycle.hpp"
@@ -42,6 +47,12 @@ extern "C" int io_uring_register_buf_ring(io_uring* ring, io_uring_buf_reg* reg,
         reinterpret_cast<Register>(::dlsym(RTLD_NEXT, "io_uring_register_buf_ring"));
     return no_buffers != 0 ? -no_buffers : real(ring, reg, flags);
 }
+
+namespace ngx {
+
+extern Module iouring_module;
+
+}  // namespace ngx
 
 namespace ngx::test {
 
@@ -150,6 +161,57 @@ void rounds_lose_nothing(const TestCycle& cycle)
         all_receive(cycle, pairs, round);
     }
     BOOST_TEST(!contains(cycle.log(), "[alert]"), cycle.log());
+}
+
+/// What the peer of a pair can read at once.
+std::string at_peer(const Pair& pair)
+{
+    std::string text(1'000'000, ' ');
+    const ssize_t n = ::recv(pair.peer, text.data(), text.size(), MSG_DONTWAIT);
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    return text;
+}
+
+/// Turns until the peer has got `n` bytes more, or the end.
+std::string peer_gets(const TestCycle& cycle, const Pair& pair, std::size_t n)
+{
+    std::string text;
+    for (int turns = 0; turns < 1000 && text.size() < n; turns++) {
+        (void)event_actions.process_events(*cycle, 0, 0);
+        text += at_peer(pair);
+    }
+    return text;
+}
+
+/// Reads from a socket until its end.
+std::string read_all(int fd)
+{
+    std::string text;
+    std::array<char, 4096> buf;
+    ssize_t n = 0;
+    while ((n = ::recv(fd, buf.data(), buf.size(), 0)) > 0) {
+        text.append(buf.data(), static_cast<std::size_t>(n));
+    }
+    return text;
+}
+
+/// Fills the socket, so that nothing more can be sent. Returns what was sent.
+std::string fill(const Pair& pair)
+{
+    std::string text;
+    const std::string part(65536, 'f');
+    for (const std::size_t size : {part.size(), std::size_t{1}}) {
+        ssize_t n = 0;
+        while ((n = ::send(pair.c->fd, part.data(), size, MSG_DONTWAIT)) > 0) {
+            text.append(static_cast<std::size_t>(n), 'f');
+        }
+    }
+    return text;
+}
+
+ssize_t send(const Pair& pair, std::string_view text)
+{
+    return io.send(*pair.c, text.data(), text.size());
 }
 
 }  // namespace
@@ -390,6 +452,214 @@ BOOST_AUTO_TEST_CASE(a_chain_gets_what_has_arrived,
     BOOST_TEST(std::string_view(text.data() + 4, 3) == std::string_view("de\0", 3));
     BOOST_TEST(io.recv_chain(*pair.c, &first, 0) == 2);
     BOOST_TEST(io.recv_chain(*pair.c, &first, 0) == io_again);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_sent_in_a_turn_leaves_with_the_next_wait_in_one_request,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    const Pair pair;
+    const FakeCall calls(Call::send, {}, 0);
+    BOOST_TEST(send(pair, "abc") == 3);
+    BOOST_TEST(send(pair, "defg") == 4);
+    BOOST_TEST(at_peer(pair).empty());
+    (void)event_actions.process_events(*cycle, 0, 0);
+    BOOST_TEST(at_peer(pair) == "abcdefg");
+    BOOST_TEST(pair.c->sent == 7);
+    BOOST_TEST(calls.calls() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_leaves_with_the_next_wait,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    const Pair pair;
+    std::string text = "abcdefg";
+    std::array<Buf, 2> bufs{};
+    for (Buf& b : bufs) {
+        b.memory = 1;
+    }
+    bufs[0].pos = text.data();
+    bufs[0].last = bufs[1].pos = text.data() + 3;
+    bufs[1].last = text.data() + 7;
+    Chain second{.buf = &bufs[1], .next = nullptr};
+    Chain first{.buf = bufs.data(), .next = &second};
+    pair.c->write->ready = 1;
+    BOOST_TEST(io.send_chain(*pair.c, &first, 5) == &second);
+    BOOST_TEST(io.send_chain(*pair.c, &second, 0) == nullptr);
+    BOOST_TEST(peer_gets(cycle, pair, 7) == "abcdefg");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_large_follows_what_was_taken_before,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion; iouring_buffers 4 64;"));
+    const Pair pair;
+    const std::string large(1000, 'l');
+    BOOST_TEST(send(pair, "small") == 5);
+    BOOST_TEST(send(pair, large) == 1000);
+    BOOST_TEST(at_peer(pair) == "small" + large);
+}
+
+BOOST_AUTO_TEST_CASE(more_sends_than_buffers_are_all_sent,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    for (const std::string_view directives :
+         {"iouring_buffers 3 64;", "iouring_buffers 100 64; iouring_entries 1;"}) {
+        const TestCycle cycle(conf_of("iouring_io completion; " + std::string(directives)));
+        std::deque<Pair> pairs(50);
+        for (const Pair& pair : pairs) {
+            BOOST_TEST_REQUIRE(send(pair, "abc") == 3);
+        }
+        for (const Pair& pair : pairs) {
+            BOOST_TEST(peer_gets(cycle, pair, 3) == "abc");
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_full_socket_leaves_over_is_sent_when_it_has_room,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    for (const bool waits : {false, true}) {
+        const Pair pair;
+        static int reports;
+        reports = 0;
+        pair.c->write->handler = [](Event&) noexcept { reports++; };
+        pair.c->write->ready = 1;
+        std::string expected = fill(pair);
+        BOOST_TEST(send(pair, "rest") == 4);  // the owner does not know yet
+        (void)event_actions.process_events(*cycle, 0, 0);
+        BOOST_TEST(unsigned{pair.c->write->ready} == 0);
+        BOOST_TEST(send(pair, "more") == io_again);
+        if (waits) {
+            BOOST_TEST((handle_write_event(*pair.c->write, 0) == Rc::ok));
+        }
+        expected += "rest";
+        BOOST_TEST((peer_gets(cycle, pair, expected.size()) == expected));
+        while (!pair.c->write->ready) {
+            (void)event_actions.process_events(*cycle, 1000, 0);
+        }
+        BOOST_TEST((reports > 0) == waits);
+        BOOST_TEST(send(pair, "more") == 4);
+        BOOST_TEST(peer_gets(cycle, pair, 4) == "more");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_send_that_fails_is_told_by_the_next,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    const Pair pair;
+    pair.c->log_error = ConnectionError::info;
+    pair.c->write->handler = [](Event&) noexcept {};
+    ::shutdown(pair.peer, SHUT_RD);
+    BOOST_TEST(send(pair, "abc") == 3);
+    for (int i = 0; i < 3; i++) {
+        (void)event_actions.process_events(*cycle, 0, 0);
+    }
+    BOOST_TEST(send(pair, "def") == io_error);
+    BOOST_TEST(unsigned{pair.c->write->error} == 1);
+    BOOST_TEST(contains(cycle.log(), "send() failed (32: Broken pipe)"), cycle.log());
+}
+
+BOOST_AUTO_TEST_CASE(a_close_and_a_shutdown_follow_what_was_taken_before,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    {
+        const Pair pair;
+        BOOST_TEST(send(pair, "abc") == 3);
+        BOOST_TEST(io.shutdown(*pair.c, SHUT_WR) == 0);
+        BOOST_TEST(read_all(pair.peer) == "abc");
+    }
+    int peer = -1;
+    {
+        const Pair pair;
+        peer = ::dup(pair.peer);
+        BOOST_TEST(send(pair, "abc") == 3);
+    }
+    (void)event_actions.process_events(*cycle, 0, 0);
+    BOOST_TEST(read_all(peer) == "abc");
+    ::close(peer);
+}
+
+BOOST_AUTO_TEST_CASE(a_close_and_a_shutdown_wait_for_room,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    for (const bool known : {false, true}) {
+        for (const bool closes : {false, true}) {
+            auto pair = std::make_unique<Pair>();
+            const std::string expected = fill(*pair) + "rest";
+            BOOST_TEST(send(*pair, "rest") == 4);
+            if (known) {
+                (void)event_actions.process_events(*cycle, 0, 0);
+            }
+            const int peer = ::dup(pair->peer);
+            ::fcntl(peer, F_SETFL, 0);  // a reader that waits
+            if (closes) {
+                pair.reset();
+            } else {
+                BOOST_TEST(io.shutdown(*pair->c, SHUT_WR) == 0);
+            }
+            auto got = std::async(std::launch::async, [peer] { return read_all(peer); });
+            while (got.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+                (void)event_actions.process_events(*cycle, 1, 0);
+            }
+            BOOST_TEST((got.get() == expected));
+            ::close(peer);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_that_is_closed_after_a_failed_send_is_closed,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    const int before = ::dup(0);
+    ::close(before);
+    for (int i = 0; i < 5; i++) {
+        const Pair pair;
+        ::shutdown(pair.peer, SHUT_RD);
+        BOOST_TEST(send(pair, "abc") == 3);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)event_actions.process_events(*cycle, 0, 0);
+    }
+    const int after = ::dup(0);
+    ::close(after);
+    BOOST_TEST(before == after);
+}
+
+BOOST_AUTO_TEST_CASE(a_process_that_exits_sends_what_was_taken_before,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    int peer = -1;
+    {
+        const TestCycle cycle(conf_of("iouring_io completion;"));
+        const Pair pair;
+        peer = ::dup(pair.peer);
+        BOOST_TEST(send(pair, "abc") == 3);
+        iouring_module.exit_process(*cycle);
+    }
+    BOOST_TEST(read_all(peer) == "abc");
+    ::close(peer);
+}
+
+BOOST_AUTO_TEST_CASE(a_send_of_a_lost_ring_is_told_as_an_error,
+                     *boost::unit_test::precondition(completion_is_there))
+{
+    const TestCycle cycle(conf_of("iouring_io completion;"));
+    const Pair pair;
+    pair.c->log_error = ConnectionError::info;
+    BOOST_TEST(send(pair, "abc") == 3);
+    {
+        const FakeCall calls(Call::io_uring_enter, {.err = EBADR});
+        BOOST_TEST((event_actions.process_events(*cycle, 0, 0) == Rc::error));
+    }
+    BOOST_TEST(send(pair, "def") == io_error);
+    BOOST_TEST(contains(cycle.log(), "send() failed (5: Input/output error)"), cycle.log());
 }
 
 BOOST_AUTO_TEST_CASE(a_kernel_without_provided_buffers_tells_readiness)

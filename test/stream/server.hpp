@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/test/tools/assertion_result.hpp>
+
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
 #include "test/support/client.hpp"
@@ -123,6 +125,10 @@ auto Server::serve(Function client) const
     turn_until([&] { return bell.rang; });
     return result.get();
 }
+
+/// The precondition of cases that count or fail the calls that send. test/event/iouring_test.cpp has
+/// such cases for a method that does not send by calls.
+boost::test_tools::assertion_result sends_by_calls(unsigned long);
 
 /// While it exists, configurations are only tested: Linux does not bind a wildcard and an address
 /// with the same port side by side, and a configuration test ignores that.

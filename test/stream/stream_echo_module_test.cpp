@@ -215,7 +215,8 @@ BOOST_AUTO_TEST_CASE(a_reset_while_data_is_on_its_way_back_ends_the_session)
     BOOST_TEST(contains(quiet.server.log(), "(104: Connection reset by peer) while echoing data"));
 }
 
-BOOST_AUTO_TEST_CASE(a_call_that_fails_ends_the_session)
+BOOST_AUTO_TEST_CASE(a_call_that_fails_ends_the_session,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     for (const Call call : {Call::recv, Call::send}) {
         const Quiet quiet;
@@ -243,7 +244,8 @@ bool poller_is_not_rtsig(boost::unit_test::test_unit_id)
 }
 
 BOOST_AUTO_TEST_CASE(a_partial_send_is_continued,
-                     *boost::unit_test::precondition(poller_is_not_rtsig))
+                     *boost::unit_test::precondition(poller_is_not_rtsig) *
+                         boost::unit_test::precondition(sends_by_calls))
 {
     Quiet quiet;
     const FakeCall calls(Call::send, {.at_most = 2});

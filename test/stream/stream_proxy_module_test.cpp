@@ -188,7 +188,8 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_upstream_ends_the_session_once_the_client_ha
                         "upstream:3000000/0\n"));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_buffered_when_both_sides_have_ended_is_delivered)
+BOOST_AUTO_TEST_CASE(what_is_buffered_when_both_sides_have_ended_is_delivered,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     for (const std::string half_close : {"off", "on"}) {
         const Proxied proxied(proxying("proxy_half_close " + half_close + ";"));
@@ -547,7 +548,8 @@ BOOST_AUTO_TEST_CASE(a_session_is_logged_from_its_beginning_to_its_end)
                              "upstream:0/0\n"));
 }
 
-BOOST_AUTO_TEST_CASE(a_call_that_fails_ends_the_session)
+BOOST_AUTO_TEST_CASE(a_call_that_fails_ends_the_session,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     for (const Call call : {Call::recv, Call::send}) {
         const Proxied proxied(proxying());

@@ -67,7 +67,8 @@ BOOST_AUTO_TEST_CASE(the_text_is_sent_and_the_connection_closed)
     BOOST_TEST(answer(server) == "a text\r\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_text_that_fits_needs_one_call_and_no_event)
+BOOST_AUTO_TEST_CASE(a_text_that_fits_needs_one_call_and_no_event,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Server server("server { listen unix:DIR/a; return \"$remote_addr $pid\"; }");
     const Client client = server.connect();
@@ -108,7 +109,8 @@ BOOST_AUTO_TEST_CASE(a_slow_client_gets_all_of_it)
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_rest_of_a_call_is_sent_after_a_report)
+BOOST_AUTO_TEST_CASE(the_rest_of_a_call_is_sent_after_a_report,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Server server("server { listen unix:DIR/a; return 0123456789; }");
     const FakeCall calls(Call::writev, {.at_most = 1});
@@ -167,7 +169,8 @@ BOOST_AUTO_TEST_CASE(a_client_that_closes_is_noticed_by_the_write)
                                             "returning text, client: 127.0.0.1, server: "));
 }
 
-BOOST_AUTO_TEST_CASE(an_error_of_the_peer_is_logged_at_info)
+BOOST_AUTO_TEST_CASE(an_error_of_the_peer_is_logged_at_info,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Server server("server { listen unix:DIR/a; return x; }");
     const FakeCall failing(Call::writev, {.err = EPIPE});

@@ -202,7 +202,8 @@ BOOST_AUTO_TEST_CASE(sendfile_is_used_when_asked_for_and_then_alone)
     BOOST_TEST(pread.calls() + writev.calls() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_file_that_fits_needs_two_calls_and_no_event)
+BOOST_AUTO_TEST_CASE(a_file_that_fits_needs_two_calls_and_no_event,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const FileServer files(text_of(1000), "", "unix:DIR/a");
     const Client client = files.server.connect();
