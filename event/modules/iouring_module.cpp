@@ -45,8 +45,8 @@ extern Module iouring_module;
 
 /// Waits with io_uring: a poll request for each active event. The changes of a turn, its wait and
 /// the timeout of the wait are one system call, io_uring_enter(). With "iouring_io completion" the
-/// kernel also receives and sends: io has functions that take what has arrived, and that keep what is
-/// to be sent until the next call. docs/iouring.md explains it.
+/// kernel also receives and sends: io has functions that take data that has arrived, and that keep
+/// data to send until the next wait. docs/iouring.md explains it.
 /// The ring belongs to the process that created it; only the loop's thread uses it, except notify.
 ///
 /// nginx has no such module.
@@ -121,7 +121,7 @@ constexpr std::uint64_t cancel_data = no_watch;  // user data of a request to ca
 constexpr std::uint64_t send_mark = std::uint64_t{1} << 32;
 constexpr std::uint64_t close_mark = std::uint64_t{1} << 33;
 
-/// What a closed connection has left over is sent for at most this time.
+/// The kernel sends the rest of the data of a closed connection for at most this time.
 constexpr __kernel_timespec linger_time = {.tv_sec = 60, .tv_nsec = 0};
 
 /// A send that the kernel continues after a close needs three requests at once.
@@ -774,8 +774,8 @@ void push_close(IouringSends::Id id) noexcept
 
 /// Queues the request of a send. It never waits for room in the socket, so it has ended when the
 /// kernel has taken it, and it has a completion only if it has not sent all. In that case the
-/// request to close that is linked to it is cancelled. Returns false if the kernel does not take the
-/// submissions in front of it.
+/// request to close that is linked to it is cancelled. Returns false if the kernel does not take
+/// the submissions in front of it.
 bool push_send(IouringSends::Id id) noexcept
 {
     if (!make_room(2)) {
@@ -1338,8 +1338,9 @@ void fail_received(Watch& watch) noexcept
     watch.data = nullptr;
 }
 
-/// Ends the sends of a lost ring of which nobody knows what was sent: the next send of their owners
-/// fails. A descriptor that the kernel was to close may be closed and in use again, so it is left.
+/// Ends the sends of a lost ring, of which it is unknown how much was sent: the next send of their
+/// owners fails. A descriptor that the kernel was to close may be closed and in use again, so it is
+/// left.
 void fail_sends() noexcept
 {
     for (std::size_t i = 0; i < state.sends.number(); i++) {
@@ -1616,8 +1617,8 @@ char* room_to_send(Connection& c, std::size_t size) noexcept
     return state.sends.append(id, size);
 }
 
-/// Submits what was taken before, so that what follows can be sent by a call. Returns 0; io_again if
-/// the socket is full; io_error after logging if a send has failed.
+/// Submits the data that was taken before, so that what follows can be sent by a call. Returns 0;
+/// io_again if the socket is full; io_error after logging if a send has failed.
 ssize_t send_before(Connection& c) noexcept
 {
     Watch* const watch = find_watch(*c.write);

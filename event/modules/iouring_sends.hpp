@@ -17,7 +17,7 @@
 
 namespace ngx {
 
-/// What has become of a send.
+/// The state of a send, in the order of its life.
 enum class SendState : std::uint8_t {
     free,
     queued,     // its request is not made yet: data can be appended
@@ -40,8 +40,8 @@ struct IouringSend {
 };
 
 /// The buffers of the data to send. A buffer belongs to one send from get() to put(); while its
-/// request is in the submission queue, AddressSanitizer finds an access to it. Owns the memory. Only
-/// the loop's thread uses it.
+/// request is in the submission queue, AddressSanitizer finds an access to it. Owns the memory.
+/// Only the loop's thread uses it.
 class IouringSends {
 public:
     using Id = std::uint16_t;

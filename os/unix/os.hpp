@@ -41,8 +41,8 @@ struct OsIo {
     /// Closes one or both directions of a connection, as shutdown(2). Returns -1 with errno on
     /// failure.
     ///
-    /// Differs from nginx: nginx calls shutdown() and close() itself. A poller that sends later than
-    /// it is told to must also close later. The cost is a call through a pointer for each
+    /// Differs from nginx: nginx calls shutdown() and close() itself. A poller that sends later
+    /// than it is told to must also close later. The cost is a call through a pointer for each
     /// connection.
     ///
     /// nginx: ngx_shutdown_socket()

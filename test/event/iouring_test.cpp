@@ -163,7 +163,7 @@ void rounds_lose_nothing(const TestCycle& cycle)
     BOOST_TEST(!contains(cycle.log(), "[alert]"), cycle.log());
 }
 
-/// What the peer of a pair can read at once.
+/// Returns the data that the peer of a pair can read at once.
 std::string at_peer(const Pair& pair)
 {
     std::string text(1'000'000, ' ');

@@ -126,8 +126,8 @@ auto Server::serve(Function client) const
     return result.get();
 }
 
-/// The precondition of cases that count or fail the calls that send. test/event/iouring_test.cpp has
-/// such cases for a method that does not send by calls.
+/// The precondition of cases that count or fail the calls that send. test/event/iouring_test.cpp
+/// has such cases for a method that does not send by calls.
 boost::test_tools::assertion_result sends_by_calls(unsigned long);
 
 /// While it exists, configurations are only tested: Linux does not bind a wildcard and an address
