@@ -48,12 +48,6 @@ extern "C" int io_uring_register_buf_ring(io_uring* ring, io_uring_buf_reg* reg,
     return no_buffers != 0 ? -no_buffers : real(ring, reg, flags);
 }
 
-namespace ngx {
-
-extern Module iouring_module;
-
-}  // namespace ngx
-
 namespace ngx::test {
 
 namespace {
@@ -207,6 +201,16 @@ std::string fill(const Pair& pair)
         }
     }
     return text;
+}
+
+/// Calls the hooks of a process that exits.
+void exit_process_of_modules(const TestCycle& cycle)
+{
+    for (const Module* module : modules_of(*cycle)) {
+        if (module->exit_process) {
+            module->exit_process(*cycle);
+        }
+    }
 }
 
 ssize_t send(const Pair& pair, std::string_view text)
@@ -641,7 +645,7 @@ BOOST_AUTO_TEST_CASE(a_process_that_exits_sends_what_was_taken_before,
         const Pair pair;
         peer = ::dup(pair.peer);
         BOOST_TEST(send(pair, "abc") == 3);
-        iouring_module.exit_process(*cycle);
+        exit_process_of_modules(cycle);
     }
     BOOST_TEST(read_all(peer) == "abc");
     ::close(peer);
