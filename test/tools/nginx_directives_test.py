@@ -55,6 +55,39 @@ ngx_own_map(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 """
 
+VALUES = """
+static ngx_conf_enum_t  ngx_own_words[] = {
+    { ngx_string("no"), 0 },
+    { ngx_string("yes"), 1 },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_num_bounds_t  ngx_own_low = { ngx_conf_check_num_bounds, 2, -1 };
+static ngx_conf_num_bounds_t  ngx_own_both = { ngx_conf_check_num_bounds, 1, 9 };
+
+static ngx_command_t  ngx_own_commands[] = {
+    { ngx_string("own_size"), NGX_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot, NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_own_t, size), &ngx_own_post },
+    { ngx_string("own_low"), NGX_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot, 0, offsetof(ngx_own_t, low), &ngx_own_low },
+    { ngx_string("own_both"), NGX_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot, 0, offsetof(ngx_own_t, both), &ngx_own_both },
+    { ngx_string("own_word"), NGX_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot, 0, offsetof(ngx_own_t, word), &ngx_own_words },
+    { ngx_string("own_other"), NGX_MAIN_CONF|NGX_CONF_TAKE1, ngx_own_function, 0, 0, NULL },
+    { ngx_string("own_text"), NGX_MAIN_CONF|NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0, 0, NULL },
+      ngx_null_command
+};
+ngx_module_t  ngx_own_module = { NGX_MODULE_V1, NULL, ngx_own_commands };
+"""
+
+VALUE_ROWS = [
+    "own_both\tngx_own_module\tnumber\t1-9",
+    "own_low\tngx_own_module\tnumber\t2-",
+    "own_size\tngx_own_module\tsize\t",
+    "own_word\tngx_own_module\tenum\tno,yes",
+]
+
 ROWS = [
     "own_blank\tngx_own_module\tmain\t0\t",
     "own_block\tngx_own_module\thttp.location\t0,2\thttp.location.if",
@@ -167,6 +200,30 @@ class Check(WithTree):
             table.write("later\tngx_own_module\tmain\t1\t\t1.20.2\t-\tnginx\n"
                         "earlier\tngx_own_module\tmain\t1\t\t-\t1.19.9\tnginx\n")
         self.assertEqual(self.tool("--check", self.tree).returncode, 0)
+
+
+class Values(WithTree):
+    def test_the_values_of_nginxs_own_functions_are_written_and_compared(self) -> None:
+        (self.tree / "own.c").write_text(VALUES, encoding="utf-8")
+        self.assertEqual(self.tool("--values", f"nginx={self.tree}").returncode, 0)
+        lines = self.table.read_text(encoding="utf-8").splitlines()
+        self.assertEqual(lines[1:], VALUE_ROWS)
+        self.assertEqual(self.tool("--values", "--check", self.tree).returncode, 0)
+
+        (self.tree / "own.c").write_text(VALUES.replace('"yes"', '"maybe"'), encoding="utf-8")
+        result = self.tool("--values", "--check", self.tree)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the table differs: own_word | ngx_own_module | enum | no,maybe",
+                      result.stdout)
+
+    def test_two_packages_have_the_words_of_both(self) -> None:
+        (self.tree / "own.c").write_text(VALUES, encoding="utf-8")
+        other = self.dir / "other"
+        other.mkdir()
+        (other / "own.c").write_text(VALUES.replace('"yes"', '"maybe"'), encoding="utf-8")
+        self.tool("--values", f"nginx={self.tree}", f"other={other}")
+        self.assertIn("own_word\tngx_own_module\tenum\tno,yes,maybe",
+                      self.table.read_text(encoding="utf-8").splitlines())
 
 
 class Table(unittest.TestCase):

@@ -6,6 +6,7 @@
 
 #include "core/module.hpp"
 #include "core/string.hpp"
+#include "tools/inspect/slots.hpp"
 #include "tools/inspect/sockets.hpp"
 #include "tools/inspect/values.hpp"
 
@@ -393,13 +394,17 @@ void Configuration::check_one(const Placed& placed)
             fmt::format("invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
                         directive.word(1).value(), name));
     } else {
-        check_values(placed);
+        check_values(placed, here);
     }
 }
 
-void Configuration::check_values(const Placed& placed)
+void Configuration::check_values(const Placed& placed,
+                                 std::span<const DirectiveRow* const> possible)
 {
-    if (auto wrong = wrong_value(placed.directive.name(), placed.directive.args())) {
+    const std::vector<std::string> args = placed.directive.args();
+    if (auto wrong_everywhere = wrong_slots(possible, args)) {
+        add(placed, std::move(*wrong_everywhere));
+    } else if (auto wrong = wrong_value(placed.directive.name(), args)) {
         add(placed, std::move(*wrong));
     } else if (auto bad_address = wrong_listen(placed)) {
         add(placed, std::move(*bad_address));

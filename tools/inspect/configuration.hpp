@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -84,7 +85,7 @@ private:
     void add_errors(const conf::Tree& tree);
     void check();
     void check_one(const Placed& placed);
-    void check_values(const Placed& placed);
+    void check_values(const Placed& placed, std::span<const DirectiveRow* const> possible);
     void check_listen(const Placed& placed);
     void check_repeated(const Placed& placed, std::vector<std::string>& seen);
     void add(const Placed& placed, std::string text, std::string hint = {});
