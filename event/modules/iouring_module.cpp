@@ -152,9 +152,10 @@ struct {
     std::size_t armed = 0;                 // requests that the kernel has
     unsigned cancels = 0;                  // requests to cancel that were queued for this wait
 
-    IouringSends sends{};                           // open only with completion
-    std::vector<IouringSends::Id> send_queue{};     // the sends of this turn
-    std::size_t pushed = 0;                         // the first of them: in the submission queue
+    IouringSends sends{};                        // open only with completion
+    std::vector<IouringSends::Id> send_queue{};  // the sends of this turn
+    std::size_t lingering = 0;                   // sends of closed connections that the kernel has
+    std::size_t pushed = 0;                      // the first of them: in the submission queue
     IouringSends::Id closing = IouringSends::none;  // of the connection that is closed now
 
     int notify_fd = -1;
@@ -889,6 +890,7 @@ void linger(IouringSends::Id id) noexcept
 
     push_close(id);
     send.state = SendState::lingering;
+    state.lingering++;
 }
 
 /// Handles the completion of a send that has not sent all, or that has lingered. Returns the event
@@ -899,6 +901,7 @@ Event* settle_send(const Completion& completion) noexcept
     IouringSend& send = state.sends[id];
     if (send.state == SendState::lingering) {
         state.sends.put(id);
+        state.lingering--;
         return nullptr;
     }
     assert(send.state == SendState::failed);
@@ -1043,6 +1046,23 @@ Settled settle(const Completion& completion) noexcept
     return settled;
 }
 
+/// Queues requests to cancel what the kernel still sends for closed connections.
+void cancel_lingering() noexcept
+{
+    for (std::size_t i = 0; i < state.sends.number(); i++) {
+        const auto id = static_cast<IouringSends::Id>(i);
+        if (state.sends[id].state != SendState::lingering) {
+            continue;
+        }
+        if (!make_room(1)) {
+            return;
+        }
+        io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
+        ::io_uring_prep_cancel64(sqe, send_mark | id, 0);
+        sqe->user_data = cancel_data;
+    }
+}
+
 /// Cancels all requests and waits for their ends: the kernel would otherwise keep the descriptors
 /// open for some time after the end of the ring.
 void cancel_all() noexcept
@@ -1056,7 +1076,8 @@ void cancel_all() noexcept
     int rc = 0;
     while (rc >= 0 || rc == -EINTR) {
         push_changes();
-        if (state.armed == 0) {
+        cancel_lingering();
+        if (state.armed == 0 && state.lingering == 0) {
             return;
         }
         rc = enter(flush_submissions(), 1, cancel_timeout);
@@ -1103,6 +1124,8 @@ void iouring_done(Cycle& cycle)
     state.sends.close();
     state.send_queue.clear();
     state.pushed = 0;
+    state.lingering = 0;
+    state.closing = IouringSends::none;
     close_fd(state.notify_fd, "eventfd ", cycle.log);
     state.watches = {};
     state.changes = {};
@@ -1368,6 +1391,7 @@ void abandon_ring() noexcept
     state.buffers.abandon();
     fail_sends();
     state.armed = 0;
+    state.lingering = 0;
     for (std::uint32_t i = 0; i < state.watches.size(); i++) {
         Watch& watch = state.watches[i];
         fail_received(watch);

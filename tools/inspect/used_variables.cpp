@@ -121,9 +121,9 @@ std::size_t argument_of(const Placed& placed, const DirectiveRow* row, std::size
     return row && row->package == "set-misc" && name.starts_with("set_") ? 0 : arguments;
 }
 
-class Collector {
+class VariableCollector {
 public:
-    explicit Collector(const Configuration& configuration) : configuration_(configuration)
+    explicit VariableCollector(const Configuration& configuration) : configuration_(configuration)
     {
         configuration.walk([this](const Placed& placed) { enter(placed); },
                            [this](const Placed&) { blocks_.pop_back(); }, Entries::included);
@@ -250,7 +250,7 @@ private:
 std::map<std::pair<std::string, std::string>, UsedVariable> used_variables(
     const Configuration& configuration)
 {
-    return Collector(configuration).all;
+    return VariableCollector(configuration).all;
 }
 
 }  // namespace ngx::inspect
