@@ -23,7 +23,7 @@ struct Parameter {
 
 constexpr std::string_view always = "0";
 
-constexpr Parameter parameters[] = {
+constexpr Parameter known_parameters[] = {
     {"accept_filter=", always, "", "1.25.5", true},
     {"backlog=", always, always, always, true},
     {"bind", always, always, always, true},
@@ -47,11 +47,13 @@ constexpr Parameter parameters[] = {
 
 const Parameter* find_parameter(std::string_view word)
 {
-    const auto* const found = std::ranges::find_if(parameters, [word](const Parameter& parameter) {
-        return parameter.name.find('=') != parameter.name.npos ? word.starts_with(parameter.name)
-                                                               : word == parameter.name;
-    });
-    return found == std::end(parameters) ? nullptr : found;
+    const auto* const found =
+        std::ranges::find_if(known_parameters, [word](const Parameter& parameter) {
+            return parameter.name.find('=') != parameter.name.npos
+                       ? word.starts_with(parameter.name)
+                       : word == parameter.name;
+        });
+    return found == std::end(known_parameters) ? nullptr : found;
 }
 
 std::string_view since_of(const Parameter& parameter, std::string_view block)

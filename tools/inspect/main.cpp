@@ -387,12 +387,12 @@ std::optional<Problem> not_asked(const Configuration& configuration)
     std::optional<Problem> problem;
     configuration.walk([&problem](const Placed& placed) {
         if (placed.context == "main" && placed.directive.is("load_module") && !problem) {
-            problem = {place_of(placed.directive),
-                       "ngxx: no module is loaded here; --for ngxx loads it", ""};
+            problem.emplace(Problem{place_of(placed.directive),
+                                    "ngxx: no module is loaded here; --for ngxx loads it", ""});
         }
     });
     if (configuration.file() == "-" && !problem) {
-        problem = {{}, "ngxx: the standard input can be read once", ""};
+        problem.emplace(Problem{Place{}, "ngxx: the standard input can be read once", ""});
     }
     return problem;
 }

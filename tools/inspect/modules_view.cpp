@@ -302,7 +302,7 @@ std::string used_text(const Json& directives)
     return text;
 }
 
-std::string program_text(const Json& view)
+std::string program_modules_text(const Json& view)
 {
     std::string text = view["program"].get<std::string>() + "\n";
     for (const Json& module : view["modules"]) {
@@ -324,7 +324,7 @@ std::string program_text(const Json& view)
     return text;
 }
 
-std::string ngxx_text(const Json& view)
+std::string ngxx_modules_text(const Json& view)
 {
     std::string text = "index  ctx  type    module\n";
     for (const auto& module : view["ngxx_modules"]) {
@@ -361,10 +361,10 @@ Json modules_view(const Configuration* configuration, const Reading* reading)
 
 std::string modules_text(const Json& view)
 {
-    std::string text = view.contains("modules") ? program_text(view) : "";
+    std::string text = view.contains("modules") ? program_modules_text(view) : "";
     text += refused_text(view);
     if (view.contains("ngxx_modules")) {
-        text += (text.empty() ? "" : "\nngxx\n") + ngxx_text(view);
+        text += (text.empty() ? "" : "\nngxx\n") + ngxx_modules_text(view);
     }
     return text;
 }

@@ -62,7 +62,7 @@ std::string places_text(const char* what, const Json& places)
     return text;
 }
 
-std::string program_text(const Json& view)
+std::string used_variables_text(const Json& view)
 {
     std::string text = view["program"].get<std::string>() + "\n";
     for (const Json& variable : view["variables"]) {
@@ -73,7 +73,7 @@ std::string program_text(const Json& view)
     return view["variables"].empty() ? text + "  no variable is used\n" : text;
 }
 
-std::string ngxx_text(const Json& view)
+std::string ngxx_variables_text(const Json& view)
 {
     std::string text;
     for (const auto& variable : view["ngxx_variables"]) {
@@ -118,10 +118,10 @@ Json variables_view(const Configuration* configuration, const Reading* reading)
 
 std::string variables_text(const Json& view)
 {
-    std::string text = view.contains("variables") ? program_text(view) : "";
+    std::string text = view.contains("variables") ? used_variables_text(view) : "";
     text += refused_text(view);
     if (view.contains("ngxx_variables")) {
-        text += (text.empty() ? "" : "\nngxx\n") + ngxx_text(view);
+        text += (text.empty() ? "" : "\nngxx\n") + ngxx_variables_text(view);
     }
     return text;
 }
