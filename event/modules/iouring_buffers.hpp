@@ -10,13 +10,7 @@
 #include <liburing.h>
 
 #include "core/core.hpp"
-
-#if __has_include(<sanitizer/asan_interface.h>)
-# include <sanitizer/asan_interface.h>
-#else
-# define ASAN_POISON_MEMORY_REGION(addr, size)   ((void)(addr), (void)(size))
-# define ASAN_UNPOISON_MEMORY_REGION(addr, size) ((void)(addr), (void)(size))
-#endif
+#include "event/modules/iouring_poison.hpp"
 
 namespace ngx {
 

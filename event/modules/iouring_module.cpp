@@ -95,8 +95,8 @@ struct Watch {
     IouringSends::Id send = IouringSends::none;
     std::uint32_t left = 0;      // bytes of the buffer that were not read
     Err err = 0;                 // a request has failed, and the owner has not been told
-    bool rests = false;          // because the socket was full
-    bool shuts = false;          // shutdown() follows it
+    bool rests = false;          // the socket was full: what was not sent waits for room
+    bool shuts = false;          // shutdown() follows when all is sent
     const char* data = nullptr;  // in the buffer; null: none is held
 
     [[nodiscard]] bool has_ended() const noexcept { return eof || err != 0; }
@@ -154,8 +154,8 @@ struct {
 
     IouringSends sends{};                        // open only with completion
     std::vector<IouringSends::Id> send_queue{};  // the sends of this turn
-    std::size_t lingering = 0;                   // sends of closed connections that the kernel has
     std::size_t pushed = 0;                      // the first of them: in the submission queue
+    std::size_t lingering = 0;                   // sends of closed connections that the kernel has
     IouringSends::Id closing = IouringSends::none;  // of the connection that is closed now
 
     int notify_fd = -1;
@@ -838,6 +838,14 @@ void end_send(IouringSends::Id id) noexcept
     state.sends.put(id);
 }
 
+/// Removes the sends whose requests were made from the queue.
+void drop_pushed() noexcept
+{
+    state.send_queue.erase(state.send_queue.begin(),
+                           state.send_queue.begin() + static_cast<std::ptrdiff_t>(state.pushed));
+    state.pushed = 0;
+}
+
 /// Ends the sends that the kernel has taken, except those with a completion. While the completion
 /// queue overflows, a completion may be invisible, so that all of them have to wait.
 void finish_sends() noexcept
@@ -862,9 +870,7 @@ void finish_sends() noexcept
             end_send(id);
         }
     }
-    state.send_queue.erase(state.send_queue.begin(),
-                           state.send_queue.begin() + static_cast<std::ptrdiff_t>(state.pushed));
-    state.pushed = 0;
+    drop_pushed();
 }
 
 /// Sends what a closed connection has left over because the socket was full: the kernel waits for
@@ -1378,9 +1384,7 @@ void fail_sends() noexcept
         state.sends.take_back(id);
         end_send(id);
     }
-    state.send_queue.erase(state.send_queue.begin(),
-                           state.send_queue.begin() + static_cast<std::ptrdiff_t>(state.pushed));
-    state.pushed = 0;
+    drop_pushed();
 }
 
 /// Closes the ring after the kernel has lost completions, for which it had no memory. The next wait

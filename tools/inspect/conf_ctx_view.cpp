@@ -287,20 +287,11 @@ std::string level_text(const Json& level)
     return text;
 }
 
-std::string words_of(const Json& list)
-{
-    std::string text;
-    for (const Json& item : list) {
-        text += (text.empty() ? "" : ", ") + item.get<std::string>();
-    }
-    return text;
-}
-
 std::string block_text(const Json& block)
 {
     const std::string indent(2 * block["depth"].get<std::size_t>(), ' ');
     std::string text = indent + block["name"].get<std::string>();
-    text += block["levels"].empty() ? "" : fmt::format("  [{}]", words_of(block["levels"]));
+    text += block["levels"].empty() ? "" : fmt::format("  [{}]", words_text(block["levels"]));
     text += "\n";
     for (const Json& module : block["modules"]) {
         text += fmt::format("{}    {}\n", indent, module["module"].get<std::string>());
@@ -311,7 +302,7 @@ std::string block_text(const Json& block)
     }
     if (!block["without_directives"].empty()) {
         text += fmt::format("{}    without a directive: {}\n", indent,
-                            words_of(block["without_directives"]));
+                            words_text(block["without_directives"]));
     }
     return text;
 }
@@ -364,9 +355,14 @@ std::string level_dot(const std::string& node, const std::string& from, const Js
            fmt::format("  {} -> {};\n", from, node) + more;
 }
 
-}  // namespace
-
-namespace {
+std::string blocks_text(const Json& view)
+{
+    std::string text = view["program"].get<std::string>() + "\n";
+    for (const Json& block : view["blocks"]) {
+        text += block_text(block);
+    }
+    return text;
+}
 
 std::string slots_text(const Json& view)
 {
@@ -383,26 +379,6 @@ std::string slots_text(const Json& view)
     }
     return text;
 }
-
-}  // namespace
-
-std::string conf_ctx_text(const Json& view)
-{
-    std::string text;
-    if (view.contains("blocks")) {
-        text = view["program"].get<std::string>() + "\n";
-        for (const Json& block : view["blocks"]) {
-            text += block_text(block);
-        }
-    }
-    text += refused_text(view);
-    if (view.contains("conf_ctx")) {
-        text += (text.empty() ? "" : "\nngxx\n") + slots_text(view);
-    }
-    return text;
-}
-
-namespace {
 
 /// Draws the blocks, and an arrow to each from the block in which it is.
 std::string blocks_dot(const Json& view)
@@ -425,6 +401,12 @@ std::string blocks_dot(const Json& view)
 }
 
 }  // namespace
+
+std::string conf_ctx_text(const Json& view)
+{
+    return parts_text(view, view.contains("blocks") ? blocks_text(view) : "",
+                      view.contains("conf_ctx") ? slots_text(view) : "");
+}
 
 std::string conf_ctx_dot(const Json& view)
 {

@@ -241,18 +241,9 @@ private:
                 "<tr><td style=\"padding-left: {}em\">{}{}{}</td><td>{}</td><td>{}</td></tr>\n",
                 block["depth"].get<std::size_t>(), text_of(block["name"]),
                 place.is_null() ? "" : " ", place.is_null() ? "" : link(place_from(place)),
-                list_of(block["levels"]), modules);
+                escape_html(words_text(block["levels"])), modules);
         }
         out_ += "</table></div>\n";
-    }
-
-    static std::string list_of(const Json& words)
-    {
-        std::string text;
-        for (const Json& word : words) {
-            text += (text.empty() ? "" : ", ") + text_of(word);
-        }
-        return text;
     }
 
     /// Returns the links to the places of a variable.

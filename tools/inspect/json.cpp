@@ -34,6 +34,21 @@ std::string refused_text(const Json& view)
     return text;
 }
 
+std::string words_text(const Json& list)
+{
+    std::string text;
+    for (const Json& item : list) {
+        text += (text.empty() ? "" : ", ") + item.get<std::string>();
+    }
+    return text;
+}
+
+std::string parts_text(const Json& view, const std::string& program, const std::string& ngxx)
+{
+    const std::string text = program + refused_text(view);
+    return text + (text.empty() || ngxx.empty() ? "" : "\nngxx\n") + ngxx;
+}
+
 std::vector<Problem> all_problems(const Configuration& configuration,
                                   const std::optional<Json>& view)
 {

@@ -26,6 +26,13 @@ Json problem_json(const Problem& problem);
 /// Returns the lines of "ngxx_refuses", if the view has it.
 std::string refused_text(const Json& view);
 
+/// Returns the words of a list, with commas between them.
+std::string words_text(const Json& list);
+
+/// Returns the text of a view that has a part for the program, the reason why ngxx refuses the
+/// configuration, and a part for ngxx. Each may be empty.
+std::string parts_text(const Json& view, const std::string& program, const std::string& ngxx);
+
 /// Returns what is wrong with the configuration: the problems of the reading, then those that the
 /// view has found, if there is a view.
 std::vector<Problem> all_problems(const Configuration& configuration,

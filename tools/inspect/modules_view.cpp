@@ -109,15 +109,6 @@ Json hooks(const Module& module)
     return names;
 }
 
-std::string join(const Json& list, const char* separator)
-{
-    std::string text;
-    for (const auto& item : list) {
-        text += (text.empty() ? "" : separator) + item.get<std::string>();
-    }
-    return text;
-}
-
 Json ngxx_modules(const Cycle& cycle)
 {
     Json list = Json::array();
@@ -333,13 +324,13 @@ std::string ngxx_modules_text(const Json& view)
                             ctx.is_null() ? "-" : std::to_string(ctx.get<std::size_t>()),
                             module["type"].get<std::string>(), module["name"].get<std::string>());
         if (!module["hooks"].empty()) {
-            text += fmt::format("                     hooks: {}\n", join(module["hooks"], ", "));
+            text += fmt::format("                     hooks: {}\n", words_text(module["hooks"]));
         }
         for (const auto& directive : module["directives"]) {
             text += fmt::format(
                 "                     {}{} [{}], in {}\n", directive["name"].get<std::string>(),
                 directive["block"].get<bool>() ? " { }" : "",
-                directive["arguments"].get<std::string>(), join(directive["contexts"], ", "));
+                directive["arguments"].get<std::string>(), words_text(directive["contexts"]));
         }
     }
     return text;
@@ -361,12 +352,8 @@ Json modules_view(const Configuration* configuration, const Reading* reading)
 
 std::string modules_text(const Json& view)
 {
-    std::string text = view.contains("modules") ? program_modules_text(view) : "";
-    text += refused_text(view);
-    if (view.contains("ngxx_modules")) {
-        text += (text.empty() ? "" : "\nngxx\n") + ngxx_modules_text(view);
-    }
-    return text;
+    return parts_text(view, view.contains("modules") ? program_modules_text(view) : "",
+                      view.contains("ngxx_modules") ? ngxx_modules_text(view) : "");
 }
 
 }  // namespace ngx::inspect

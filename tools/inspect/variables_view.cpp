@@ -118,12 +118,8 @@ Json variables_view(const Configuration* configuration, const Reading* reading)
 
 std::string variables_text(const Json& view)
 {
-    std::string text = view.contains("variables") ? used_variables_text(view) : "";
-    text += refused_text(view);
-    if (view.contains("ngxx_variables")) {
-        text += (text.empty() ? "" : "\nngxx\n") + ngxx_variables_text(view);
-    }
-    return text;
+    return parts_text(view, view.contains("variables") ? used_variables_text(view) : "",
+                      view.contains("ngxx_variables") ? ngxx_variables_text(view) : "");
 }
 
 }  // namespace ngx::inspect
