@@ -833,7 +833,7 @@ void end_send(IouringSends::Id id) noexcept
             (void)::shutdown(send.fd, SHUT_WR);
         }
     } else if (send.closes && !send.linked) {
-        (void)::close(send.fd);
+        close_fd(send.fd, "", ngx_cycle->log);
     }
     state.sends.put(id);
 }
@@ -1018,7 +1018,14 @@ struct Settled {
 /// is made again if its event is still active.
 Settled settle(const Completion& completion) noexcept
 {
-    if (completion.data == cancel_data || (completion.data & close_mark) != 0) {
+    if (completion.data == cancel_data) {
+        return {nullptr, Request::none};
+    }
+    if ((completion.data & close_mark) != 0) {
+        // A close that a failed send has cancelled is made again by settle_send().
+        if (completion.res < 0 && completion.res != -ECANCELED) {
+            log_error(log_alert, ngx_cycle->log, -completion.res, "close() failed");
+        }
         return {nullptr, Request::none};
     }
     if ((completion.data & send_mark) != 0) {
