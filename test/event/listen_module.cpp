@@ -102,15 +102,19 @@ void read_address(Conf& cf, Addr& addr)
 
 const char* test_listen(Conf& cf, const Command&, void*)
 {
+    const auto has = [&](std::string_view word) { return std::ranges::count(cf.args, word) != 0; };
     Addr addr;
     read_address(cf, addr);
+    if (has("udp") && addr.sockaddr.any.sa_family != AF_UNIX) {
+        // The kernel may choose a port of another test: both sockets have SO_REUSEADDR.
+        inet_set_port(&addr.sockaddr.any, handed.udp_ports.emplace_back(SOCK_DGRAM));
+    }
     Listening& ls = *create_listening(cf, &addr.sockaddr.any, addr.socklen);
     ls.logp = &cf.cycle->new_log;
     ls.log.handler = accept_log_error;
     ls.pool_size = connection_pool_size;
     ls.handler = take;
 
-    const auto has = [&](std::string_view word) { return std::ranges::count(cf.args, word) != 0; };
     ls.deferred_accept = has("deferred");
     ls.addr_ntop = has("ntop");
     ls.reuseport = has("reuseport");

@@ -16,6 +16,7 @@
 #include "core/module.hpp"
 #include "event/event.hpp"
 #include "test/event/fake_module.hpp"
+#include "test/support/client.hpp"
 #include "test/support/cycle.hpp"
 
 namespace ngx::test {
@@ -29,6 +30,7 @@ extern void (*before_loop)(Cycle& cycle);
 /// The connections that the listeners have accepted, in order, and the data that these have
 /// received.
 struct Handed {
+    std::vector<Port> udp_ports{};
     std::vector<Connection*> connections{};
     std::string text{};
     std::vector<std::string> datagrams{};

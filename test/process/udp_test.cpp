@@ -28,6 +28,16 @@ ServerConf serving(const Port& port, const std::string& content, const std::stri
 
 BOOST_AUTO_TEST_SUITE(udp)
 
+BOOST_AUTO_TEST_CASE(reserved_ports_are_all_different)
+{
+    std::vector<Port> ports;
+    std::set<std::uint16_t> numbers;
+    for (int i = 0; i < 500; i++) {
+        numbers.insert(ports.emplace_back(SOCK_DGRAM));
+    }
+    BOOST_TEST(numbers.size() == ports.size());
+}
+
 BOOST_AUTO_TEST_CASE(a_thousand_clients_of_one_socket_get_their_own_answers)
 {
     const Port port(SOCK_DGRAM);

@@ -112,12 +112,16 @@ sockaddr_un local(const std::filesystem::path& path)
 
 // The bound socket reserves the port. It does not listen: connections are refused until the server,
 // whose socket has SO_REUSEADDR, listens on the port. A UDP socket is connected to another port, so
-// that it receives no datagrams.
+// that it receives no datagrams. It gets SO_REUSEADDR after its port: the kernel gives one port to
+// two UDP sockets that have the option.
 Port::Port(int type, std::uint16_t wanted) : reservation_(make_socket(AF_INET, {.type = type}))
 {
-    set_option(reservation_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (type != SOCK_DGRAM) {
+        set_option(reservation_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    }
     const sockaddr_in address = loopback(wanted);
     checked(::bind(reservation_.get(), any(address), sizeof(address)), "bind()");
+    set_option(reservation_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
     number_ = bound_port(reservation_.get());
     const sockaddr_in unused = loopback(9);
     if (type == SOCK_DGRAM) {
