@@ -767,8 +767,7 @@ Rc tcp_nodelay(Connection& c) noexcept
     }
     log_debug(log_debug_core, c.log, 0, "tcp_nodelay");
 
-    const int on = 1;
-    if (::setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1) {
+    if (io.nodelay(c) == -1) {
         connection_error(c, errno, "setsockopt(TCP_NODELAY) failed");
         return Rc::error;
     }

@@ -34,10 +34,7 @@ namespace {
 
 constexpr int max_failed_per_turn = 64;
 
-struct {
-    bool use_accept4 = true;
-    LogLimit failed{};
-} state;
+LogLimit failed_accepts{};
 
 /// Stops watching the listeners. With `all` false (the mutex was lost) reuseport listeners, which
 /// only this worker has, stay in the poller.
@@ -98,15 +95,6 @@ void close_accepted_connection(Connection& c) noexcept
     stat_active->fetch_sub(1, std::memory_order_relaxed);
 }
 
-int accept_socket(int s, SockaddrUnion& sa, socklen_t& socklen) noexcept
-{
-    socklen = sizeof(sa);
-    if (state.use_accept4) {
-        return ::accept4(s, &sa.any, &socklen, SOCK_NONBLOCK);
-    }
-    return ::accept(s, &sa.any, &socklen);
-}
-
 unsigned accept_error_level(Err err) noexcept
 {
     switch (err) {
@@ -129,11 +117,10 @@ bool accept_failed(Event& ev, Err err) noexcept
         return false;
     }
 
-    log_limited(state.failed, accept_error_level(err), ev.log, err, "{}() failed",
-                state.use_accept4 ? "accept4" : "accept");
+    log_limited(failed_accepts, accept_error_level(err), ev.log, err, "{}() failed",
+                inherited_nonblocking ? "accept4" : "accept");
 
-    if (state.use_accept4 && err == ENOSYS) {
-        state.use_accept4 = false;
+    if (inherited_nonblocking && err == ENOSYS) {
         inherited_nonblocking = false;
         return true;
     }
@@ -287,7 +274,7 @@ void event_accept(Event& ev) noexcept
     }
 
     const EventConf& ecf = *event_get_conf<EventConf>(ngx_cycle->conf_ctx);
-    const Connection& lc = connection_of(ev);
+    Connection& lc = connection_of(ev);
     assert(lc.listening && lc.listening->connection == &lc);
     Listening& ls = *lc.listening;
     ev.available = *ecf.multi_accept;
@@ -299,7 +286,7 @@ void event_accept(Event& ev) noexcept
     do {
         SockaddrUnion sa;
         socklen_t socklen;
-        const int s = accept_socket(lc.fd, sa, socklen);
+        const int s = io.accept(lc, sa, socklen);
 
         if (s == invalid_socket) {
             if (accept_failed(ev, errno) && ++failed < max_failed_per_turn) {

@@ -122,7 +122,7 @@ Rc receive(Event& ev, const Listening& ls, Datagram& d) noexcept
         msg.msg_controllen = control.size();
     }
 
-    const ssize_t n = ::recvmsg(event_ident(ev), &msg, 0);
+    const ssize_t n = io.recvmsg(connection_of(ev), msg);
     if (n == -1) {
         const Err err = errno;
         if (err == EAGAIN) {
@@ -293,7 +293,7 @@ void release_descriptor(UdpConnections& known) noexcept
 {
     assert(known.sessions > 0);
     known.sessions--;
-    if (known.sessions == 0 && known.fd != invalid_socket && ::close(known.fd) == -1) {
+    if (known.sessions == 0 && known.fd != invalid_socket && io.close(known.fd) == -1) {
         log_error(log_alert, ngx_cycle->log, errno, "close() {} failed", known.fd);
     }
 }

@@ -7,6 +7,10 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <new>
 #include <poll.h>
 #include <string>
@@ -32,6 +36,7 @@
 #include "event/event_dispatch.hpp"
 #include "event/event_timer.hpp"
 #include "event/event_turn.hpp"
+#include "event/modules/iouring_arrivals.hpp"
 #include "event/modules/iouring_buffers.hpp"
 #include "event/modules/iouring_sends.hpp"
 #include "os/unix/iovec.hpp"
@@ -45,8 +50,8 @@ extern Module iouring_module;
 
 /// Waits with io_uring: a poll request for each active event. The changes of a turn, its wait and
 /// the timeout of the wait are one system call, io_uring_enter(). With "iouring_io completion" the
-/// kernel also receives and sends: io has functions that take data that has arrived, and that keep
-/// data to send until the next wait. docs/iouring.md explains it.
+/// kernel also accepts, receives and sends: io has functions that take connections and data that
+/// have arrived, and that keep data to send until the next wait. docs/iouring.md explains it.
 /// The ring belongs to the process that created it; only the loop's thread uses it, except notify.
 ///
 /// nginx has no such module.
@@ -65,7 +70,10 @@ struct IouringConf {
 };
 
 /// A kind of request. nop asks for nothing: its completion reports data that has arrived before.
-enum class Request : std::uint8_t { none, poll, receive, nop, send };
+enum class Request : std::uint8_t { none, poll, receive, nop, send, arrival };
+
+/// The index of no requests of a listener.
+constexpr std::uint16_t no_arrivals = 0xffff;
 
 /// A request and the event that it belongs to. The index of a watch is the user data of its
 /// request. An event that is deleted leaves its watch at once, but a watch is used again only when
@@ -93,11 +101,12 @@ struct Watch {
     bool sends = false;     // something that io.send has taken was not sent
     std::uint16_t id = 0;   // of the buffer
     IouringSends::Id send = IouringSends::none;
-    std::uint32_t left = 0;      // bytes of the buffer that were not read
-    Err err = 0;                 // a request has failed, and the owner has not been told
-    bool rests = false;          // the socket was full: what was not sent waits for room
-    bool shuts = false;          // shutdown() follows when all is sent
-    const char* data = nullptr;  // in the buffer; null: none is held
+    std::uint32_t left = 0;                // bytes of the buffer that were not read
+    Err err = 0;                           // a request has failed, and the owner has not been told
+    bool rests = false;                    // the socket was full: what was not sent waits for room
+    bool shuts = false;                    // shutdown() follows when all is sent
+    std::uint16_t arrivals = no_arrivals;  // the requests of this listener
+    const char* data = nullptr;            // in the buffer; null: none is held
 
     [[nodiscard]] bool has_ended() const noexcept { return eof || err != 0; }
 };
@@ -120,6 +129,18 @@ constexpr std::uint64_t cancel_data = no_watch;  // user data of a request to ca
 /// is the index of the send.
 constexpr std::uint64_t send_mark = std::uint64_t{1} << 32;
 constexpr std::uint64_t close_mark = std::uint64_t{1} << 33;
+
+/// Part of the user data of requests of listeners. The rest is the index of the listener's requests
+/// and that of the request.
+constexpr std::uint64_t arrival_mark = std::uint64_t{1} << 34;
+
+/// The user data of requests to set TCP_NODELAY.
+constexpr std::uint64_t nodelay_data = std::uint64_t{1} << 35;
+
+/// A command of IORING_OP_URING_CMD that liburing 2.3 does not know. It is in Linux 6.7.
+///
+/// Linux: SOCKET_URING_OP_SETSOCKOPT
+constexpr std::uint32_t setsockopt_command = 3;
 
 /// The kernel sends the rest of the data of a closed connection for at most this time.
 constexpr __kernel_timespec linger_time = {.tv_sec = 60, .tv_nsec = 0};
@@ -158,6 +179,12 @@ struct {
     std::size_t lingering = 0;                   // sends of closed connections that the kernel has
     IouringSends::Id closing = IouringSends::none;  // of the connection that is closed now
 
+    std::vector<std::unique_ptr<IouringArrivals>> arrivals{};  // null: the index is not in use
+    std::unique_ptr<IouringArrivals> lost_arrivals{};          // of rings that were lost
+    std::size_t arriving = 0;                                  // requests that the kernel has
+    bool sets_options = false;         // the kernel sets options of sockets by requests
+    std::vector<int> without_delay{};  // descriptors whose option is set by the next submission
+
     int notify_fd = -1;
     std::atomic<EventHandler> notify_handler = nullptr;  // written by any thread
     std::uint32_t notifications = 0;
@@ -169,6 +196,11 @@ struct {
 
 extern const EventModule iouring_module_ctx;
 
+int iouring_accept(Connection& lc, SockaddrUnion& sa, socklen_t& socklen) noexcept;
+int iouring_nodelay(Connection& c) noexcept;
+ssize_t iouring_recvmsg(Connection& lc, msghdr& msg) noexcept;
+ssize_t iouring_sendmsg(Connection& c, const msghdr& msg, int flags) noexcept;
+ssize_t iouring_udp_send(Connection& c, const char* buf, std::size_t size) noexcept;
 ssize_t iouring_recv(Connection& c, char* buf, std::size_t size) noexcept;
 ssize_t iouring_recv_chain(Connection& c, Chain* in, off_t limit) noexcept;
 ssize_t iouring_send(Connection& c, const char* buf, std::size_t size) noexcept;
@@ -176,6 +208,7 @@ Chain* iouring_send_chain(Connection& c, Chain* in, off_t limit);
 int iouring_shutdown(Connection& c, int how) noexcept;
 int iouring_close(int fd) noexcept;
 void finish_sends() noexcept;
+bool take_completion(Completion& completion) noexcept;
 
 constexpr std::uint32_t read_events = POLLIN | POLLRDHUP;
 constexpr std::uint32_t write_events = POLLOUT;
@@ -229,6 +262,9 @@ int enter(unsigned submit, unsigned wait_n, Msec timer) noexcept
                                      reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
     if (rc != -EBADR) {
         finish_sends();
+    }
+    if (io_uring_sq_ready(&state.ring) == 0) {
+        state.without_delay.clear();
     }
     return rc;
 }
@@ -403,14 +439,15 @@ void log_features(Log* log)
         return (state.ring.flags & bit) != 0 ? text : "";
     };
     log_error(log_notice, log, 0,
-              "io_uring: {} submissions, {} completions, multishot poll{}{}{}{}{}{}",
+              "io_uring: {} submissions, {} completions, multishot poll{}{}{}{}{}{}{}",
               *state.ring.sq.kring_entries, *state.ring.cq.kring_entries,
               flag(IORING_SETUP_SINGLE_ISSUER, ", single issuer"),
               flag(IORING_SETUP_DEFER_TASKRUN, ", deferred task work"),
               flag(IORING_SETUP_COOP_TASKRUN, ", cooperative task work"),
               flag(IORING_SETUP_SUBMIT_ALL, ", submission goes on after an error"),
               (state.ring.features & IORING_FEAT_CQE_SKIP) != 0 ? ", skipped completions" : "",
-              state.buffers.is_open() ? ", provided buffers, sends" : "");
+              state.buffers.is_open() ? ", provided buffers, sends" : "",
+              state.sets_options ? ", socket options" : "");
     if (state.buffers_conf.num != 0 && !state.buffers.is_open()) {
         log_error(log_warn, log, 0,
                   "\"iouring_io completion\" needs provided buffers, which are in Linux 5.19: "
@@ -500,6 +537,39 @@ void warn_of_changes(const IouringConf& iucf, Log* log)
     }
 }
 
+/// Makes a request of this entry that sets TCP_NODELAY.
+void prepare_nodelay(io_uring_sqe* sqe, int fd) noexcept
+{
+    static constexpr int on = 1;
+    static constexpr std::uint32_t option[] = {IPPROTO_TCP, TCP_NODELAY};
+    *sqe = {};
+    sqe->opcode = IORING_OP_URING_CMD;
+    sqe->fd = fd;
+    sqe->cmd_op = setsockopt_command;
+    std::memcpy(&sqe->addr, option, sizeof(option));
+    sqe->file_index = sizeof(on);  // the length of the value
+    sqe->addr3 = reinterpret_cast<std::uintptr_t>(&on);
+}
+
+/// Asks the new ring whether the kernel sets options of sockets.
+bool probe_setsockopt() noexcept
+{
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    io_uring_sqe* const sqe = fd != -1 ? ::io_uring_get_sqe(&state.ring) : nullptr;
+    bool is_set = false;
+    if (sqe) {
+        prepare_nodelay(sqe, fd);
+        sqe->user_data = cancel_data;
+        (void)enter(flush_submissions(), 1, cancel_timeout);
+        Completion completion;
+        is_set = take_completion(completion) && completion.res == 0;
+    }
+    if (fd != -1) {
+        ::close(fd);
+    }
+    return is_set;
+}
+
 /// Creates the ring in the process that uses it: a worker never has the ring of its master.
 Rc iouring_init(Cycle& cycle, Msec timer)
 {
@@ -529,10 +599,12 @@ Rc iouring_init(Cycle& cycle, Msec timer)
         const auto number = static_cast<std::size_t>(state.buffers_conf.num);
         state.sends.open(number, state.buffers_conf.size);
         state.send_queue.reserve(number);
+        state.without_delay.reserve(*state.ring.sq.kring_entries);
     }
 
     bool has_notify = state.notify_fd != -1;
     if (is_new) {
+        state.sets_options = state.buffers.is_open() && probe_setsockopt();
         has_notify = iouring_notify_init(cycle.log) == Rc::ok;
         if (ngx_worker == 0) {
             log_features(cycle.log);
@@ -544,6 +616,11 @@ Rc iouring_init(Cycle& cycle, Msec timer)
     use_epoll_rdhup = true;
     io = os_io;
     if (state.buffers.is_open()) {
+        io.accept = iouring_accept;
+        io.nodelay = iouring_nodelay;
+        io.recvmsg = iouring_recvmsg;
+        io.sendmsg = iouring_sendmsg;
+        io.udp_send = iouring_udp_send;
         io.recv = iouring_recv;
         io.recv_chain = iouring_recv_chain;
         io.send = iouring_send;
@@ -602,6 +679,32 @@ void give_buffer(Watch& watch) noexcept
     }
 }
 
+/// Closes the connection that a request has got, if it has. A datagram is lost.
+void discard_arrival(const IouringArrivals& arrivals, int res) noexcept
+{
+    if (!arrivals.has_datagrams() && res >= 0) {
+        close_fd(res, "", ngx_cycle->log);
+    }
+}
+
+void release_arrivals(std::size_t id) noexcept
+{
+    if (state.arrivals[id]->armed() == 0) {
+        state.arrivals[id].reset();
+    }
+}
+
+/// Separates the requests from their listener. They are released when they have ended.
+void detach_arrivals(std::size_t id) noexcept
+{
+    IouringArrivals& arrivals = *state.arrivals[id];
+    while (arrivals.has_result()) {
+        discard_arrival(arrivals, arrivals.take().res);
+    }
+    arrivals.detach();
+    release_arrivals(id);
+}
+
 /// Separates the watch from its event. What has arrived and was not read is lost, as the data in a
 /// socket is that is closed. What was to be sent is sent, if iouring_close() is called next.
 void detach_watch(std::uint32_t index) noexcept
@@ -611,6 +714,9 @@ void detach_watch(std::uint32_t index) noexcept
     if (std::exchange(watch.sends, false)) {
         state.sends[watch.send].ev = nullptr;
         state.closing = watch.send;
+    }
+    if (watch.arrivals != no_arrivals) {
+        detach_arrivals(std::exchange(watch.arrivals, no_arrivals));
     }
     watch.ev = nullptr;
     queue_change(index);
@@ -623,6 +729,9 @@ Request wanted_request(const Watch& watch) noexcept
 {
     if (!watch.ev || (!watch.ev->active && !watch.rests)) {
         return Request::none;
+    }
+    if (watch.arrivals != no_arrivals) {
+        return Request::none;  // push_arrivals() makes the requests
     }
     if (!watch.receives) {
         return Request::poll;
@@ -650,6 +759,15 @@ io_uring_sqe* get_submission() noexcept
     }
     (void)submit();
     return ::io_uring_get_sqe(&state.ring);
+}
+
+/// Makes room for `n` entries in the submission queue. Returns false if the kernel does not take
+/// those in front.
+bool make_room(unsigned n) noexcept
+{
+    assert(n <= *state.ring.sq.kring_entries);
+    return io_uring_sq_space_left(&state.ring) >= n ||
+           (submit() && io_uring_sq_space_left(&state.ring) >= n);
 }
 
 void push_request(io_uring_sqe* sqe, std::uint32_t index, Request request) noexcept
@@ -712,6 +830,52 @@ bool move_event(std::uint32_t index) noexcept
     return true;
 }
 
+std::uint64_t arrival_data(std::size_t id, std::size_t i) noexcept
+{
+    return arrival_mark | id * IouringArrivals::number | i;
+}
+
+/// Queues the requests that a listener does not have. Returns false if the submission queue is full
+/// and the kernel does not take it.
+bool push_arrivals(const Watch& watch) noexcept
+{
+    IouringArrivals& arrivals = *state.arrivals[watch.arrivals];
+    for (std::size_t i = 0; i < IouringArrivals::number; i++) {
+        if (!arrivals.is_free(i)) {
+            continue;
+        }
+        io_uring_sqe* const sqe = get_submission();
+        if (!sqe) {
+            return false;
+        }
+        arrivals.arm(i);
+        state.arriving++;
+        IouringArrival& one = arrivals[i];
+        if (arrivals.has_datagrams()) {
+            ::io_uring_prep_recvmsg(sqe, watch.fd, &one.msg, 0);
+        } else {
+            ::io_uring_prep_accept(sqe, watch.fd, &one.sa.any, &one.len, SOCK_NONBLOCK);
+        }
+        sqe->user_data = arrival_data(watch.arrivals, i);
+    }
+    return true;
+}
+
+/// Queues requests to cancel those of a listener that the kernel has.
+void cancel_arrivals(std::size_t id) noexcept
+{
+    IouringArrivals& arrivals = *state.arrivals[id];
+    for (std::size_t i = 0; i < IouringArrivals::number; i++) {
+        if (!arrivals.is_waiting(i) || arrivals[i].cancelled || !make_room(1)) {
+            continue;
+        }
+        io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
+        ::io_uring_prep_cancel64(sqe, arrival_data(id, i), 0);
+        sqe->user_data = cancel_data;
+        arrivals[i].cancelled = true;
+    }
+}
+
 /// Queues the request that a watch needs, or the cancellation of the one that it has. Returns false
 /// if the submission queue is full and the kernel does not take it.
 bool push_change(std::uint32_t index) noexcept
@@ -722,6 +886,9 @@ bool push_change(std::uint32_t index) noexcept
         (void)move_event(index);  // else the new request follows the end of the old one
     }
     Watch& watch = state.watches[index];
+    if (watch.arrivals != no_arrivals && watch.ev->active && !push_arrivals(watch)) {
+        return false;
+    }
     if (watch.armed == wanted || watch.armed == Request::nop || watch.cancelled) {
         watch.queued = false;
         if (!watch.ev && watch.armed == Request::none) {
@@ -754,15 +921,6 @@ void push_changes() noexcept
                         state.changes.begin() + static_cast<std::ptrdiff_t>(done));
 }
 
-/// Makes room for `n` entries in the submission queue. Returns false if the kernel does not take
-/// those in front.
-bool make_room(unsigned n) noexcept
-{
-    assert(n <= *state.ring.sq.kring_entries);
-    return io_uring_sq_space_left(&state.ring) >= n ||
-           (submit() && io_uring_sq_space_left(&state.ring) >= n);
-}
-
 /// Queues a request that closes the descriptor of a send, behind the request in front.
 void push_close(IouringSends::Id id) noexcept
 {
@@ -785,8 +943,12 @@ bool push_send(IouringSends::Id id) noexcept
     IouringSend& send = state.sends[id];
     assert(send.state == SendState::queued);
     io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
-    ::io_uring_prep_send(sqe, send.fd, state.sends.data(id), send.end - send.begin,
-                         MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+    if (send.datagram) {
+        ::io_uring_prep_sendmsg(sqe, send.fd, &state.sends.message(id).msg, MSG_DONTWAIT);
+    } else {
+        ::io_uring_prep_send(sqe, send.fd, state.sends.data(id), send.end - send.begin,
+                             MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+    }
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS | (send.closes ? IOSQE_IO_LINK : 0U);
     sqe->user_data = send_mark | id;
     if (send.closes) {
@@ -846,6 +1008,17 @@ void drop_pushed() noexcept
     state.pushed = 0;
 }
 
+/// Calls `f` for each completion in the queue, which all stay there.
+template <typename F>
+void for_each_completion(F f) noexcept
+{
+    const io_uring_cq& cq = state.ring.cq;
+    const unsigned head = *cq.khead;
+    for (unsigned i = 0; i < io_uring_cq_ready(&state.ring); i++) {
+        f(cq.cqes[(head + i) & *cq.kring_mask]);
+    }
+}
+
 /// Ends the sends that the kernel has taken, except those with a completion. While the completion
 /// queue overflows, a completion may be invisible, so that all of them have to wait.
 void finish_sends() noexcept
@@ -854,15 +1027,12 @@ void finish_sends() noexcept
         (*state.ring.sq.kflags & IORING_SQ_CQ_OVERFLOW) != 0) {
         return;
     }
-    const io_uring_cq& cq = state.ring.cq;
-    const unsigned head = *cq.khead;
-    for (unsigned i = 0; i < io_uring_cq_ready(&state.ring); i++) {
-        const std::uint64_t data = cq.cqes[(head + i) & *cq.kring_mask].user_data;
-        const auto id = static_cast<IouringSends::Id>(data);
-        if ((data & send_mark) != 0 && state.sends[id].state == SendState::pushed) {
+    for_each_completion([](const io_uring_cqe& cqe) {
+        const auto id = static_cast<IouringSends::Id>(cqe.user_data);
+        if ((cqe.user_data & send_mark) != 0 && state.sends[id].state == SendState::pushed) {
             state.sends[id].state = SendState::failed;
         }
-    }
+    });
     for (std::size_t i = 0; i < state.pushed; i++) {
         const IouringSends::Id id = state.send_queue[i];
         state.sends.take_back(id);
@@ -899,12 +1069,47 @@ void linger(IouringSends::Id id) noexcept
     state.lingering++;
 }
 
+/// Sends a datagram again, for which the socket had no room: the kernel waits for room.
+void send_again(IouringSends::Id id) noexcept
+{
+    if (!make_room(1)) {
+        end_send(id);
+        return;
+    }
+    io_uring_sqe* const sqe = ::io_uring_get_sqe(&state.ring);
+    ::io_uring_prep_sendmsg(sqe, state.sends[id].fd, &state.sends.message(id).msg, 0);
+    sqe->user_data = send_mark | id;
+    state.sends[id].state = SendState::lingering;
+    state.lingering++;
+}
+
+/// Handles the completion of a datagram that was not sent, or that has lingered. Its session may
+/// have ended.
+void settle_datagram(IouringSends::Id id, int res) noexcept
+{
+    const bool lingered = state.sends[id].state == SendState::lingering;
+    state.lingering -= lingered;
+    if (res == -EAGAIN && !lingered) {
+        send_again(id);
+        return;
+    }
+    if (res < 0 && res != -ECANCELED) {
+        log_error(log_err, ngx_cycle->log, -res, "sendmsg() to {} failed",
+                  state.sends.message(id).peer().view());
+    }
+    end_send(id);
+}
+
 /// Handles the completion of a send that has not sent all, or that has lingered. Returns the event
 /// to report; null if there is none.
 Event* settle_send(const Completion& completion) noexcept
 {
     const auto id = static_cast<IouringSends::Id>(completion.data);
     IouringSend& send = state.sends[id];
+    if (send.datagram) {
+        settle_datagram(id, completion.res);
+        return nullptr;
+    }
     if (send.state == SendState::lingering) {
         state.sends.put(id);
         state.lingering--;
@@ -1014,6 +1219,72 @@ struct Settled {
     Request request;
 };
 
+/// Keeps what a request has got, if its listener is watched.
+void end_arrival(IouringArrivals& arrivals, std::size_t i, int res) noexcept
+{
+    arrivals.end(i);
+    const Event* const ev = arrivals.event();
+    if (!ev) {
+        discard_arrival(arrivals, res);
+    } else if (res >= 0 || (ev->active && res != -ECANCELED && res != -EINTR)) {
+        arrivals.store(i, res);
+    }
+}
+
+/// Handles the completion of a request of a listener, whose result may be known already.
+Settled settle_arrival(const Completion& completion) noexcept
+{
+    const auto data = static_cast<std::uint32_t>(completion.data);
+    const std::size_t id = data / IouringArrivals::number;
+    const std::size_t i = data % IouringArrivals::number;
+    IouringArrivals& arrivals = *state.arrivals[id];
+    const bool is_new = arrivals.is_waiting(i);
+    if (is_new) {
+        end_arrival(arrivals, i, completion.res);
+    }
+    arrivals.disarm(i);
+    state.arriving--;
+    Event* const ev = arrivals.event();
+    if (!ev) {
+        release_arrivals(id);
+        return {nullptr, Request::arrival};
+    }
+    queue_change(static_cast<std::uint32_t>(ev->index));
+    return {is_new && arrivals.has_result() ? ev : nullptr, Request::arrival};
+}
+
+/// Ends the requests of a listener that is not active any more, and reads their results.
+void end_arrivals(std::size_t id) noexcept
+{
+    IouringArrivals& arrivals = *state.arrivals[id];
+    cancel_arrivals(id);
+    int rc = enter(flush_submissions(), 0, 0);
+    for (;;) {
+        for_each_completion([&](const io_uring_cqe& cqe) {
+            const std::size_t i = cqe.user_data % IouringArrivals::number;
+            if (cqe.user_data == arrival_data(id, i) && arrivals.is_waiting(i)) {
+                end_arrival(arrivals, i, cqe.res);
+            }
+        });
+        if (!arrivals.is_waiting() || (rc < 0 && rc != -EINTR)) {
+            return;
+        }
+        rc = enter(flush_submissions(), io_uring_cq_ready(&state.ring) + 1, cancel_timeout);
+    }
+}
+
+/// Stops the requests of a listener, and passes what these have got to its handler, because another
+/// process would not get it.
+void serve_arrivals(Event& ev) noexcept
+{
+    const std::size_t id = state.watches[ev.index].arrivals;
+    IouringArrivals& arrivals = *state.arrivals[id];
+    end_arrivals(id);
+    while (arrivals.has_result()) {
+        ev.handler(ev);
+    }
+}
+
 /// Ends the part of a completion that concerns the request: one without more to come has ended, and
 /// is made again if its event is still active.
 Settled settle(const Completion& completion) noexcept
@@ -1030,6 +1301,13 @@ Settled settle(const Completion& completion) noexcept
     }
     if ((completion.data & send_mark) != 0) {
         return {settle_send(completion), Request::send};
+    }
+    if ((completion.data & arrival_mark) != 0) {
+        return settle_arrival(completion);
+    }
+    if (completion.data == nodelay_data) {
+        log_error(log_alert, ngx_cycle->log, -completion.res, "setsockopt(TCP_NODELAY) failed");
+        return {nullptr, Request::none};
     }
     const auto index = static_cast<std::uint32_t>(completion.data);
     assert(index < state.watches.size());
@@ -1090,7 +1368,12 @@ void cancel_all() noexcept
     while (rc >= 0 || rc == -EINTR) {
         push_changes();
         cancel_lingering();
-        if (state.armed == 0 && state.lingering == 0) {
+        for (std::size_t id = 0; id < state.arrivals.size(); id++) {
+            if (state.arrivals[id]) {
+                cancel_arrivals(id);
+            }
+        }
+        if (state.armed == 0 && state.lingering == 0 && state.arriving == 0) {
             return;
         }
         rc = enter(flush_submissions(), 1, cancel_timeout);
@@ -1121,6 +1404,18 @@ void iouring_exit_process(Cycle&)
     cancel_all();
 }
 
+/// Forgets the requests of listeners of a ring that was closed.
+void abandon_arrivals() noexcept
+{
+    for (std::unique_ptr<IouringArrivals>& arrivals : state.arrivals) {
+        if (arrivals && arrivals->armed() != 0) {
+            IouringArrivals::lose(std::move(arrivals), state.lost_arrivals);
+        }
+    }
+    state.arrivals.clear();
+    state.arriving = 0;
+}
+
 /// A process that was forked from the one with the ring must not use it, and only releases its
 /// memory and descriptors.
 void iouring_done(Cycle& cycle)
@@ -1139,6 +1434,8 @@ void iouring_done(Cycle& cycle)
     state.pushed = 0;
     state.lingering = 0;
     state.closing = IouringSends::none;
+    abandon_arrivals();
+    state.without_delay.clear();
     close_fd(state.notify_fd, "eventfd ", cycle.log);
     state.watches = {};
     state.changes = {};
@@ -1234,12 +1531,18 @@ Rc iouring_del_event(Event& ev, EventType, unsigned flags) noexcept
     log_debug(log_debug_event, ev.log, 0, "iouring del event: fd:{}", watch->fd);
 
     const auto index = static_cast<std::uint32_t>(ev.index);
-    if ((watch->receives || watch->sends || watch->err != 0) && (flags & close_event) == 0) {
+    ev.active = 0;
+    if (ev.accept) {
+        flush_sends();  // the descriptor is closed next
+    }
+    if (watch->arrivals != no_arrivals) {
+        serve_arrivals(ev);
+        detach_watch(index);
+    } else if ((watch->receives || watch->sends || watch->err != 0) && (flags & close_event) == 0) {
         queue_change(index);
     } else {
         detach_watch(index);
     }
-    ev.active = 0;
     if (ev.accept && (flags & disable_event) == 0) {
         push_changes();
         (void)submit();
@@ -1351,6 +1654,11 @@ bool dispatch_completions(int n, unsigned flags, Log* log) noexcept
         } else if (settled.request == Request::send) {
             dispatch_event(*settled.ev, flags);
             found = true;
+        } else if (settled.request == Request::arrival) {
+            log_debug(log_debug_event, settled.ev->log, 0, "iouring: fd:{} arrived:{}",
+                      connection_of(*settled.ev).fd, completion.res);
+            dispatch_event(*settled.ev, flags);
+            found = true;
         } else if (settled.request != Request::poll) {
             report_received(*settled.ev, flags);
             found = true;
@@ -1401,11 +1709,14 @@ void abandon_ring() noexcept
     close_ring();
     state.buffers.abandon();
     fail_sends();
+    abandon_arrivals();
+    state.without_delay.clear();
     state.armed = 0;
     state.lingering = 0;
     for (std::uint32_t i = 0; i < state.watches.size(); i++) {
         Watch& watch = state.watches[i];
         fail_received(watch);
+        watch.arrivals = no_arrivals;
         if (watch.ev || watch.armed != Request::none) {
             watch.armed = Request::none;
             watch.cancelled = false;
@@ -1480,6 +1791,108 @@ Rc iouring_process_events(Cycle& cycle, Msec timer, unsigned flags) noexcept
             left = timer - std::min(timer, begin - start);
         }
     }
+}
+
+/// Returns whether no other worker has the listener. Otherwise a connection would wait for this
+/// worker, which may be busy, although another is idle.
+bool listens_alone(const Connection& lc) noexcept
+{
+    const CoreConf& ccf = *get_conf<CoreConf>(ngx_cycle->conf_ctx);
+    return !use_accept_mutex &&
+           (lc.listening->reuseport || !*ccf.master || *ccf.worker_processes <= 1);
+}
+
+/// Makes requests for a listener from now on. Without memory it is polled as before.
+void request_arrivals(Watch& watch, bool datagrams) noexcept
+try {
+    const auto unused = std::ranges::find_if(state.arrivals, [](const auto& p) { return !p; });
+    const auto id = static_cast<std::size_t>(unused - state.arrivals.begin());
+    if (id >= no_arrivals) {
+        return;
+    }
+    if (unused == state.arrivals.end()) {
+        state.arrivals.emplace_back();
+    }
+    state.arrivals[id] = std::make_unique<IouringArrivals>(*watch.ev, datagrams);
+    watch.arrivals = static_cast<std::uint16_t>(id);
+    queue_change(static_cast<std::uint32_t>(watch.ev->index));
+} catch (const std::bad_alloc&) {
+    log_error(log_err, watch.ev->log, 0, "no memory for requests of a listener");
+}
+
+/// Takes what a request of a listener has got: `copy` copies it, and `call` asks the socket. The
+/// first one is got by a call, which tells that the owner of the listener uses io, and under
+/// multi_accept so is what the requests of this turn have left.
+template <typename Copy, typename Call>
+ssize_t take_arrival(const Connection& lc, Copy copy, Call call) noexcept
+{
+    assert(in_loop_thread());
+    Watch* const watch = find_watch(*lc.read);
+    if (!watch || watch->arrivals == no_arrivals) {
+        const ssize_t rc = call();
+        if (watch && lc.read->active && rc != -1 && listens_alone(lc)) {
+            request_arrivals(*watch, lc.type == SOCK_DGRAM);
+        }
+        return rc;
+    }
+    IouringArrivals& arrivals = *state.arrivals[watch->arrivals];
+    if (!arrivals.has_result() && !arrivals.is_waiting()) {
+        return call();
+    }
+    if (!arrivals.has_result()) {
+        errno = EAGAIN;
+        return -1;
+    }
+    queue_change(static_cast<std::uint32_t>(lc.read->index));
+    const IouringArrival& one = arrivals.take();
+    if (one.res < 0) {
+        errno = -one.res;
+        return -1;
+    }
+    copy(one);
+    return one.res;
+}
+
+/// Takes a connection that the kernel has accepted.
+int iouring_accept(Connection& lc, SockaddrUnion& sa, socklen_t& socklen) noexcept
+{
+    const auto copy = [&](const IouringArrival& one) {
+        sa = one.sa;
+        socklen = one.len;
+    };
+    return static_cast<int>(
+        take_arrival(lc, copy, [&] { return ssize_t{os_io.accept(lc, sa, socklen)}; }));
+}
+
+/// Takes a datagram that the kernel has received.
+ssize_t iouring_recvmsg(Connection& lc, msghdr& msg) noexcept
+{
+    const auto copy = [&](const IouringArrival& one) {
+        assert(msg.msg_iovlen == 1 && msg.msg_iov->iov_len >= IouringArrivals::max_datagram);
+        std::memcpy(msg.msg_iov->iov_base, one.iov.iov_base, static_cast<std::size_t>(one.res));
+        msg.msg_namelen = std::min(msg.msg_namelen, one.msg.msg_namelen);
+        std::memcpy(msg.msg_name, &one.sa, msg.msg_namelen);
+        msg.msg_controllen = std::min(msg.msg_controllen, one.msg.msg_controllen);
+        if (msg.msg_controllen != 0) {
+            std::memcpy(msg.msg_control, one.control.data(), msg.msg_controllen);
+        }
+        msg.msg_flags = one.msg.msg_flags;
+    };
+    return take_arrival(lc, copy, [&] { return os_io.recvmsg(lc, msg); });
+}
+
+/// Sets the option with the next submission, before anything is sent.
+int iouring_nodelay(Connection& c) noexcept
+{
+    io_uring_sqe* const sqe = state.sets_options ? get_submission() : nullptr;
+    if (!sqe) {
+        return os_io.nodelay(c);
+    }
+    prepare_nodelay(sqe, c.fd);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = nodelay_data;
+    state.without_delay.push_back(c.fd);
+    return 0;
 }
 
 /// Copies data of the held buffer, up to `size` bytes. Returns their number.
@@ -1730,6 +2143,96 @@ Chain* iouring_send_chain(Connection& c, Chain* in, off_t limit)
     }
 }
 
+/// Submits the requests that name a descriptor, which may be that of another connection later.
+void submit_requests_of(int fd) noexcept
+{
+    const auto sends_datagram = [&](IouringSends::Id id) {
+        return state.sends[id].datagram && state.sends[id].fd == fd;
+    };
+    if (std::ranges::count(state.without_delay, fd) != 0 ||
+        std::ranges::any_of(state.send_queue, sends_datagram)) {
+        flush_sends();
+    }
+}
+
+/// Returns whether a message is for several datagrams, which the kernel splits (UDP_SEGMENT). The
+/// kernel may refuse them.
+bool has_datagrams(const msghdr& msg) noexcept
+{
+    msghdr& with_control = const_cast<msghdr&>(msg);
+    for (cmsghdr* cmsg = CMSG_FIRSTHDR(&with_control); cmsg;
+         cmsg = CMSG_NXTHDR(&with_control, cmsg)) {
+        if (cmsg->cmsg_level == SOL_UDP) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Returns a send for a datagram of `size` bytes; none if it cannot be taken. A client's connection
+/// shares the descriptor of the listener; another one learns of errors from its own calls.
+IouringSends::Id get_datagram(const Connection& c, std::size_t size) noexcept
+{
+    if (!c.shared || size > state.sends.buffer_size() || !state.sends.open_messages()) {
+        return IouringSends::none;
+    }
+    IouringSends::Id id = state.sends.get();
+    if (id == IouringSends::none) {
+        flush_sends();
+        id = state.sends.get();
+    }
+    if (id != IouringSends::none) {
+        state.sends[id].fd = c.fd;
+        state.sends[id].state = SendState::queued;
+        state.sends[id].datagram = true;
+        state.send_queue.push_back(id);
+    }
+    return id;
+}
+
+/// Takes a datagram to a client; the next wait sends it.
+ssize_t iouring_sendmsg(Connection& c, const msghdr& msg, int flags) noexcept
+{
+    assert(in_loop_thread());
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < msg.msg_iovlen; i++) {
+        size += msg.msg_iov[i].iov_len;
+    }
+    const IouringSends::Id id = has_datagrams(msg) ? IouringSends::none : get_datagram(c, size);
+    if (id == IouringSends::none) {
+        submit_requests_of(c.fd);
+        return os_io.sendmsg(c, msg, flags);
+    }
+    char* room = state.sends.append(id, size);
+    for (std::size_t i = 0; i < msg.msg_iovlen; i++) {
+        std::memcpy(room, msg.msg_iov[i].iov_base, msg.msg_iov[i].iov_len);
+        room += msg.msg_iov[i].iov_len;
+    }
+    state.sends.address(id, msg);
+    return static_cast<ssize_t>(size);
+}
+
+/// Takes a datagram as iouring_sendmsg() does.
+///
+/// nginx: ngx_udp_unix_send()
+ssize_t iouring_udp_send(Connection& c, const char* buf, std::size_t size) noexcept
+{
+    assert(in_loop_thread());
+    const IouringSends::Id id = get_datagram(c, size);
+    if (id == IouringSends::none) {
+        submit_requests_of(c.fd);
+        return os_io.udp_send(c, buf, size);
+    }
+    std::memcpy(state.sends.append(id, size), buf, size);
+    msghdr msg{};
+    msg.msg_name = c.sockaddr;
+    msg.msg_namelen = c.socklen;
+    state.sends.address(id, msg);
+    log_debug(log_debug_event, c.log, 0, "iouring udp send: fd:{} {}", c.fd, size);
+    c.sent += static_cast<off_t>(size);
+    return static_cast<ssize_t>(size);
+}
+
 /// Shuts down the sending direction after what was taken before is sent.
 ///
 /// nginx: ngx_shutdown_socket()
@@ -1753,6 +2256,7 @@ int iouring_close(int fd) noexcept
 {
     const IouringSends::Id id = std::exchange(state.closing, IouringSends::none);
     if (id == IouringSends::none || state.sends[id].fd != fd) {
+        submit_requests_of(fd);
         return ::close(fd);
     }
     state.sends[id].closes = true;

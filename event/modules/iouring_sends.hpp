@@ -1,13 +1,18 @@
 #pragma once
 
+#include <array>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <new>
+#include <sys/socket.h>
 #include <vector>
 
-#include "core/core.hpp"
+#include "core/inet.hpp"
 #include "event/modules/iouring_poison.hpp"
+#include "os/unix/udp_sendmsg_chain.hpp"
 
 namespace ngx {
 
@@ -31,6 +36,17 @@ struct IouringSend {
     SendState state = SendState::free;
     bool closes = false;  // the descriptor is closed when all is sent
     bool linked = false;  // by a request that follows the one that sends
+    bool datagram = false;
+};
+
+/// The message of a datagram to send.
+struct IouringMessage {
+    msghdr msg;
+    iovec iov;
+    SockaddrUnion sa;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(AddrInfo))> control;
+
+    [[nodiscard]] SockaddrText peer() const noexcept { return {&sa.any, msg.msg_namelen, true}; }
 };
 
 /// The buffers of the data to send. A buffer belongs to one send from get() to put(); while its
@@ -64,6 +80,7 @@ public:
         for (const IouringSend& send : sends_) {
             if (send.state == SendState::lingering) {
                 (void)memory_.release();
+                (void)messages_.release();
                 break;
             }
         }
@@ -71,6 +88,7 @@ public:
             ASAN_UNPOISON_MEMORY_REGION(memory_.get(), sends_.size() * size_);
         }
         memory_.reset();
+        messages_.reset();
         sends_.clear();
         free_.clear();
     }
@@ -116,6 +134,43 @@ public:
         return room;
     }
 
+    /// Allocates the messages of datagrams, if they do not exist. Returns false without memory.
+    bool open_messages() noexcept
+    {
+        if (!messages_) {
+            messages_.reset(new (std::nothrow) IouringMessage[sends_.size()]);
+        }
+        return messages_ != nullptr;
+    }
+
+    IouringMessage& message(Id id) noexcept
+    {
+        assert(messages_ && (*this)[id].datagram);
+        return messages_[id];
+    }
+
+    /// Makes the message of a datagram whose data is in the buffer: to the address of `msg`, with
+    /// its control data.
+    void address(Id id, const msghdr& msg) noexcept
+    {
+        IouringMessage& to = message(id);
+        assert(msg.msg_namelen <= sizeof(to.sa) && msg.msg_controllen <= to.control.size());
+        to.iov = {.iov_base = data(id), .iov_len = (*this)[id].end};
+        to.msg = {};
+        to.msg.msg_iov = &to.iov;
+        to.msg.msg_iovlen = 1;
+        to.msg.msg_namelen = msg.msg_namelen;
+        if (msg.msg_namelen != 0) {
+            std::memcpy(&to.sa, msg.msg_name, msg.msg_namelen);
+            to.msg.msg_name = &to.sa;
+        }
+        to.msg.msg_controllen = msg.msg_controllen;
+        if (msg.msg_controllen != 0) {
+            std::memcpy(to.control.data(), msg.msg_control, msg.msg_controllen);
+            to.msg.msg_control = to.control.data();
+        }
+    }
+
     /// The kernel reads the buffer from now on.
     void lend(Id id) noexcept { ASAN_POISON_MEMORY_REGION(memory_.get() + id * size_, size_); }
 
@@ -128,6 +183,7 @@ public:
 private:
     std::unique_ptr<char[]> memory_{};
     std::size_t size_ = 0;  // of a buffer
+    std::unique_ptr<IouringMessage[]> messages_{};
     std::vector<IouringSend> sends_{};
     std::vector<Id> free_{};
 };

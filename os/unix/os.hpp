@@ -1,22 +1,54 @@
 #pragma once
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "core/core.hpp"
 
 namespace ngx {
 
+union SockaddrUnion;
+
 /// A flag of OsIo: send_chain sends files.
 ///
 /// nginx: NGX_IO_SENDFILE
 inline constexpr unsigned io_sendfile = 1;
 
-/// The functions that move data. A poller sets `io` in its init; accepted connections copy them
-/// from `io`.
+/// The functions that move data, and those that come before and after. A poller sets `io` in its
+/// init; accepted connections copy those that move data from `io`.
+///
+/// Differs from nginx: nginx calls accept4(), setsockopt(), recvmsg(), sendmsg(), shutdown() and
+/// close() itself. A poller that sends later than it is told to must also close later, and one
+/// whose kernel accepts must be asked for the connection. The cost is three calls through a pointer
+/// for each connection, and two for a datagram and its answer.
 ///
 /// nginx: ngx_os_io_t
 struct OsIo {
+    /// Accepts a connection of a listener, nonblocking while inherited_nonblocking is true. Writes
+    /// its address. Returns the descriptor, or -1 with errno.
+    ///
+    /// Used where nginx calls accept4(), in ngx_event_accept().
+    int (*accept)(Connection& lc, SockaddrUnion& sa, socklen_t& socklen) noexcept = nullptr;
+
+    /// Sets TCP_NODELAY. Returns -1 with errno on failure.
+    ///
+    /// Used where nginx calls setsockopt(), in ngx_tcp_nodelay().
+    int (*nodelay)(Connection& c) noexcept = nullptr;
+
+    /// Receives a datagram of a listener, as recvmsg(2) without flags: its data, which has one
+    /// piece of 65,535 bytes or more, its address and its control data. Returns its length, or -1
+    /// with errno.
+    ///
+    /// Used where nginx calls recvmsg(), in ngx_event_recvmsg().
+    ssize_t (*recvmsg)(Connection& lc, msghdr& msg) noexcept = nullptr;
+
+    /// Sends a datagram to the connection's peer, as sendmsg(2). Returns its length, or -1 with
+    /// errno.
+    ///
+    /// Used where nginx calls sendmsg(), in ngx_sendmsg().
+    ssize_t (*sendmsg)(Connection& c, const msghdr& msg, int flags) noexcept = nullptr;
+
     /// nginx: ngx_recv(), ngx_recv_pt
     ssize_t (*recv)(Connection& c, char* buf, std::size_t size) noexcept = nullptr;
 
@@ -40,10 +72,6 @@ struct OsIo {
 
     /// Closes one or both directions of a connection, as shutdown(2). Returns -1 with errno on
     /// failure.
-    ///
-    /// Differs from nginx: nginx calls shutdown() and close() itself. A poller that sends later
-    /// than it is told to must also close later. The cost is a call through a pointer for each
-    /// connection.
     ///
     /// nginx: ngx_shutdown_socket()
     int (*shutdown)(Connection& c, int how) noexcept = nullptr;

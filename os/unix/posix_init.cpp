@@ -1,6 +1,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,9 +20,27 @@ namespace {
 
 rlimit rlmt{};
 
+int unix_accept(Connection& lc, SockaddrUnion& sa, socklen_t& socklen) noexcept
+{
+    socklen = sizeof(sa);
+    return inherited_nonblocking ? ::accept4(lc.fd, &sa.any, &socklen, SOCK_NONBLOCK)
+                                 : ::accept(lc.fd, &sa.any, &socklen);
+}
+
+int unix_nodelay(Connection& c) noexcept
+{
+    const int on = 1;
+    return ::setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 }  // namespace
 
 constexpr OsIo os_io = {
+    .accept = unix_accept,
+    .nodelay = unix_nodelay,
+    .recvmsg = [](Connection& lc, msghdr& msg) noexcept { return ::recvmsg(lc.fd, &msg, 0); },
+    .sendmsg = [](Connection& c, const msghdr& msg,
+                  int flags) noexcept { return ::sendmsg(c.fd, &msg, flags); },
     .recv = unix_recv,
     .recv_chain = readv_chain,
     .udp_recv = udp_unix_recv,

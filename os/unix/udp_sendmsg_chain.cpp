@@ -197,7 +197,7 @@ ssize_t try_sendmsg(Connection& c, const msghdr& msg, int flags) noexcept
 {
     ssize_t n = 0;
     do {
-        n = ::sendmsg(c.fd, &msg, flags);
+        n = io.sendmsg(c, msg, flags);
         log_debug(log_debug_event, c.log, 0, "sendmsg: fd:{} {}", c.fd, n);
     } while (n == -1 && errno == EINTR);
     return n;

@@ -24,6 +24,7 @@
 #include "core/module.hpp"
 #include "event/event.hpp"
 #include "os/unix/os.hpp"
+#include "test/event/iouring.hpp"
 #include "test/support/cycle.hpp"
 #include "test/support/fake_calls.hpp"
 #include "test/support/log.hpp"
@@ -51,12 +52,6 @@ extern "C" int io_uring_register_buf_ring(io_uring* ring, io_uring_buf_reg* reg,
 namespace ngx::test {
 
 namespace {
-
-std::string conf_of(std::string_view directives)
-{
-    return "master_process off; events { use iouring; worker_connections 128; " +
-           std::string(directives) + " }";
-}
 
 /// A connection whose read event is watched as an edge, and its peer.
 struct Pair {
@@ -135,16 +130,6 @@ int in_socket(const Pair& pair)
     return n;
 }
 
-/// Whether the kernel has provided buffers.
-boost::test_tools::assertion_result completion_is_there(unsigned long id)
-{
-    if (!iouring_is_there(id)) {
-        return false;
-    }
-    const TestCycle cycle(conf_of("iouring_io completion;"));
-    return io.recv != os_io.recv;
-}
-
 void rounds_lose_nothing(const TestCycle& cycle)
 {
     std::deque<Pair> pairs(100);
@@ -201,16 +186,6 @@ std::string fill(const Pair& pair)
         }
     }
     return text;
-}
-
-/// Calls the hooks of a process that exits.
-void exit_process_of_modules(const TestCycle& cycle)
-{
-    for (const Module* module : modules_of(*cycle)) {
-        if (module->exit_process) {
-            module->exit_process(*cycle);
-        }
-    }
 }
 
 ssize_t send(const Pair& pair, std::string_view text)

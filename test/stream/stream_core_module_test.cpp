@@ -404,7 +404,8 @@ BOOST_AUTO_TEST_CASE(tcp_nodelay_is_a_flag)
                         "\"tcp_nodelay\" directive is duplicate in "));
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_that_cannot_have_it_is_closed)
+BOOST_AUTO_TEST_CASE(a_connection_that_cannot_have_it_is_closed,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Server server("server { listen 127.0.0.1:PORT; hold; }");
     const Client client = server.connect();

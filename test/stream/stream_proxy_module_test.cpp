@@ -475,7 +475,7 @@ BOOST_AUTO_TEST_CASE(the_socket_is_as_configured)
     BOOST_TEST(option_of(pc, SOL_SOCKET, SO_KEEPALIVE) == 1);
     BOOST_TEST(option_of(pc, SOL_SOCKET, SO_RCVBUF) == 2 * 8192);
     BOOST_TEST(option_of(pc, SOL_SOCKET, SO_SNDBUF) == 2 * 16'384);
-    BOOST_TEST(option_of(pc, IPPROTO_TCP, TCP_NODELAY) == 1);
+    server.turn_until([&] { return option_of(pc, IPPROTO_TCP, TCP_NODELAY) == 1; });
 
     SockaddrUnion sa{};
     socklen_t len = sizeof(sa);

@@ -151,7 +151,8 @@ BOOST_AUTO_TEST_CASE(datagrams_keep_their_boundaries)
     }
 }
 
-BOOST_AUTO_TEST_CASE(datagrams_that_wait_for_the_socket_are_not_cut)
+BOOST_AUTO_TEST_CASE(datagrams_that_wait_for_the_socket_are_not_cut,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     Asked asked("proxy_buffer_size 1000;");
     const FakeCall full(Call::sendmsg, {.err = EAGAIN});

@@ -152,7 +152,8 @@ BOOST_AUTO_TEST_CASE(a_text_of_nothing_is_not_returned)
     BOOST_TEST(::recv(client.fd(), &byte, 1, MSG_DONTWAIT) == -1);
 }
 
-BOOST_AUTO_TEST_CASE(a_text_for_a_full_socket_is_sent_after_a_delay)
+BOOST_AUTO_TEST_CASE(a_text_for_a_full_socket_is_sent_after_a_delay,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Server server(serving("return hello;"));
     const Client client = server.connect();
@@ -165,7 +166,8 @@ BOOST_AUTO_TEST_CASE(a_text_for_a_full_socket_is_sent_after_a_delay)
     BOOST_TEST(client.receive_datagram() == "hello");
 }
 
-BOOST_AUTO_TEST_CASE(a_text_for_a_socket_that_stays_full_is_dropped)
+BOOST_AUTO_TEST_CASE(a_text_for_a_socket_that_stays_full_is_dropped,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Server server(serving("return hello;"));
     const Client client = server.connect();
@@ -178,7 +180,8 @@ BOOST_AUTO_TEST_CASE(a_text_for_a_socket_that_stays_full_is_dropped)
                                       "returning text, udp client: 127.0.0.1, server: "));
 }
 
-BOOST_AUTO_TEST_CASE(a_failure_to_send_ends_the_session)
+BOOST_AUTO_TEST_CASE(a_failure_to_send_ends_the_session,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     for (const char* const content : {"return hello;", "echo;"}) {
         const Server server(serving(content));
@@ -274,7 +277,8 @@ BOOST_AUTO_TEST_CASE(each_datagram_restarts_the_timeout)
     BOOST_TEST(begun.timer() > 6000);
 }
 
-BOOST_AUTO_TEST_CASE(a_datagram_for_a_full_socket_is_lost_and_the_next_is_sent)
+BOOST_AUTO_TEST_CASE(a_datagram_for_a_full_socket_is_lost_and_the_next_is_sent,
+                     *boost::unit_test::precondition(sends_by_calls))
 {
     const Begun begun("echo;");
     BOOST_TEST(begun.client.receive_datagram() == "first");
