@@ -2,7 +2,6 @@
 /// Lesson 14: the kernel sends a real-time signal for each change of a descriptor.
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <fcntl.h>
 #include <list>
@@ -10,7 +9,6 @@
 #include <poll.h>
 #include <set>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -22,48 +20,13 @@ namespace ngx::lesson {
 
 namespace {
 
-/// The two ends of a pair of sockets. The destructor closes them.
-class Ends {
-public:
-    Ends()
-    {
-        int s[2];
-        checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s),
-                "socketpair");
-        fd_ = s[0];
-        peer_ = s[1];
-    }
-    Ends(const Ends&) = delete;
-    Ends& operator=(const Ends&) = delete;
-    ~Ends()
-    {
-        close_ours();
-        ::close(peer_);
-    }
-
-    [[nodiscard]] int fd() const { return fd_; }
-
-    void close_ours()
-    {
-        if (fd_ != -1) {
-            ::close(std::exchange(fd_, -1));
-        }
-    }
-
-    /// Makes the kernel send a signal for each change of our end.
-    void watch() const
-    {
-        checked(::fcntl(fd_, F_SETSIG, SIGRTMIN), "F_SETSIG");
-        checked(::fcntl(fd_, F_SETOWN, ::getpid()), "F_SETOWN");
-        checked(::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_ASYNC), "O_ASYNC");
-    }
-
-    void peer_sends() const { send_text(peer_, "text"); }
-
-private:
-    int fd_ = -1;
-    int peer_ = -1;
-};
+/// Makes the kernel send a signal for each change of a descriptor.
+void watch(int fd)
+{
+    checked(::fcntl(fd, F_SETSIG, SIGRTMIN), "F_SETSIG");
+    checked(::fcntl(fd, F_SETOWN, ::getpid()), "F_SETOWN");
+    checked(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_ASYNC), "O_ASYNC");
+}
 
 /// Limits the number of queued signals; 0 makes the queue full. Returns the old limit.
 rlim_t limit_queue(rlim_t most)
@@ -100,13 +63,6 @@ std::optional<siginfo_t> next_signal()
     return ::sigtimedwait(&set, &info, &no_wait) == -1 ? std::nullopt : std::optional(info);
 }
 
-std::string what_recv_gives(int fd)
-{
-    char buf[64];
-    const ssize_t n = ::recv(fd, buf, sizeof(buf), 0);
-    return n == -1 && errno == EAGAIN ? "EAGAIN" : std::to_string(n);
-}
-
 int count_readable(const std::list<Ends>& all)
 {
     std::vector<pollfd> entries;
@@ -126,10 +82,10 @@ struct Told {
 Told told_of(const std::list<Ends>& all, int sending)
 {
     for (const Ends& ends : all) {
-        ends.watch();
+        watch(ends.fd());
     }
     for (auto ends = all.begin(); sending > 0; ++ends, sending--) {
-        ends->peer_sends();
+        ends->peer_sends("text");
     }
     Told told;
     while (const auto info = next_signal()) {
@@ -146,8 +102,8 @@ void show_change()
 {
     say("A change sends a signal with the descriptor:");
     const Ends ends;
-    ends.watch();
-    ends.peer_sends();
+    watch(ends.fd());
+    ends.peer_sends("text");
     const auto info = next_signal();
     say("  it has our descriptor: %s, and reports that it is readable: %s",
         yes_no(info && info->si_fd == ends.fd()), yes_no(info && (info->si_band & POLLIN) != 0));
@@ -157,8 +113,8 @@ void show_before()
 {
     say("Data that arrived before the descriptor was watched sends no signal:");
     const Ends ends;
-    ends.peer_sends();
-    ends.watch();
+    ends.peer_sends("text");
+    watch(ends.fd());
     say("  a signal: %s; recv() returns %s", yes_no(next_signal().has_value()),
         what_recv_gives(ends.fd()).c_str());
 }
@@ -167,9 +123,9 @@ void show_each()
 {
     say("The peer sends three times before a signal is read:");
     const Ends ends;
-    ends.watch();
+    watch(ends.fd());
     for (int i = 0; i < 3; i++) {
-        ends.peer_sends();
+        ends.peer_sends("text");
     }
     while (const auto info = next_signal()) {
         say("  a signal: recv() returns %s", what_recv_gives(info->si_fd).c_str());
@@ -180,8 +136,8 @@ void show_stale()
 {
     say("The descriptor is closed while its signal is queued, and its number is reused:");
     Ends ends;
-    ends.watch();
-    ends.peer_sends();
+    watch(ends.fd());
+    ends.peer_sends("text");
     const int number = ends.fd();
     ends.close_ours();
     const Ends other;
@@ -214,9 +170,9 @@ void show()
 int useless_signals(int sends)
 {
     const Ends ends;
-    ends.watch();
+    watch(ends.fd());
     for (int i = 0; i < sends; i++) {
-        ends.peer_sends();
+        ends.peer_sends("text");
     }
     int in_vain = 0;
     while (const auto info = next_signal()) {

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utility>
 
 #include "core/embed.hpp"
 #include "core/palloc.hpp"
@@ -183,6 +184,41 @@ void close_accepted(Connection& c) noexcept
 void send_text(int peer, const std::string& text)
 {
     checked(static_cast<int>(::write(peer, text.data(), text.size())), "write");
+}
+
+Ends::Ends()
+{
+    int s[2];
+    checked(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s), "socketpair");
+    fd_ = s[0];
+    peer_ = s[1];
+}
+
+Ends::~Ends()
+{
+    close_ours();
+    close_peer();
+}
+
+void Ends::close_ours()
+{
+    if (fd_ != -1) {
+        ::close(std::exchange(fd_, -1));
+    }
+}
+
+void Ends::close_peer()
+{
+    if (peer_ != -1) {
+        ::close(std::exchange(peer_, -1));
+    }
+}
+
+std::string what_recv_gives(int fd)
+{
+    char buf[64];
+    const ssize_t n = ::recv(fd, buf, sizeof(buf), 0);
+    return n == -1 && errno == EAGAIN ? "EAGAIN" : std::to_string(n);
 }
 
 void Checker::same(int exercise, const std::string& situation, long long right, long long answer)

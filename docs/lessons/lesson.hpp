@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "core/connection.hpp"
 #include "core/cycle.hpp"
@@ -81,6 +82,33 @@ void close_accepted(Connection& c) noexcept;
 
 /// Sends a text from the peer.
 void send_text(int peer, const std::string& text);
+
+/// The two ends of a pair of sockets without a connection of the loop. The destructor closes them.
+class Ends {
+public:
+    Ends();
+    Ends(const Ends&) = delete;
+    Ends& operator=(const Ends&) = delete;
+    ~Ends();
+
+    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] int peer() const { return peer_; }
+
+    void close_ours();
+    void close_peer();
+
+    /// Leaves our end to the caller.
+    int release() { return std::exchange(fd_, -1); }
+
+    void peer_sends(const std::string& text) const { send_text(peer_, text); }
+
+private:
+    int fd_ = -1;
+    int peer_ = -1;
+};
+
+/// Receives from a socket. Returns the result of recv(), or "EAGAIN".
+std::string what_recv_gives(int fd);
 
 /// Returns the index of the connection in the array.
 inline long slot_of(const Connection& c) noexcept
