@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -63,5 +64,18 @@ std::string handlers_to_call(short revents, bool read_active, bool write_active)
 // 14_rtsig
 int useless_signals(int sends);
 int descriptors_to_poll(bool overflow, int named, int open);
+
+// 15_iouring
+struct Received {
+    const char* data;  // in a buffer
+    std::size_t left;  // bytes that were not read
+};
+
+std::uint32_t slot_in(std::uint64_t user_data);
+std::uint32_t generation_in(std::uint64_t user_data);
+bool is_stale(std::uint64_t user_data, int fd, std::uint32_t generation);
+std::size_t take(Received& from, char* into, std::size_t size);
+int flags_of_send();
+bool receives_again(int res, std::size_t unread, int free_buffers);
 
 }  // namespace ngx::exercise

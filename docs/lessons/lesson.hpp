@@ -134,7 +134,7 @@ public:
     [[nodiscard]] bool report(int only) const;
 
 private:
-    static constexpr int max_exercises = 3;
+    static constexpr int max_exercises = 5;
     bool asked_[max_exercises + 1] = {};
     std::string wrong_[max_exercises + 1]{};  // the first wrong answer
 };
