@@ -107,7 +107,7 @@ Loop::~Loop()
     std::filesystem::remove_all(dir_);
 }
 
-std::string Loop::complete(std::string conf) const
+std::string Loop::complete(const std::string& conf) const
 {
     return replaced("error_log DIR/error.log notice; " + conf, "DIR", dir_);
 }

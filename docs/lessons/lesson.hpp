@@ -54,7 +54,7 @@ public:
     std::string log();
 
 private:
-    [[nodiscard]] std::string complete(std::string conf) const;
+    [[nodiscard]] std::string complete(const std::string& conf) const;
 
     std::string dir_;
     std::size_t seen_ = 0;  // number of the log's bytes already returned
