@@ -5,7 +5,10 @@ lessons_test.py ROOT NAME PROGRAM SOLVED    one lesson; status 77 if this machin
 lessons_test.py ROOT                        the texts
 """
 
+import ctypes
+import errno
 import re
+import struct
 import subprocess
 import sys
 import unittest
@@ -84,6 +87,34 @@ class Lesson(unittest.TestCase):
         self.assertIn("usage: ", result.stderr)
 
 
+def refuse_io_uring() -> None:
+    """Makes io_uring_setup() fail with EPERM in this process, as a container's filter does."""
+    load_number, jump_if_equal, result = 0x20, 0x15, 0x06
+    refused, permitted = 0x00050000 | errno.EPERM, 0x7FFF0000
+    steps = ((load_number, 0, 0, 0), (jump_if_equal, 0, 1, IO_URING_SETUP),
+             (result, 0, 0, refused), (result, 0, 0, permitted))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("HP", len(steps), ctypes.addressof(code)))
+    prctl = ctypes.CDLL(None).prctl
+    if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or prctl(PR_SET_SECCOMP, 2, program) != 0:
+        raise OSError("the kernel has no filters of system calls")
+
+
+class Refused(unittest.TestCase):
+    """Tests lesson 15 in a process that may not use io_uring."""
+
+    def test_a_program_that_io_uring_is_refused_to_says_so_in_a_line_and_is_skipped(self) -> None:
+        for command in ([Files.program], [Files.program, "--check"]):
+            try:
+                result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS,
+                                        check=False, preexec_fn=refuse_io_uring)
+            except subprocess.SubprocessError as error:
+                self.skipTest(str(error))
+            self.assertEqual(result.returncode, SKIPPED)
+            self.assertRegex(result.stdout,
+                             "^the kernel refuses io_uring: Operation not permitted[^\n]*\n$")
+
+
 class Texts(unittest.TestCase):
     """Tests the chapters, their list, and the links from docs/reading.md."""
 
@@ -148,6 +179,9 @@ class Texts(unittest.TestCase):
 
 
 LONGEST_PROGRAM = 300
+IO_URING_SETUP = 425  # the number of the system call, on all processors but Alpha
+PR_SET_SECCOMP = 22
+PR_SET_NO_NEW_PRIVS = 38
 SYSTEM_CALLS = set("accept accept4 bind close connect dup2 epoll_create epoll_ctl epoll_wait fork "
                    "io_getevents io_setup io_submit listen poll read recv select send setitimer "
                    "socket write fcntl eventfd sendfile".split())
@@ -165,4 +199,5 @@ if __name__ == "__main__":
     if first.returncode == SKIPPED:
         print(f"skipped: lesson {Files.name}: {first.stdout}", end="")
         sys.exit(SKIPPED)
-    unittest.main(argv=sys.argv[:1], defaultTest="Lesson")
+    suites = ["Lesson", "Refused"] if Files.name == "15_iouring" else ["Lesson"]
+    unittest.main(argv=sys.argv[:1], defaultTest=suites)
