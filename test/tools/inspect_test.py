@@ -643,6 +643,13 @@ class OfModules(WithFiles):
         self.assertEqual(variables["own"]["used"][0]["place"]["line"], 11)
         self.assertEqual(variables["arg_q"]["family"], "arg_")
 
+    def test_a_variable_of_a_package_is_known_where_the_program_has_the_package(self) -> None:
+        conf = self.write("a.conf", "events {} http { log_format a $echo_it; }")
+        for options, kind in (((), "module"), (("--for", "nginx+echo"), "module"),
+                              (("--for", "nginx"), "unknown")):
+            (variable,) = self.view("variables", "-c", conf, *options)["variables"]
+            self.assertEqual(variable["kind"], kind, options)
+
     def test_a_file_that_ngxx_refuses_has_the_place(self) -> None:
         conf = self.write("a.conf", "events {}\n  http {}\n")
         for view in OF_MODULES:

@@ -88,6 +88,57 @@ VALUE_ROWS = [
     "own_word\tngx_own_module\tenum\tno,yes",
 ]
 
+VARIABLES = """
+#define OWN_VAR(name) { ngx_string("own_" #name), ngx_own_get_##name }
+
+ngx_module_t  ngx_http_own_filter_module = { NGX_MODULE_V1, NULL, NULL };
+
+static ngx_str_t  ngx_http_own_ratio = ngx_string("own_ratio");
+
+static ngx_http_variable_t  ngx_http_own_vars[] = {
+    { ngx_string("own_one"), NULL, ngx_own_get, offsetof(ngx_own_t, one), 0, 0 },
+    /* { ngx_string("own_comment"), NULL, ngx_own_get, 0, 0, 0 }, */
+    { ngx_string("own_arg_"), NULL, ngx_own_get, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("own_body"), NULL, ngx_own_get, 0, NGX_HTTP_VAR_PREFIX, 0 },
+      ngx_http_null_variable
+};
+
+static ngx_stream_own_var_t  ngx_stream_own_vars[] = {
+    OWN_VAR(two),
+    { "own_%V_key", ngx_own_get },
+};
+
+static ngx_int_t
+ngx_http_own_first(ngx_conf_t *cf)
+{
+    ngx_str_t  name;
+
+    ngx_str_set(&name, "own_zone");
+    cf->zone = name;
+    ngx_str_set(&name, "own_three");
+    ngx_http_add_variable(cf, &name, 0);
+    ngx_http_add_variable(cf, &ngx_http_own_ratio, NGX_HTTP_VAR_NOHASH);
+}
+
+static ngx_int_t
+ngx_http_own_second(ngx_conf_t *cf)
+{
+    ngx_str_t  name = value[1];
+
+    ngx_http_add_variable(cf, &name, 0);
+}
+"""
+
+VARIABLE_ROWS = [
+    "own_*\tstream\tngx_http_own_filter_module\tnginx",
+    "own_arg_*\thttp\tngx_http_own_filter_module\tnginx",
+    "own_body*\thttp\tngx_http_own_filter_module\tnginx",
+    "own_one\thttp\tngx_http_own_filter_module\tnginx",
+    "own_ratio\thttp\tngx_http_own_filter_module\tnginx",
+    "own_three\thttp\tngx_http_own_filter_module\tnginx",
+    "own_two\tstream\tngx_http_own_filter_module\tnginx",
+]
+
 ROWS = [
     "own_blank\tngx_own_module\tmain\t0\t",
     "own_block\tngx_own_module\thttp.location\t0,2\thttp.location.if",
@@ -226,7 +277,78 @@ class Values(WithTree):
                       self.table.read_text(encoding="utf-8").splitlines())
 
 
+class Variables(WithTree):
+    def variable_rows(self, *sources: str) -> list[str]:
+        result = self.tool("--variables", *sources)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return self.table.read_text(encoding="utf-8").splitlines()[1:]
+
+    def add(self, tree: str, text: str) -> str:
+        file = self.dir / tree
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return str(file.parent)
+
+    def test_the_variables_of_modules_are_written_and_compared(self) -> None:
+        (self.tree / "own.c").write_text(VARIABLES, encoding="utf-8")
+        self.assertEqual(self.variable_rows(f"nginx={self.tree}"), VARIABLE_ROWS)
+        result = self.tool("--variables", "--check", self.tree)
+        self.assertEqual((result.returncode, result.stdout), (0, "7 variables, 0 differences\n"))
+
+        (self.tree / "own.c").write_text(VARIABLES.replace('"own_one"', '"own_new"'),
+                                         encoding="utf-8")
+        result = self.tool("--variables", "--check", self.tree)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the table lacks: own_new | http | ngx_http_own_filter_module\n",
+                      result.stdout)
+
+    def test_an_array_of_a_type_that_adds_no_variables_has_none(self) -> None:
+        tree = self.add("log/log.c", """
+static ngx_http_log_var_t  ngx_http_log_vars[] = {
+    { ngx_string("own_field"), 1, ngx_http_log_field },
+};
+""")
+        self.assertEqual(self.variable_rows(f"nginx={tree}"), [])
+
+    def test_a_file_without_a_module_is_of_the_module_with_the_name_of_the_array(self) -> None:
+        array = """
+static ngx_http_variable_t  ngx_http_%s_variables[] = {
+    { ngx_string("%s"), NULL, ngx_own_get, 0, 0, 0 },
+      ngx_http_null_variable
+};
+"""
+        tree = self.add("apart/own.c", array % ("own", "own_one") + array % ("other", "other_one"))
+        self.add("apart/module.c", "ngx_module_t  ngx_http_own_module = { NGX_MODULE_V1 };")
+        self.assertEqual(self.variable_rows(f"apart={tree}"), [
+            "other_one\thttp\tngx_http_core_module\tapart",
+            "own_one\thttp\tngx_http_own_module\tapart",
+        ])
+
+    def test_a_package_adds_the_variables_that_nginx_lacks(self) -> None:
+        nginx = self.add("nginx/own.c", VARIABLES)
+        text = VARIABLES.replace('"own_one"', '"own_new"')
+        rows = self.variable_rows(f"nginx={nginx}", f"first={self.add('first/own.c', text)}",
+                                  f"second={self.add('second/own.c', text)}")
+        self.assertEqual([row for row in rows if not row.endswith("nginx")],
+                         [f"own_new\thttp\tngx_http_own_filter_module\t{package}"
+                          for package in ("first", "second")])
+
+    def test_files_of_tests_are_no_part_of_a_source(self) -> None:
+        self.add("nginx/t/data/own.c", VARIABLES)
+        self.add("nginx/tests/own.c", VARIABLES)
+        self.assertEqual(self.variable_rows(f"nginx={self.dir / 'nginx'}"), [])
+
+
 class Table(unittest.TestCase):
+    def test_the_table_of_variables_is_sorted_and_each_row_is_whole(self) -> None:
+        text = (ROOT / "docs/nginx-config-variables.tsv").read_text(encoding="utf-8")
+        rows = [line.split("\t") for line in text.splitlines()[1:]]
+        self.assertEqual(rows, sorted(rows))
+        for name, block, module, package in rows:
+            self.assertRegex(name, r"^[a-z0-9_]+\*?$")
+            self.assertIn(block, ("http", "stream"))
+            self.assertTrue(module.endswith("_module") and package, name)
+
     def test_the_table_is_sorted_and_each_row_is_whole(self) -> None:
         lines = (ROOT / "docs/nginx-directives.tsv").read_text(encoding="utf-8").splitlines()[2:]
         self.assertEqual(lines, sorted(lines))

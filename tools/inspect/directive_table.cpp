@@ -198,10 +198,15 @@ bool Program::with(std::string_view word) const
     return std::ranges::find(words_, word) != words_.end();
 }
 
+bool Program::has(std::string_view package) const
+{
+    return !stated_ || package == "nginx" || package == package_ || with(package);
+}
+
 bool Program::has(const DirectiveRow& row) const
 {
     if (row.package != "nginx") {
-        return !stated_ || row.package == package_ || with(row.package);
+        return has(row.package);
     }
     return (row.since == "-" || version_ >= version(row.since)) &&
            (row.until == "-" || version_ <= version(row.until));

@@ -52,6 +52,9 @@ public:
     /// Returns true if the program has what the row says.
     [[nodiscard]] bool has(const DirectiveRow& row) const;
 
+    /// Returns true if the program has what the package has in its newest state.
+    [[nodiscard]] bool has(std::string_view package) const;
+
     /// Returns true if the program is as new as this version of nginx.
     [[nodiscard]] bool is_since(std::string_view version) const;
 

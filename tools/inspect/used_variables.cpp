@@ -227,8 +227,7 @@ private:
             const bool is_family = row.name.ends_with('*');
             const std::string_view text = row.name.substr(0, row.name.size() - (is_family ? 1 : 0));
             const bool is_it = is_family ? name.starts_with(text) : name == text;
-            const bool has = !configuration_.program().is_stated() || row.package == "nginx" ||
-                             configuration_.program().name() == row.package;
+            const bool has = configuration_.program().has(row.package);
             // A name is better than a family, and a longer family better than a shorter one.
             const bool better = variable.kind == "unknown" || !is_family ||
                                 (variable.kind == "family" && text.size() > variable.family.size());
