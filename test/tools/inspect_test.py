@@ -650,6 +650,46 @@ class OfModules(WithFiles):
             (variable,) = self.view("variables", "-c", conf, *options)["variables"]
             self.assertEqual(variable["kind"], kind, options)
 
+    def names(self, text: str) -> list[str]:
+        conf = self.write("a.conf", text)
+        return [item["name"] for item in self.view("variables", "-c", conf)["variables"]]
+
+    def test_lua_uses_the_variables_that_it_names(self) -> None:
+        self.assertEqual(self.names("""events {} http { server {
+            rewrite_by_lua_block {
+                ngx.var.a = ngx . var --[[ between ]] ["B"]..ngx.var.c_2 .. ngx.var[ [=[d]=] ]
+                local t = { ngx.var['e'], 1e5..ngx.var.f }
+            }
+            location / { access_by_lua 'return ngx.var.g == "\\\\"" and ngx.var.h'; } } }
+            stream { server { listen 1; content_by_lua_block { ngx.say(ngx.var.i) } } }"""),
+            ["a", "b", "c_2", "d", "e", "f", "g", "h", "i"])
+
+    def test_what_only_looks_like_a_variable_of_lua_is_none(self) -> None:
+        self.assertEqual(self.names("""events {} http { server { location / {
+            content_by_lua_block {
+                -- ngx.var.a
+                --[==[ ngx.var.b ]] ngx.var.c ]==]
+                local text = "ngx.var.d \\" ngx.var.e" .. [[ ngx.var.f ]] .. '$g ${h}'
+                local one = my.ngx.var.i + my:ngx.var.j + myngx.var.k + ngx.vars.l
+                return ngx.var["m" .. text], ngx.var[1], ngx.var[text], ngx["var"].n, ngx.var
+            }
+            access_by_lua "return '$o'"; } } }"""), [])
+
+    def test_behind_a_string_of_lua_that_has_no_end_the_next_line_counts(self) -> None:
+        self.assertEqual(self.names("""events {} http { server {
+            rewrite_by_lua 'local a = "ngx.var.a
+                            return ngx.var.b --[[ ngx.var.c';
+            rewrite_by_lua 'return ngx.var.d, [[ ngx.var.e'; } }"""), ["b", "d"])
+
+    def test_only_the_code_of_set_by_lua_is_lua(self) -> None:
+        conf = self.write("a.conf", "events {} http { server {\n"
+                          "set_by_lua $a 'return ngx.var.b' $c 'ngx.var.d';\n"
+                          "set_by_lua_block $e { return ngx.var.f } } }")
+        variables = self.view("variables", "-c", conf)["variables"]
+        self.assertEqual({item["name"]: (len(item["defined"]), len(item["used"]))
+                          for item in variables},
+                         {"a": (1, 0), "b": (0, 1), "c": (0, 1), "e": (1, 0), "f": (0, 1)})
+
     def test_a_file_that_ngxx_refuses_has_the_place(self) -> None:
         conf = self.write("a.conf", "events {}\n  http {}\n")
         for view in OF_MODULES:

@@ -1,4 +1,7 @@
-#include "tools/conf/parser.hpp"
+#include "tools/conf/lua.hpp"
+
+#include <algorithm>
+#include <cctype>
 
 namespace ngx::conf {
 
@@ -86,7 +89,57 @@ std::size_t behind_token(std::string_view text, std::size_t pos)
     }
 }
 
+bool is_of_lua_name(char ch)
+{
+    return std::isalnum(static_cast<unsigned char>(ch)) != 0 || ch == '_';
+}
+
+/// Returns the token that begins with this character, which begins no string or comment.
+LuaToken plain_token(std::string_view rest)
+{
+    const char first = rest[0];
+    if (first == '.') {
+        return {LuaKind::other, rest.substr(0, rest.find_first_not_of('.'))};
+    }
+    if (!is_of_lua_name(first)) {
+        return {LuaKind::other, rest.substr(0, 1)};
+    }
+    const auto length =
+        static_cast<std::size_t>(std::ranges::find_if_not(rest, is_of_lua_name) - rest.begin());
+    const bool is_number = std::isdigit(static_cast<unsigned char>(first)) != 0;
+    return {is_number ? LuaKind::other : LuaKind::name, rest.substr(0, length)};
+}
+
+/// Returns the string that begins at `pos` and whose end, with quotes or brackets, is `behind`.
+LuaToken string_token(std::string_view text, std::size_t pos, std::size_t behind)
+{
+    const std::size_t marks = text[pos] == '[' ? long_bracket(text, pos) + 2 : 1;
+    return {LuaKind::string, text.substr(pos + marks, behind - pos - 2 * marks)};
+}
+
 }  // namespace
+
+std::vector<LuaToken> lua_tokens(std::string_view code)
+{
+    constexpr std::string_view blanks = " \t\r\n\v\f";
+    std::vector<LuaToken> tokens;
+    std::size_t pos = code.find_first_not_of(blanks);
+    while (pos < code.size()) {
+        const char first = code[pos];
+        const bool may_be_long = std::string_view("-['\"").find(first) != npos;
+        std::size_t behind = may_be_long ? behind_token(code, pos) : pos;
+        if (behind == pos) {
+            tokens.push_back(plain_token(code.substr(pos)));
+            behind += tokens.back().text.size();
+        } else if (behind != npos && first != '-') {
+            tokens.push_back(string_token(code, pos, behind));
+        } else if (behind == npos && (first == '"' || first == '\'')) {
+            behind = code.find('\n', pos);
+        }
+        pos = code.find_first_not_of(blanks, behind);
+    }
+    return tokens;
+}
 
 std::size_t lua_end(std::string_view text, std::size_t begin, std::size_t& unclosed)
 {

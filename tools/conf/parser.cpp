@@ -4,6 +4,8 @@
 #include <array>
 #include <fmt/format.h>
 
+#include "tools/conf/lua.hpp"
+
 namespace ngx::conf {
 
 namespace {

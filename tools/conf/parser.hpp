@@ -15,13 +15,6 @@ namespace ngx::conf {
 /// The bytes that some editors write at the beginning of a file.
 inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-/// Returns where the Lua code of a block ends: at its "}", which is not a part of it, or at the end
-/// of the text. `begin` is behind the "{". `unclosed` gets the place of a string or long bracket
-/// that is not closed, or npos.
-///
-/// Lua's own rules apply: braces in strings, long brackets and comments do not count.
-std::size_t lua_end(std::string_view text, std::size_t begin, std::size_t& unclosed);
-
 /// Resolves the includes of a tree, and adds their files to it.
 class Includes {
 public:

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <iterator>
 
+#include "tools/conf/lua.hpp"
+
 namespace ngx::inspect {
 
 namespace {
@@ -71,6 +73,36 @@ std::vector<std::string> names_in(std::string_view text)
         }
     }
     return names;
+}
+
+/// Returns the names of variables in Lua code: `ngx.var.NAME` and `ngx.var["NAME"]`.
+std::vector<std::string> names_in_lua(std::string_view code)
+{
+    using conf::LuaKind;
+    const std::vector<conf::LuaToken> tokens = conf::lua_tokens(code);
+    const auto is = [&tokens](std::size_t i, std::string_view text) {
+        return i < tokens.size() && tokens[i].is(text);
+    };
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i + 4 < tokens.size(); i++) {
+        const bool is_field = i > 0 && (is(i - 1, ".") || is(i - 1, ":"));
+        if (is_field || !is(i, "ngx") || !is(i + 1, ".") || !is(i + 2, "var")) {
+            continue;
+        }
+        const conf::LuaToken& token = tokens[i + 4];
+        const bool by_name = is(i + 3, ".") && token.kind == LuaKind::name;
+        const bool by_index = is(i + 3, "[") && token.kind == LuaKind::string && is(i + 5, "]");
+        if (by_name || (by_index && std::ranges::all_of(token.text, is_of_name))) {
+            names.push_back(lower(token.text));
+        }
+    }
+    return names;
+}
+
+/// Returns the number of the argument that is Lua code in a string, from 0.
+std::size_t lua_argument(std::string_view name)
+{
+    return name.ends_with("_by_lua") ? name == "set_by_lua" : last_argument;
 }
 
 /// Returns the names of the named groups in a regular expression.
@@ -182,14 +214,15 @@ private:
         const DirectiveRow* const row = configuration_.row(placed);
         const std::string module(row ? row->module : ngxx_module_of(placed));
         const VariablePlace place{directive.name(), module, place_of(directive)};
-        std::vector<std::string> args = directive.args();
-        if (directive.kind() == conf::Kind::text && !args.empty()) {
-            args.pop_back();  // the code
-        }
+        const std::vector<std::string> args = directive.args();
+        const bool is_text = directive.kind() == conf::Kind::text && !args.empty();
+        const std::size_t lua = is_text ? args.size() - 1 : lua_argument(place.directive);
         const std::string part = part_of(placed);
         const std::size_t defined = argument_of(placed, row, args.size());
         for (std::size_t i = 0; i < args.size(); i++) {
-            if (is_regex(place.directive, args, i)) {
+            if (i == lua) {
+                add_all(names_in_lua(args[i]), part, &UsedVariable::used, place);
+            } else if (is_regex(place.directive, args, i)) {
                 add_all(captures_in(args[i]), part, &UsedVariable::defined, place);
             } else {
                 add_all(names_in(args[i]), part,
