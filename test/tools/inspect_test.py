@@ -319,12 +319,32 @@ class Clients(WithFiles):
             ("http { server { } }", 2),
             ("http { access_log syslog:server=a; server { } }", 2),
             ("http { access_log off; resolver 1.1.1.1 [::1]:54 valid=3s; server { } }", 3),
+            ("rtmp { server { listen 1935; application a {} } }", 2),
+            ("rtmp { server { listen 1935; application a { access_log b; } } }", 3),
+            ("rtmp { access_log off; server { listen 1935; } }", 1),
+            ("rtmp { server { listen 1935; access_log off; } } http { server {} }", 3),
+            ("rtmp { server { listen 1935; } } http { server {} }", 3),
+            ("rtmp_auto_push on; rtmp { access_log off; server { listen 1935; } }", 2),
+            ("rtmp_auto_push on;", 0),
+            ("rtmp_auto_push on; master_process off; rtmp { access_log off; "
+             "server { listen 1935; } }", 0),
+            ("http { access_log off; resolver off; server {} }", 1),
+            ("http { access_log off; resolver conf valid=3s; server {} }", 2),
+            ("http { access_log off; resolver conf=a 1.1.1.1 ipv4=off; server {} }", 3),
             ("http { access_log off; proxy_cache_path /a keys_zone=a:1m; server { } }", 3),
             ("http { access_log off; server { listen 80; listen 1.1.1.1:80; } }", 1),
             ("http { access_log off; server { listen 80; listen 1.1.1.1:80 bind; } }", 2),
         ):
             with self.subTest(text):
                 self.assertEqual(self.clients(base + text)["files_taken"], taken + more)
+
+    def test_only_angie_has_a_resolver_without_servers(self) -> None:
+        base = "error_log a; events {} http { access_log off; server {} resolver "
+        for words, program, servers in (("off", "angie", 0), ("off", "nginx", 1),
+                                        ("conf=a", "angie", 1), ("conf=a", "nginx", 0)):
+            answers = self.view("events", "-c", self.write("a.conf", f"{base}{words}; }}"),
+                                "--for", program)["answers"]
+            self.assertEqual(answers[0]["clients"]["files_taken"], 8 + servers, (words, program))
 
     def test_select_watches_few_descriptors(self) -> None:
         text = "error_log a; events { use select; worker_connections 1024; }"

@@ -188,6 +188,26 @@ class Trees(WithTree):
         self.assertEqual([row for row in rows if row.endswith("\tother")],
                          ["other_flag\tngx_own_module\tmain\tflag\t\t-\t-\tother"])
 
+    def test_the_module_and_a_part_of_the_directives_can_be_in_other_files(self) -> None:
+        core = self.tree / "src/core"
+        (core / "parts").mkdir()
+        own = SOURCE[SOURCE.index("static ngx_command_t"):SOURCE.index("ngx_module_t")]
+        (core / "own.c").write_text("""
+const ngx_command_t  ngx_own_commands[] = {
+    #include "parts/entries.c"
+    #include "parts/missing.c"
+      ngx_null_command
+};
+""", encoding="utf-8")
+        entries = own[own.index("{ ngx_string(\"own_format"):own.index("{ ngx_string(\"own_map")]
+        (core / "parts/entries.c").write_text(entries, encoding="utf-8")
+        (core / "module.c").write_text(SOURCE[SOURCE.index("ngx_module_t"):], encoding="utf-8")
+        self.assertEqual(self.written(f"own={self.tree}"), [
+            "own_block\tngx_own_module\thttp.location\t0,2\tfree\t-\t-\town",
+            "own_flag\tngx_own_module\tmain\tflag\t\t-\t-\town",
+            "own_format\tngx_own_module\tmain\t1\t\t-\t-\town",
+        ])
+
     def test_a_flag_that_the_tool_does_not_know_is_an_error(self) -> None:
         self.source(SOURCE.replace("NGX_MAIN_CONF", "NGX_STRANGE_CONF"))
         result = self.tool(f"own={self.tree}")

@@ -247,6 +247,14 @@ void count_sockets(Budget& budget, const Settings& settings, bool stream_only)
     }
 }
 
+/// Returns true if each worker listens on a socket for the other workers' pushes of streams.
+bool is_auto_push(const Settings& settings, const Budget& budget)
+{
+    const std::string* const value = settings.value("rtmp_auto_push");
+    return value && strcaseeq(*value, "on") && budget.master &&
+           std::ranges::find(settings.sockets, "rtmp", &Socket::part) != settings.sockets.end();
+}
+
 /// Returns nothing if `worker_connections` has no valid value.
 std::optional<Budget> nginx_budget(const Configuration& configuration, const Settings& settings,
                                    const Machine& machine)
@@ -269,6 +277,7 @@ std::optional<Budget> nginx_budget(const Configuration& configuration, const Set
     budget.eventfds = configuration.program().with("file-aio") ? 2 : 1;
     budget.connection_bytes = nginx_connection_bytes;
     count_sockets(budget, settings, false);
+    budget.sockets += is_auto_push(settings, budget) ? 1 : 0;
     return budget;
 }
 

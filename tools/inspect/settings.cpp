@@ -22,11 +22,16 @@ Setting setting_of(const conf::Directive& directive, const Configuration& config
             configuration.refuses(directive)};
 }
 
-/// Returns the number of name servers of `resolver`; a name counts once.
-std::size_t servers_of(const std::vector<std::string>& args)
+/// Returns the number of name servers of `resolver`; a name counts once, and so does a file with
+/// them. Angie has "off" and the files.
+std::size_t servers_of(const std::vector<std::string>& args, bool is_angie)
 {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        args, [](const std::string& word) { return word.find('=') == std::string::npos; }));
+    if (is_angie && !args.empty() && args.front() == "off") {
+        return 0;
+    }
+    return static_cast<std::size_t>(std::ranges::count_if(args, [=](const std::string& word) {
+        return word.find('=') == std::string::npos || (is_angie && word.starts_with("conf="));
+    }));
 }
 
 /// Returns true if the directive is not one of another block.
@@ -60,7 +65,7 @@ Settings::Settings(const Configuration& configuration)
     if (!main_log_) {
         logs.add("logs/error.log", prefix_);
     }
-    if (default_log_ && !http_log_) {
+    if (access_logs_["http"].is_default() || access_logs_["rtmp"].is_default()) {
         logs.add("logs/access.log", prefix_);
     }
 }
@@ -85,11 +90,11 @@ void Settings::add(const Placed& placed)
         if (belongs(placed)) {
             events.push_back(setting_of(directive, configuration_));
         }
-    } else if (placed.context == "http" && directive.is("server")) {
-        server_log_ = false;
+    } else if (directive.is("server")) {
+        access_logs_[placed.context].in_server = false;
     }
     if (directive.is("resolver")) {
-        name_servers += servers_of(directive.args());
+        name_servers += servers_of(directive.args(), configuration_.program().has("angie"));
     }
     caches |= placed.context == "http" && directive.name().ends_with("_cache_path");
 }
@@ -110,15 +115,18 @@ void Settings::add_log(const Placed& placed)
             stream_logs.add(name, prefix_);
         }
     } else {
-        http_log_ |= placed.context == "http";
-        server_log_ |= placed.context == "http.server";
+        const std::string_view block = placed.context.substr(0, placed.context.find('.'));
+        AccessLogs& found = access_logs_[block];
+        found.in_block |= placed.context == block;
+        found.in_server |= placed.context.substr(block.size()) == ".server";
     }
 }
 
 void Settings::leave(const Placed& placed)
 {
-    if (placed.context == "http" && placed.directive.is("server")) {
-        default_log_ |= !server_log_;
+    if (placed.directive.is("server")) {
+        AccessLogs& found = access_logs_[placed.context];
+        found.missing |= !found.in_server;
     }
 }
 

@@ -56,16 +56,23 @@ public:
     std::set<std::string> others{};
 
 private:
+    /// Whether `access_log` is in a block such as http, in its current server, and missing in one.
+    struct AccessLogs {
+        bool in_block = false;
+        bool in_server = false;
+        bool missing = false;
+
+        [[nodiscard]] bool is_default() const { return missing && !in_block; }
+    };
+
     void add(const Placed& placed);
     void add_log(const Placed& placed);
     void leave(const Placed& placed);
 
     const Configuration& configuration_;
     const std::string& prefix_;
-    bool main_log_ = false;     // error_log
-    bool http_log_ = false;     // access_log
-    bool server_log_ = false;   // access_log in the current server
-    bool default_log_ = false;  // a server has no access_log
+    std::map<std::string_view, AccessLogs> access_logs_{};
+    bool main_log_ = false;  // error_log
 };
 
 }  // namespace ngx::inspect
