@@ -701,6 +701,30 @@ class OfModules(WithFiles):
                             return ngx.var.b --[[ ngx.var.c';
             rewrite_by_lua 'return ngx.var.d, [[ ngx.var.e'; } }"""), ["b", "d"])
 
+    def kinds(self, text: str) -> dict[str, str]:
+        conf = self.write("a.conf", text)
+        return {item["name"]: item["kind"]
+                for item in self.view("variables", "-c", conf)["variables"]}
+
+    def test_the_paths_of_lua_have_no_variable(self) -> None:
+        paths = "lua_package_path '$prefix/?.lua;;'; lua_package_cpath '${prefix}/?.so;;';"
+        self.assertEqual(self.names(f"events {{}} http {{ {paths} }} stream {{ {paths} }}"), [])
+
+    def test_exec_of_rtmp_takes_the_letters_behind_the_dollar(self) -> None:
+        text = """events {} rtmp { log_format a "$bytes_sent $none"; server { application a {
+            exec_push ffmpeg $name_240p/${app}_low $args1 $no_one; } } }"""
+        self.assertEqual(self.kinds(text), {
+            "bytes_sent": "module", "none": "unknown", "name": "module", "app": "module",
+            "args": "module", "no": "unknown"})
+
+    def test_directives_of_other_modules_define_variables(self) -> None:
+        self.assertEqual(self.kinds("""events {} http { server { location / {
+            set_iconv $a $uri from=utf-8 to=gbk; eval $b $c { proxy_pass http://d; }
+            set_form_input $e; set_encrypt_session $f $a;
+            vhost_traffic_status_set_by_filter $g a; } } }
+            stream { lua_add_variable $h; server { return $h; } }"""), {
+            **dict.fromkeys("abcefgh", "directive"), "uri": "module"})
+
     def test_only_the_code_of_set_by_lua_is_lua(self) -> None:
         conf = self.write("a.conf", "events {} http { server {\n"
                           "set_by_lua $a 'return ngx.var.b' $c 'ngx.var.d';\n"

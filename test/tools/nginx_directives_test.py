@@ -330,6 +330,22 @@ static ngx_http_log_var_t  ngx_http_log_vars[] = {
 """)
         self.assertEqual(self.variable_rows(f"nginx={tree}"), [])
 
+    def test_modules_of_rtmp_have_arrays_of_their_own_types(self) -> None:
+        tree = self.add("rtmp/exec.cpp", """
+ngx_rtmp_eval_t  ngx_rtmp_own_eval[] = {
+    { ngx_string("own_name"), ngx_own_get, 0 },
+      ngx_rtmp_null_eval
+};
+static ngx_rtmp_log_var_t  ngx_rtmp_own_vars[] = {
+    { ngx_string("own_bytes"), ngx_own_len, ngx_own_get, 0 },
+    { ngx_null_string, NULL, NULL, 0 }
+};
+ngx_module_t  ngx_rtmp_own_module = { NGX_MODULE_V1 };
+""")
+        self.assertEqual(self.variable_rows(f"rtmp={tree}"),
+                         [f"own_{name}\trtmp\tngx_rtmp_own_module\trtmp"
+                          for name in ("bytes", "name")])
+
     def test_a_file_without_a_module_is_of_the_module_with_the_name_of_the_array(self) -> None:
         array = """
 static ngx_http_variable_t  ngx_http_%s_variables[] = {
@@ -366,8 +382,8 @@ class Table(unittest.TestCase):
         self.assertEqual(rows, sorted(rows))
         for name, block, module, package in rows:
             self.assertRegex(name, r"^[a-z0-9_]+\*?$")
-            self.assertIn(block, ("http", "stream"))
-            self.assertTrue(module.endswith("_module") and package, name)
+            self.assertIn(block, ("http", "stream", "rtmp"))
+            self.assertTrue(module and package, name)
 
     def test_the_table_is_sorted_and_each_row_is_whole(self) -> None:
         lines = (ROOT / "docs/nginx-directives.tsv").read_text(encoding="utf-8").splitlines()[2:]

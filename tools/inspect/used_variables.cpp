@@ -28,12 +28,16 @@ struct Definer {
 };
 
 constexpr std::size_t last_argument = 99;
+constexpr std::size_t all_arguments = 98;
 
 constexpr std::array definers = {
     Definer{"auth_request_set", 0},
+    Definer{"eval", all_arguments},
     Definer{"geo", last_argument},
+    Definer{"ingress_gateway_metadata", 1},
     Definer{"js_set", 0},
     Definer{"js_var", 0},
+    Definer{"lua_add_variable", 0},
     Definer{"map", 1},
     Definer{"perl_set", 0},
     Definer{"set", 0},
@@ -41,7 +45,9 @@ constexpr std::array definers = {
     Definer{"set_by_lua_block", 0},
     Definer{"set_by_lua_file", 0},
     Definer{"split_clients", 1},
+    Definer{"time_format", 0},
     Definer{"user_agent", 0},
+    Definer{"vhost_traffic_status_set_by_filter", 0},
 };
 
 bool is_of_name(char ch)
@@ -58,15 +64,21 @@ std::string lower(std::string_view name)
     return text;
 }
 
-/// Returns the names behind "$" in a text. Numbered captures are not among them.
-std::vector<std::string> names_in(std::string_view text)
+bool is_letter(char ch)
+{
+    return std::isalpha(static_cast<unsigned char>(ch)) != 0;
+}
+
+/// Returns the names behind "$" in a text. Numbered captures are not among them. Without braces a
+/// name has only characters that `is_plain` accepts.
+std::vector<std::string> names_in(std::string_view text, bool (*is_plain)(char) = is_of_name)
 {
     std::vector<std::string> names;
     for (std::size_t i = text.find('$'); i != text.npos; i = text.find('$', i + 1)) {
         const bool braces = text.substr(i + 1).starts_with('{');
         const std::string_view rest = text.substr(i + (braces ? 2 : 1));
-        const auto length =
-            static_cast<std::size_t>(std::ranges::find_if_not(rest, is_of_name) - rest.begin());
+        const auto length = static_cast<std::size_t>(
+            std::ranges::find_if_not(rest, braces ? is_of_name : is_plain) - rest.begin());
         const bool closed = !braces || rest.substr(length).starts_with('}');
         if (length > 0 && closed && std::isdigit(static_cast<unsigned char>(rest[0])) == 0) {
             names.push_back(lower(rest.substr(0, length)));
@@ -143,6 +155,7 @@ bool is_regex(const std::string& name, const std::vector<std::string>& args, std
     return args[i].starts_with('~') && std::ranges::find(by_tilde, name) != by_tilde.end();
 }
 
+/// Returns the number of the argument that names a new variable, from 0.
 std::size_t argument_of(const Placed& placed, const DirectiveRow* row, std::size_t arguments)
 {
     const std::string name = placed.directive.name();
@@ -150,7 +163,15 @@ std::size_t argument_of(const Placed& placed, const DirectiveRow* row, std::size
     if (found != definers.end()) {
         return found->argument == last_argument ? arguments - 1 : found->argument;
     }
-    return row && row->package == "set-misc" && name.starts_with("set_") ? 0 : arguments;
+    constexpr std::array of_sets = {"set-misc", "encrypted-session", "form-input", "iconv"};
+    const bool is_set = row && std::ranges::find(of_sets, row->package) != of_sets.end();
+    return is_set && name.starts_with("set_") ? 0 : arguments;
+}
+
+/// Returns true if "$" in the arguments is for the module alone: Lua's paths have "$prefix".
+bool is_without_variables(std::string_view name)
+{
+    return name == "lua_package_path" || name == "lua_package_cpath";
 }
 
 class VariableCollector {
@@ -214,19 +235,25 @@ private:
         const DirectiveRow* const row = configuration_.row(placed);
         const std::string module(row ? row->module : ngxx_module_of(placed));
         const VariablePlace place{directive.name(), module, place_of(directive)};
+        if (is_without_variables(place.directive)) {
+            return;
+        }
         const std::vector<std::string> args = directive.args();
         const bool is_text = directive.kind() == conf::Kind::text && !args.empty();
         const std::size_t lua = is_text ? args.size() - 1 : lua_argument(place.directive);
         const std::string part = part_of(placed);
         const std::size_t defined = argument_of(placed, row, args.size());
+        // In rtmp, "exec" takes the letters behind "$": $name_low is $name.
+        const bool is_exec = part == "rtmp" && place.directive.starts_with("exec");
         for (std::size_t i = 0; i < args.size(); i++) {
             if (i == lua) {
                 add_all(names_in_lua(args[i]), part, &UsedVariable::used, place);
             } else if (is_regex(place.directive, args, i)) {
                 add_all(captures_in(args[i]), part, &UsedVariable::defined, place);
             } else {
-                add_all(names_in(args[i]), part,
-                        i == defined ? &UsedVariable::defined : &UsedVariable::used, place);
+                const bool defines = i == defined || defined == all_arguments;
+                add_all(names_in(args[i], is_exec ? is_letter : is_of_name), part,
+                        defines ? &UsedVariable::defined : &UsedVariable::used, place);
             }
         }
     }
