@@ -330,6 +330,23 @@ static ngx_http_log_var_t  ngx_http_log_vars[] = {
 """)
         self.assertEqual(self.variable_rows(f"nginx={tree}"), [])
 
+    def test_an_array_of_any_type_has_the_block_to_which_its_file_adds_variables(self) -> None:
+        tree = self.add("own/variables.c", """
+own_variable_t  own_vars[] = {
+    { ngx_string("own_one"), own_get },
+    { ngx_null_string, NULL }
+};
+
+ngx_int_t
+own_add_variables(ngx_conf_t *cf)
+{
+    ngx_stream_add_variable(cf, &own_vars->name, 0);
+}
+""")
+        self.add("own/module.c", "ngx_module_t  ngx_own_module = { NGX_MODULE_V1 };")
+        self.assertEqual(self.variable_rows(f"own={tree}"),
+                         ["own_one\tstream\tngx_own_module\town"])
+
     def test_modules_of_rtmp_have_arrays_of_their_own_types(self) -> None:
         tree = self.add("rtmp/exec.cpp", """
 ngx_rtmp_eval_t  ngx_rtmp_own_eval[] = {
