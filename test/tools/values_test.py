@@ -1,5 +1,5 @@
-"""Tests of ngxx-inspect with right and wrong values of directives, about which nginx is asked too.
-INSPECT in the environment is the program."""
+"""Tests of ngxx-inspect with right and wrong values of directives, and with `listen`, about which
+nginx is asked too. INSPECT in the environment is the program."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import skips  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+MAIL_MODULE = Path("/usr/lib/nginx/modules/ngx_mail_module.so")
 RELEASE = "1.22.1"
 BLOCKS = {
     "http": "http {{ {} }}",
@@ -35,6 +36,34 @@ VALUES = {
     "sec": (["1", "1s", "1h30m"], ["x", "5ms", "-1"]),
     "bufs": (["4 4k", "1 8192"], ["0 4k", "4 0", "x 4k", "4 x", "-1 4k"]),
 }
+
+LISTENERS = {
+    "http": "http {{ {} }}",
+    "stream": "stream {{ {} }}",
+    "mail": "mail {{ auth_http 127.0.0.1:1/; protocol smtp; {} }}",
+}
+SERVERS = {
+    "http": "server {{ {} }}",
+    "stream": "server {{ return x; {} }}",
+    "mail": "server {{ {} }}",
+}
+ADDRESSES = ["127.0.0.1:1", "*:1", "1", "[::1]:1", "127.0.0.1:1-3", "unix:{dir}/s", "127.0.0.1",
+             "127.0.0.1:0", "127.0.0.1:65536", "[::1]", "127.0.0.1:x", '""', "unix:", "[::1:1"]
+PARAMETERS = [
+    "accept_filter=a", "backlog=1", "backlog=0", "backlog=-1", "backlog=x", "backlog=", "bind",
+    "bind=1", "default", "default_server", "deferred", "fastopen=3", "fastopen=x", "http2",
+    "ipv6only=on", "ipv6only=off", "ipv6only=x", "proxy_protocol", "quic", "rcvbuf=4k", "rcvbuf=x",
+    "rcvbuf=", "reuseport", "SSL", "sndbuf=1m", "sndbuf=1g", "so_keepalive=on", "so_keepalive=off",
+    "so_keepalive=30m::10", "so_keepalive=:2:", "so_keepalive=::", "so_keepalive=",
+    "so_keepalive=1:2:3:4", "so_keepalive=x::", "ssl", "udp", "other", "udp ssl", "udp backlog=1",
+    "bind other", "rcvbuf=x other", "other rcvbuf=x",
+]
+PAIRS = [
+    ("127.0.0.1:1", "127.0.0.1:1"), ("127.0.0.1:1", "127.0.0.1:2"), ("1", "*:1"),
+    ("1", "0.0.0.0:1"), ("[::1]:1", "[0:0::1]:1"), ("unix:{dir}/s", "unix:{dir}/s"),
+    ("1 bind", "1"), ("1", "1 bind"), ("1 bind", "1 bind"), ("1 rcvbuf=4k", "1 sndbuf=4k"),
+    ("1-3", "2"), ("1", "127.0.0.1:1"), ("[::]:1", "1"), ("1 default_server", "1 default_server"),
+]
 
 
 def rows(name: str) -> list[list[str]]:
@@ -82,8 +111,9 @@ class WithNginx(unittest.TestCase):
 
     def nginx_says(self, text: str) -> str:
         self.conf.write_text(f"events {{}}\n{text}\n", encoding="utf-8")
+        mail = f"load_module {MAIL_MODULE};" if MAIL_MODULE.exists() else ""
         command = [str(NGINX), "-t", "-p", self.dir, "-c", self.conf, "-e", "stderr", "-g",
-                   f"load_module {STREAM_MODULE}; pid {self.dir}/pid;"]
+                   f"load_module {STREAM_MODULE}; {mail} pid {self.dir}/pid;"]
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         return result.stderr
 
@@ -96,8 +126,7 @@ class WithNginx(unittest.TestCase):
             capture_output=True, text=True, check=False, timeout=300)
         found: list[list[str]] = [[] for _ in texts]
         for problem in json.loads(result.stdout)["problems"]:
-            if "duplicate" not in problem["text"]:
-                found[problem["line"] - 1].append(problem["text"])
+            found[problem["line"] - 1].append(problem["text"])
         return found
 
     def cases(self) -> list[tuple[bool, str]]:
@@ -120,8 +149,10 @@ class WithNginx(unittest.TestCase):
     def test_a_value_that_nginx_refuses_has_nginxs_message(self) -> None:
         cases = self.cases()
         asked = 0
-        for (is_right, text), ours in zip(cases, self.inspector_says([c[1] for c in cases])):
+        for (is_right, text), said in zip(cases, self.inspector_says([c[1] for c in cases])):
             nginx = self.nginx_says(text)
+            # All cases are in one file.
+            ours = [message for message in said if "duplicate" not in message]
             if any(words in said for words in ("unknown directive", "is not allowed here")
                    for said in (nginx, *ours)):
                 continue
@@ -135,6 +166,40 @@ class WithNginx(unittest.TestCase):
                     # For a flag ngxx-inspect adds the words that it takes.
                     self.assertIn(ours[0].partition(' in "')[0], nginx)
         self.assertGreater(asked, 1000)
+
+    def listens(self, block: str) -> list[str]:
+        """Returns the contents of a block with `listen` in one server or in two."""
+        server = SERVERS[block]
+        one = [*ADDRESSES, *(f"[::1]:1 {words}" for words in PARAMETERS)]
+        servers = [server.format(f"listen {words};") for words in one]
+        for first, second in PAIRS:
+            servers.append(server.format(f"listen {first}; listen {second};"))
+            servers.append(server.format(f"listen {first};") + server.format(f"listen {second};"))
+        return [text.replace("{dir}", str(self.dir)) for text in servers]
+
+    def compare_listens(self, block: str) -> None:
+        refused = 0
+        for servers in self.listens(block):
+            text = LISTENERS[block].format(servers)
+            nginx = self.nginx_says(text)
+            (ours,) = self.inspector_says([f"events {{}} {text}"])
+            with self.subTest(text=text):
+                # The certificates of ssl are not looked for.
+                is_right = "syntax is ok" in nginx or '"ssl_certificate"' in nginx
+                self.assertEqual(is_right, not ours, f"{nginx}{ours}")
+                self.assertTrue(is_right or ours[0] in nginx, f"{nginx}{ours}")
+                refused += not is_right
+        self.assertGreater(refused, 30)
+
+    def test_listen_of_http_is_as_in_nginx(self) -> None:
+        self.compare_listens("http")
+
+    def test_listen_of_stream_is_as_in_nginx(self) -> None:
+        self.compare_listens("stream")
+
+    @unittest.skipUnless(MAIL_MODULE.exists(), "the mail module of nginx is not installed")
+    def test_listen_of_mail_is_as_in_nginx(self) -> None:
+        self.compare_listens("mail")
 
 
 class Table(unittest.TestCase):
