@@ -83,6 +83,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete(conf, ""),
                          sorted("parse build format minify lex set --help -h --version".split()))
         self.assertEqual(self.complete(conf, "parse", "--co"), ["--columns", "--combine"])
+        self.assertEqual(self.complete(conf, "parse", "--check"), ["--check-args", "--check-ctx"])
         self.assertEqual(self.complete(conf, "parse", "--escapes", "n"), ["nginx"])
         self.assertEqual(self.complete(conf, "format", "a"), ["a.conf"])
 

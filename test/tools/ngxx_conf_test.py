@@ -399,6 +399,224 @@ class ErrorTest(WithFiles):
                              b"a {\n" + b" " * int(indent) + b"b;\n}\n")
 
 
+class CheckTest(WithFiles):
+    """The messages, their lines and the directives that remain are those of crossplane 0.5.7,
+    except for names that only one of the two tables has, and for errors of syntax."""
+
+    CHECKS = ("--check-ctx", "--check-args")
+
+    def checked(self, text: str, *options: str) -> tuple[list[str], Any]:
+        """The messages without the name of the file, and the directives that remain."""
+        path = self.write(text)
+        result = run("parse", path, *(options or self.CHECKS))
+        payload = json.loads(result.stdout)
+        errors = [error["error"].replace(f" in {path}:", " ") for error in payload["errors"]]
+        self.assertEqual(result.returncode, 1 if errors else 0)
+        self.assertEqual(payload["status"], "failed" if errors else "ok")
+        return errors, self.shape(payload["config"][0]["parsed"])
+
+    def shape(self, directives: Any) -> Any:
+        """The names, and the blocks as lists behind them."""
+        shapes: list[Any] = []
+        for directive in directives:
+            shapes.append(directive["directive"])
+            if "block" in directive:
+                shapes.append(self.shape(directive["block"]))
+        return shapes
+
+    def assert_refused(self, text: str, *errors: str, options: tuple[str, ...] = ()) -> None:
+        self.assertEqual(self.checked(text, *options)[0], list(errors), text)
+
+    def test_without_an_option_no_directive_is_refused(self) -> None:
+        text = "listen;\nguess x;\nevents on { accept_mutex x; }"
+        self.assertEqual([item["directive"] for item in self.parsed(text)],
+                         ["listen", "guess", "events"])
+
+    def test_a_refused_directive_is_left_out_with_its_comments(self) -> None:
+        errors, parsed = self.checked("daemon off; # a\nlisten # b\n 80;\npid x;", *self.CHECKS,
+                                      "--include-comments")
+        self.assertEqual(errors, ['"listen" directive is not allowed here 2'])
+        self.assertEqual(parsed, ["daemon", "#", "pid"])
+
+    def test_a_wrong_block_is_refused_only_on_request(self) -> None:
+        text = "events { listen 80 81; accept_mutex a b; }"
+        wrong_block = '"listen" directive is not allowed here 1'
+        wrong_number = 'invalid number of arguments in "accept_mutex" directive 1'
+        self.assert_refused(text, wrong_block, wrong_number)
+        self.assert_refused(text, wrong_block, options=("--check-ctx",))
+        self.assert_refused(text, wrong_number, options=("--check-args",))
+
+    def test_an_unknown_directive_is_refused_only_on_request(self) -> None:
+        text = "guess 1; daemon; types { a b; }"
+        unknown = ('unknown directive "guess" 1', 'unknown directive "a" 1')
+        self.assert_refused(text, *unknown, options=("--strict",))
+        self.assert_refused(text, unknown[0],
+                            'invalid number of arguments in "daemon" directive 1', unknown[1],
+                            options=("--strict", "--check-args"))
+        self.assert_refused("http { guess 1 2 { } }")
+
+    def test_all_names_of_the_table_are_known(self) -> None:
+        self.assert_refused("http { more_set_headers x; hls on; content_by_lua_block { } }",
+                            options=("--strict", *self.CHECKS))
+
+    def test_the_page_has_the_numbers_of_names(self) -> None:
+        page = (ROOT / "docs/conf.md").read_text(encoding="utf-8")
+        table = (ROOT / "docs/nginx-directives.tsv").read_text(encoding="utf-8")
+        rows = [line.split("\t") for line in table.splitlines() if not line.startswith("#")]
+        checked = {row[0] for row in rows if row[7] in ("nginx", "njs")}
+        self.assertIn(f"accepts its {len({row[0] for row in rows})} names", page)
+        self.assertIn(f"The {len(checked)} names of nginx and njs are checked", page)
+
+    def test_names_of_other_modules_are_not_checked(self) -> None:
+        self.assert_refused("stream { server { echo a b; } } more_set_headers;")
+
+    def test_the_names_of_all_versions_are_checked(self) -> None:
+        self.assert_refused("http { server { ssl x; http2 x; } }",
+                            *(f'invalid value "x" in "{name}" directive, it must be "on" or "off" 1'
+                              for name in ("ssl", "http2")))
+
+    def test_nothing_is_checked_in_a_context_that_crossplane_does_not_know(self) -> None:
+        self.assert_refused("http { types { daemon; } server { if ($a) { if ($b) { daemon; } } } }",
+                            '"if" directive is not allowed here 1', '"daemon" directive is not '
+                            "allowed here 1")
+        self.assert_refused("http { types { daemon; } guess { daemon; server { pid; } } }")
+        self.assert_refused("rtmp { server { listen; } }")
+
+    def test_a_location_is_in_http_whatever_is_around_it(self) -> None:
+        self.assert_refused("http { guess { location / { daemon on; root x; } } }",
+                            '"daemon" directive is not allowed here 1')
+        self.assert_refused("http { server { location / { location /a { limit_except GET {\n"
+                            "deny all; root x; } } } } }", '"root" directive is not allowed here 2')
+
+    def test_an_if_is_counted_without_its_parentheses(self) -> None:
+        self.assert_refused("http { server { if ($a = b) { } if ( $a ) { } if ( ) { } } }",
+                            'invalid number of arguments in "if" directive 1')
+
+    def test_a_flag_is_on_or_off_in_any_case(self) -> None:
+        message = '"gzip" directive, it must be "on" or "off" 1'
+        self.assert_refused("http { gzip ON; gzip 'oFF'; gzip x; gzip ''; gzip on off; gzip; }",
+                            f'invalid value "x" in {message}', f'invalid value "" in {message}',
+                            *['invalid number of arguments in "gzip" directive 1'] * 2)
+
+    def test_a_block_of_a_directive_without_blocks_is_left_out_whole(self) -> None:
+        errors, parsed = self.checked("http { gzip on { daemon; { } guess; }\nroot x { } }\npid x;")
+        self.assertEqual(errors[0], 'directive "gzip" is not terminated by ";" 1')
+        self.assertIn('directive "root" is not terminated by ";" 2', errors)
+        self.assertEqual(parsed, ["http", [], "pid"])
+
+    def test_a_brace_in_place_of_a_semicolon_ends_the_block(self) -> None:
+        errors, parsed = self.checked("http { server {\nlisten\n80 # a\n} root x; }\npid x;")
+        self.assertEqual(errors, ['directive "listen" is not terminated by ";" 2'])
+        self.assertEqual(parsed, ["http", ["server", [], "root"], "pid"])
+
+    def test_a_brace_behind_another_refused_directive_does_not_end_the_block(self) -> None:
+        errors, parsed = self.checked("http { server { pid x }\nroot x; } gzip on;")
+        self.assertEqual(errors[0], '"pid" directive is not allowed here 1')
+        self.assertEqual(parsed, ["http", ["server", ["root"], "gzip"]])
+
+    def test_a_directive_without_its_end_that_is_not_checked_is_an_error_of_nginx(self) -> None:
+        errors, parsed = self.checked("http { types { a b } gzip on; }")
+        self.assertEqual(errors, ['unexpected "}" 1'])
+        self.assertEqual(parsed, ["http", ["types", ["a"], "gzip"]])
+        self.assertEqual(self.checked("http { }\nserver")[0],
+                         ['unexpected end of file, expecting ";" or "}" 2'])
+
+    def test_the_directives_of_a_refused_block_take_its_place(self) -> None:
+        errors, parsed = self.checked("http { events # a\n{ gzip on; }\nroot x; }\npid x;",
+                                      *self.CHECKS, "--include-comments")
+        self.assertEqual(errors, ['"events" directive is not allowed here 1',
+                                  '"root" directive is not allowed here 3'])
+        self.assertEqual(parsed, ["http", ["gzip"]])
+        errors, parsed = self.checked("server { listen 80; } pid x; user;")
+        self.assertEqual(errors, ['"server" directive is not allowed here 1',
+                                  '"listen" directive is not allowed here 1'])
+        self.assertEqual(parsed, [])
+
+    def test_a_block_without_its_brace_is_refused(self) -> None:
+        self.assertEqual(self.checked("events;\nhttp { server; upstream a; }"), (
+            ['directive "events" has no opening "{" 1', 'directive "server" has no opening "{" 2',
+             'directive "upstream" has no opening "{" 2'], ["http", []]))
+
+    def test_the_first_possible_use_of_a_name_decides_the_message(self) -> None:
+        # server is a block of http, and in an upstream it has words.
+        self.assert_refused("http { server x; upstream a { server; server b { } } }",
+                            'directive "server" has no opening "{" 1',
+                            'invalid number of arguments in "server" directive 1',
+                            'directive "server" is not terminated by ";" 1')
+        self.assert_refused("http { upstream a { server; server { } server b; } }",
+                            'directive "server" has no opening "{" 1', options=("--check-args",))
+
+    def test_an_included_file_is_checked_where_it_is_included_first(self) -> None:
+        inner = self.write("gzip on;\nlisten 80;\n", "x")
+        payload = self.parse("http { include x; server { include x; } }", *self.CHECKS, status=1)
+        error = {"error": f'"listen" directive is not allowed here in {inner}:2', "line": 2}
+        self.assertEqual(payload["errors"], [{"file": str(inner), **error}])
+        self.assertEqual([(file["status"], file["errors"]) for file in payload["config"]],
+                         [("ok", []), ("failed", [error])])
+        self.assertEqual(self.shape(payload["config"][1]["parsed"]), ["gzip"])
+
+    def test_an_include_that_is_left_out_includes_nothing(self) -> None:
+        for name in ("x", "y", "z"):
+            self.write("pid x;", name)
+        self.write("include z;", "w")
+        payload = self.parse("pid { include x; include none; }\ninclude a b; include y;\n"
+                             "include w { }", *self.CHECKS, status=1)
+        self.assertEqual([Path(file["file"]).name for file in payload["config"]],
+                         ["nginx.conf", "y"])
+        self.assertEqual([error["error"].split(" in /")[0] for error in payload["errors"]],
+                         ['directive "pid" is not terminated by ";"',
+                          'invalid number of arguments in "include" directive',
+                          'directive "include" is not terminated by ";"'])
+
+    def test_included_directives_in_place_of_the_include_are_those_that_remain(self) -> None:
+        self.write("events { listen 80; include y; }\nlisten 80;", "x")
+        self.write("accept_mutex x; use epoll;", "y")
+        payload = self.parse("include # a\nx; include x; pid x;", "--combine", *self.CHECKS,
+                             status=1)
+        self.assertEqual(len(payload["config"]), 1)
+        self.assertEqual(payload["config"][0]["status"], "failed")
+        self.assertEqual(len(payload["config"][0]["errors"]), 3)
+        self.assertEqual(self.shape(payload["config"][0]["parsed"]),
+                         ["events", ["use"], "#", "events", ["use"], "pid"])
+
+    def test_a_directive_that_is_ignored_is_not_checked(self) -> None:
+        self.assertEqual(self.checked("listen 80; server { a; } pid x;", *self.CHECKS, "--ignore",
+                                      "listen,server"), ([], ["pid"]))
+
+    def test_a_refusal_has_its_column_and_a_hint(self) -> None:
+        path = self.write("daemon off;  gzip on;\nevents { use; worker_connections 1 }\nhttp;")
+        result = run("parse", *self.CHECKS, path)
+        self.assertEqual([line.removeprefix(f"ngxx-conf: {path}:")
+                          for line in result.stderr.decode().splitlines()], [
+            '1:14: "gzip" directive is not allowed here; it belongs in http,http.server,'
+            "http.location,http.location.if",
+            '2:10: invalid number of arguments in "use" directive; it takes 1',
+            '2:15: directive "worker_connections" is not terminated by ";"; '
+            'write ";" before the "}"',
+            '3:1: directive "http" has no opening "{"; it begins a block'])
+        self.assertEqual(run("parse", "--no-catch", *self.CHECKS, path).stderr.decode(),
+                         result.stderr.decode().splitlines(keepends=True)[0])
+
+    def test_errors_of_checks_are_between_those_of_the_reader(self) -> None:
+        self.assert_refused("pid 'a'b;\ngzip on;\n;\nlisten 80;\nevents {",
+                            'invalid number of arguments in "pid" directive 1', 'unexpected "b" 1',
+                            '"gzip" directive is not allowed here 2', 'unexpected ";" 3',
+                            '"listen" directive is not allowed here 4',
+                            'unexpected end of file, expecting "}" 5')
+
+    def test_at_most_10000_errors_are_listed(self) -> None:
+        path = self.write("gzip;\n" * 10_001 + ";")
+        result = run("parse", *self.CHECKS, path)
+        self.assertEqual(len(json.loads(result.stdout)["errors"]), 10_000)
+        self.assertEqual(result.stderr.splitlines()[-1], b"ngxx-conf: 2 more errors")
+
+    def test_the_lossless_form_has_no_checks(self) -> None:
+        for option in ("--strict", *self.CHECKS):
+            result = run("parse", "--lossless", option, "-", given=b"a;")
+            self.assertEqual((result.returncode, result.stdout), (2, b""))
+            self.assertIn(b"--lossless", result.stderr)
+
+
 class FormatTest(WithFiles):
     def test_a_format_keeps_words_comments_and_empty_lines(self) -> None:
         text = (b"a   1;#one\n\n\n\nb{c 'x  y'\n2 # two\n;}\nd{}\n# three\n"

@@ -36,6 +36,9 @@ struct CommandOptions {
     bool columns = false;
     bool no_catch = false;
     bool lossless = false;
+    bool strict = false;
+    bool check_ctx = false;
+    bool check_args = false;
     std::vector<std::string> ignore{};
     std::optional<std::string> prefix{};
 
@@ -70,6 +73,7 @@ public:
 
 /// Prints the errors of a tree to standard error. Returns how many they are.
 std::size_t print_errors(const Tree& tree);
+std::size_t print_errors(const Tree& tree, const std::vector<Error>& errors, std::size_t more);
 
 /// Reads the file of a command, and no included one. Throws an exception if it cannot be read.
 void read_file(Tree& tree, const CommandOptions& options);

@@ -57,6 +57,7 @@ enum class ErrorKind : std::uint8_t {
     include_arguments,  // `include` without exactly one word, or with a block
     include_loop,       // a file that includes itself, directly or through others
     include_depth,      // more than max_include_depth files that include one another
+    refused,            // by a program that checks directives; no tree has such an error
 };
 
 /// An error that has been found. The reading goes on behind it.

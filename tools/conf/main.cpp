@@ -109,6 +109,13 @@ void describe(po::options_description& all, std::string_view command, CommandOpt
         "write comments and all bytes, so that build writes the same files");
     add("parse", "ignore", po::value(&words.ignore)->value_name("NAMES"),
         "leave these directives out; commas separate the names");
+    add("parse", "check-ctx", po::bool_switch(&options.check_ctx),
+        "refuse directives in wrong blocks; crossplane does so by default");
+    add("parse", "check-args", po::bool_switch(&options.check_args),
+        "refuse wrong numbers of arguments, and flags that are not on or off; crossplane does so "
+        "by default");
+    add("parse", "strict", po::bool_switch(&options.strict),
+        "refuse unknown directives, as crossplane's option; it adds no other check");
     add("parse", "columns", po::bool_switch(&options.columns),
         "write columns, and for errors what to change");
     add("parse", "no-catch", po::bool_switch(&options.no_catch),
@@ -173,6 +180,9 @@ void take_words(CommandOptions& options, const Words& words, const po::variables
     }
     if (options.lossless && options.combine) {
         throw std::runtime_error("--lossless keeps the files apart: --combine is not for it");
+    }
+    if (options.lossless && (options.strict || options.check_ctx || options.check_args)) {
+        throw std::runtime_error("--lossless keeps all directives: the checks are not for it");
     }
     options.comments = options.comments || options.lossless;
     options.escapes = words.escapes == "nginx" ? Escapes::nginx : Escapes::crossplane;

@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "tools/conf/commands.hpp"
+#include "tools/conf/checks.hpp"
 
 namespace ngx::conf {
 
@@ -60,32 +60,35 @@ void strip_parentheses(std::vector<std::string>& args)
 
 class Payload {
 public:
-    Payload(const Tree& tree, const CommandOptions& options, Output& out)
+    /// `checks` is null if no checks are made.
+    Payload(const Tree& tree, const Checks* checks, const CommandOptions& options, Output& out)
         : tree_(tree)
+        , checks_(checks)
+        , all_errors_(checks ? checks->errors() : tree.errors())
         , options_(options)
         , json_(out, options.indent)
-        , errors_(tree.files().size())
+        , errors_(checks ? checks->files().size() : tree.files().size())
     {
-        for (const Error& error : tree.errors()) {
-            errors_[options.combine ? 0 : error.file].push_back(&error);
+        for (const Error& error : all_errors_) {
+            errors_[options.combine ? 0 : index(error.file)].push_back(&error);
         }
     }
 
     void write()
     {
         json_.begin_object();
-        status(tree_.errors().empty());
+        status(all_errors_.empty());
         json_.key("errors");
         json_.begin_array();
-        for (const Error& error : tree_.errors()) {
+        for (const Error& error : all_errors_) {
             write_error(error, true);
         }
         json_.end_array();
         json_.key("config");
         json_.begin_array();
-        const std::size_t files = options_.combine ? 1 : tree_.files().size();
+        const std::size_t files = options_.combine ? 1 : errors_.size();
         for (std::uint32_t i = 0; i < files; i++) {
-            write_file(i);
+            write_file(checks_ ? checks_->files()[i] : i, errors_[i]);
         }
         json_.end_array();
         json_.end_object();
@@ -127,9 +130,14 @@ private:
         json_.end_object();
     }
 
-    void write_file(std::uint32_t number)
+    /// Returns the place of a file in `config`.
+    [[nodiscard]] std::uint32_t index(std::uint32_t file) const
     {
-        const auto& errors = errors_[number];
+        return checks_ ? checks_->index(file) : file;
+    }
+
+    void write_file(std::uint32_t number, const std::vector<const Error*>& errors)
+    {
         const File& file = *tree_.files()[number];
         bytes_ = file.bytes;
         written_ = 0;
@@ -184,11 +192,57 @@ private:
     {
         const auto enter = [this](const Directive& directive) { return this->enter(directive); };
         const auto leave = [this](const Directive&) { this->leave(); };
-        if (!options_.combine) {
+        if (checks_) {
+            write_checked(number);
+        } else if (!options_.combine) {
             tree_.walk_file(number, enter, leave);
-        } else if (!tree_.walk(enter, leave)) {
-            throw Refused("the includes make more than 100,000,000 directives");
+        } else if (!tree_.walk(enter, leave, most_combined)) {
+            refuse_combined();
         }
+    }
+
+    [[noreturn]] static void refuse_combined()
+    {
+        throw Refused("the includes make more than 100,000,000 directives");
+    }
+
+    /// Writes what the checks leave of a file.
+    void write_checked(std::uint32_t number)
+    {
+        checks_->walk(
+            number, [this](const Directive& directive) { return enter_checked(directive); },
+            [this](const Directive&) { leave(); });
+    }
+
+    bool enter_checked(const Directive& directive)
+    {
+        if (!options_.combine || !is_include(directive)) {
+            count_combined();
+            return enter(directive);
+        }
+        count_combined();
+        const std::size_t levels = levels_.size();
+        enter(directive);
+        for (const std::uint32_t file : directive.included()) {
+            write_checked(file);
+        }
+        if (levels_.size() != levels) {
+            leave();
+        }
+        return false;
+    }
+
+    void count_combined()
+    {
+        if (options_.combine && combined_++ == most_combined) {
+            refuse_combined();
+        }
+    }
+
+    /// Returns whether the files of a directive are written, or their numbers.
+    [[nodiscard]] bool is_include(const Directive& directive) const
+    {
+        return !options_.single && directive.kind() == Kind::simple && directive.is("include");
     }
 
     bool enter(const Directive& directive)
@@ -204,12 +258,11 @@ private:
             return false;
         }
 
-        const bool is_include =
-            !options_.single && directive.kind() == Kind::simple && directive.is("include");
-        const bool skipped = options_.combine && is_include;
+        const bool has_files = is_include(directive);
+        const bool skipped = options_.combine && has_files;
         if (!skipped) {
             begin_directive(directive);
-            if (is_include) {
+            if (has_files) {
                 write_includes(directive);
             }
         }
@@ -316,15 +369,20 @@ private:
         json_.key("includes");
         json_.begin_array();
         for (const std::uint32_t file : directive.included(true)) {
-            json_.number(file);
+            json_.number(index(file));
         }
         json_.end_array();
     }
 
+    static constexpr std::size_t most_combined = 100'000'000;
+
     const Tree& tree_;
+    const Checks* checks_;
+    const std::vector<Error>& all_errors_;
     const CommandOptions& options_;
     JsonWriter json_;
-    std::vector<std::vector<const Error*>> errors_;  // of each file
+    std::vector<std::vector<const Error*>> errors_;  // of each file in `config`
+    std::size_t combined_ = 0;                       // directives of a checked tree
     std::vector<Level> levels_{};
 
     // of the lossless form
@@ -492,13 +550,18 @@ std::vector<std::string> json_words(const Directive& directive, Escapes escapes)
 
 std::size_t print_errors(const Tree& tree)
 {
-    for (const Error& error : tree.errors()) {
+    return print_errors(tree, tree.errors(), tree.more_errors());
+}
+
+std::size_t print_errors(const Tree& tree, const std::vector<Error>& errors, std::size_t more)
+{
+    for (const Error& error : errors) {
         fmt::print(stderr, "ngxx-conf: {}\n", tree.message(error));
     }
-    if (tree.more_errors() != 0) {
-        fmt::print(stderr, "ngxx-conf: {} more errors\n", tree.more_errors());
+    if (more != 0) {
+        fmt::print(stderr, "ngxx-conf: {} more errors\n", more);
     }
-    return tree.errors().size() + tree.more_errors();
+    return errors.size() + more;
 }
 
 void read_file(Tree& tree, const CommandOptions& options)
@@ -526,14 +589,19 @@ int parse_command(const CommandOptions& options)
     const bool was_read = tree.read(options.file, {.follow_includes = !options.single,
                                                    .conf_prefix = options.prefix,
                                                    .ignore = options.ignore});
-    const int status = tree.errors().empty() ? 0 : (was_read ? 1 : 2);
+    std::optional<Checks> checks;
+    if (options.strict || options.check_ctx || options.check_args) {
+        checks.emplace(tree, options);
+    }
+    const std::vector<Error>& errors = checks ? checks->errors() : tree.errors();
+    const int status = errors.empty() ? 0 : (was_read ? 1 : 2);
     if (options.no_catch && status != 0) {
-        fmt::print(stderr, "ngxx-conf: {}\n", tree.message(tree.errors().front()));
+        fmt::print(stderr, "ngxx-conf: {}\n", tree.message(errors.front()));
         return status;
     }
-    print_errors(tree);
+    print_errors(tree, errors, checks ? checks->more_errors() : tree.more_errors());
     Output out(options.out);
-    Payload(tree, options, out).write();
+    Payload(tree, checks ? &*checks : nullptr, options, out).write();
     out << '\n';
     out.finish();
     return status;
