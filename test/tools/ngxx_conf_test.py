@@ -579,6 +579,16 @@ class CheckTest(WithFiles):
         self.assertEqual(self.shape(payload["config"][0]["parsed"]),
                          ["events", ["use"], "#", "events", ["use"], "pid"])
 
+    def test_files_behind_1000_includes_are_checked_and_written(self) -> None:
+        last = 1000
+        for number in range(1, last):
+            self.write(f"include {number + 1}; gzip on;", str(number))
+        self.write("pid x;", str(last))
+        result = run("parse", "--combine", *self.CHECKS, self.directory / "1")
+        payload = json.loads(result.stdout)
+        self.assertEqual(len(payload["errors"]), last - 1)
+        self.assertEqual(self.shape(payload["config"][0]["parsed"]), ["pid"])
+
     def test_a_directive_that_is_ignored_is_not_checked(self) -> None:
         self.assertEqual(self.checked("listen 80; server { a; } pid x;", *self.CHECKS, "--ignore",
                                       "listen,server"), ([], ["pid"]))

@@ -346,7 +346,8 @@ Checks::Refusal Checks::refusal(const Directive& directive, const std::string& n
 }
 
 Checks::Refusal Checks::wrong_arguments(const Directive& directive, const std::string& name,
-                                        const CheckedRows& found, const CheckedContext& context)
+                                        const CheckedRows& found,
+                                        const CheckedContext& context) const
 {
     std::vector<const DirectiveRow*> rows;
     std::ranges::copy_if(found.rows, std::back_inserter(rows), [&](const DirectiveRow* row) {

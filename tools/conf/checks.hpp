@@ -74,7 +74,8 @@ private:
     [[nodiscard]] Refusal refusal(const Directive& directive, const std::string& name,
                                   const CheckedContext& context);
     [[nodiscard]] Refusal wrong_arguments(const Directive& directive, const std::string& name,
-                                          const CheckedRows& rows, const CheckedContext& context);
+                                          const CheckedRows& found,
+                                          const CheckedContext& context) const;
     const CheckedRows& rows_of(const std::string& name);
     void add_tree_errors();
     [[nodiscard]] bool remains(const Error& error) const;
