@@ -8,12 +8,12 @@ namespace ngx::conf {
 namespace {
 
 /// Bytes that take the place of others.
-struct Edit {
+struct TextEdit {
     Range range;
     std::string text;
 };
 
-std::string with_edits(std::string text, const std::vector<Edit>& edits)
+std::string with_edits(std::string text, const std::vector<TextEdit>& edits)
 {
     for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) {
         text.replace(edit->range.begin, edit->range.end - edit->range.begin, edit->text);
@@ -51,7 +51,7 @@ public:
     {}
 
     /// Returns the changes in the order of their places.
-    std::vector<Edit> edits()
+    std::vector<TextEdit> edits()
     {
         const std::vector<std::string> words = json_words(directive_, wanted_.escapes);
         if (words.front() != wanted_.words.front()) {
@@ -150,7 +150,7 @@ private:
 
     const Directive& directive_;
     const Wanted& wanted_;
-    std::vector<Edit> edits_{};
+    std::vector<TextEdit> edits_{};
 };
 
 }  // namespace
@@ -166,7 +166,7 @@ std::optional<std::string> fitted_text(const std::string& text, bool begins_file
     if (!directive || !can_fit(*directive, wanted)) {
         return std::nullopt;
     }
-    std::vector<Edit> edits;
+    std::vector<TextEdit> edits;
     if (!wanted.is_comment) {
         edits = Fitting(*directive, wanted).edits();
     } else if (with_newlines(directive->comment()) != wanted.comment) {
