@@ -71,6 +71,31 @@ constexpr bool is_space(char ch) noexcept
     return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
 }
 
+/// True for a character of a word that neither ends the word nor changes the tokenizer's state.
+constexpr bool is_plain(char ch) noexcept
+{
+    switch (ch) {
+    case ';':
+    case '{':
+    case '$':
+    case '\\':
+    case '"':
+    case '\'':
+        return false;
+    default:
+        return !is_space(ch);
+    }
+}
+
+/// The result of is_plain() for each character.
+constexpr auto plain = [] {
+    std::array<bool, 256> table{};
+    for (int i = 0; i < 256; i++) {
+        table[static_cast<std::size_t>(i)] = is_plain(static_cast<char>(i));
+    }
+    return table;
+}();
+
 /// True for the text of the -g option, which has no name.
 bool is_param(const ConfFile& f) noexcept
 {
@@ -133,13 +158,11 @@ Rc read_more(Conf& cf, TokenState& t)
     return Rc::ok;
 }
 
-/// Makes sure that a character can be read; returns `terminated` if one can.
+/// Reads more of the file when the window is used up. Returns `terminated` if a character can be
+/// read.
 Token fill_buffer(Conf& cf, TokenState& t)
 {
     const ConfFile& f = *cf.conf_file;
-    if (f.pos < f.last) {
-        return Token::terminated;
-    }
     if (f.offset >= f.size) {
         const bool in_directive = !cf.args.empty() || !t.last_space;
         return in_directive ? unexpected_end(cf) : Token::file_done;
@@ -150,17 +173,43 @@ Token fill_buffer(Conf& cf, TokenState& t)
     return read_more(cf, t) == Rc::ok ? Token::terminated : Token::error;
 }
 
-/// Copies the word that ends before the last read character, and resolves its escapes.
-void push_word(Conf& cf, const TokenState& t)
+/// Moves the position behind the comment: to the end of its line, or of the window.
+void skip_comment(ConfFile& f, TokenState& t) noexcept
 {
-    const ConfFile& f = *cf.conf_file;
-    const std::string_view text = std::string_view(f.buffer).substr(t.start, f.pos - 1 - t.start);
+    const std::size_t end = std::string_view(f.buffer.data(), f.last).find('\n', f.pos);
+    f.pos = std::min(end, f.last);
+    t.sharp_comment = end == std::string_view::npos;
+}
 
-    char* const word = static_cast<char*>(cf.pool->palloc(text.size() + 1, 1));
+/// Moves the position to the next character for which `skipped(character)` is false, or to the end
+/// of the window.
+template <typename Skipped>
+void skip(ConfFile& f, Skipped skipped) noexcept
+{
+    std::size_t pos = f.pos;
+    while (pos < f.last && skipped(f.buffer[pos])) {
+        pos++;
+    }
+    f.pos = pos;
+}
+
+/// Copies a word and resolves its escapes.
+std::string_view unescaped(Pool& pool, std::string_view text)
+{
+    char* const word = static_cast<char*>(pool.palloc(text.size() + 1, 1));
     char* dst = word;
     conf_unescape(text, [&dst](char ch) { *dst++ = ch; });
     *dst = '\0';
-    cf.args.emplace_back(word, static_cast<std::size_t>(dst - word));
+    return {word, static_cast<std::size_t>(dst - word)};
+}
+
+/// Adds the word that ends before the last read character.
+void push_word(Conf& cf, const TokenState& t)
+{
+    const ConfFile& f = *cf.conf_file;
+    const std::string_view text(f.buffer.data() + t.start, f.pos - 1 - t.start);
+    cf.args.push_back(text.find('\\') == text.npos ? cf.pool->pstrdup(text)
+                                                   : unescaped(*cf.pool, text));
 }
 
 /// How a character ends the directive or block; empty if it ends neither.
@@ -189,15 +238,12 @@ Ended after_quote(Conf& cf, TokenState& t, char ch)
     return std::nullopt;
 }
 
-/// Handles a character between words: the end of the directive or block, a comment, or the first
-/// character of a word.
+/// Handles a character between words that is not white space: the end of the directive or block, a
+/// comment, or the first character of a word.
 Ended between_words(Conf& cf, TokenState& t, char ch)
 {
     t.start = cf.conf_file->pos - 1;
     t.start_line = cf.conf_file->line;
-    if (is_space(ch)) {
-        return std::nullopt;
-    }
     if (cf.args.empty()) {
         cf.line = cf.conf_file->line;
         cf.column = cf.conf_file->base + t.start - cf.conf_file->line_start + 1;
@@ -242,6 +288,11 @@ Ended between_words(Conf& cf, TokenState& t, char ch)
 /// Handles a character within a word: the word goes on, or ends.
 Ended in_word(Conf& cf, TokenState& t, char ch)
 {
+    if (plain[static_cast<unsigned char>(ch)]) {
+        t.variable = false;
+        skip(*cf.conf_file, [](char next) { return plain[static_cast<unsigned char>(next)]; });
+        return std::nullopt;
+    }
     if (ch == '{' && t.variable) {
         return std::nullopt;
     }
@@ -282,18 +333,20 @@ Token conf_read_token(Conf& cf)
     cf.args.clear();
 
     for (;;) {
-        if (const Token rc = fill_buffer(cf, t); rc != Token::terminated) {
-            return rc;
+        if (f.pos == f.last) {
+            if (const Token rc = fill_buffer(cf, t); rc != Token::terminated) {
+                return rc;
+            }
+        }
+        if (t.sharp_comment) {
+            skip_comment(f, t);
+            continue;
         }
 
         const char ch = f.buffer[f.pos++];
         if (ch == '\n') {
             f.line++;
             f.line_start = f.base + f.pos;
-            t.sharp_comment = false;
-        }
-        if (t.sharp_comment) {
-            continue;
         }
         if (t.quoted) {
             t.quoted = false;
@@ -306,10 +359,13 @@ Token conf_read_token(Conf& cf)
             if (!ended && ch == ')') {
                 ended = between_words(cf, t, ch);
             }
-        } else if (t.last_space) {
-            ended = between_words(cf, t, ch);
-        } else {
+        } else if (!t.last_space) {
             ended = in_word(cf, t, ch);
+        } else if (is_space(ch)) {
+            skip(f, [](char next) { return next == ' '; });
+            t.start = f.pos;
+        } else {
+            ended = between_words(cf, t, ch);
         }
         if (ended) {
             return *ended;
@@ -406,24 +462,22 @@ Rc run_command(Conf& cf, const Module& module, const Command& cmd, Token last)
 Rc conf_handler(Conf& cf, Token last)
 {
     const std::string_view name = cf.args[0];
-    bool found = false;
 
     for (const Module* module : modules_of(*cf.cycle)) {
+        if (module->type != ModuleType::conf && module->type != cf.module_type) {
+            continue;
+        }
         for (const Command& cmd : module->commands) {
-            if (cmd.name != name) {
-                continue;
-            }
-            found = true;
-
-            const bool of_block =
-                module->type == ModuleType::conf || module->type == cf.module_type;
-            if (of_block && (cmd.type & cf.cmd_type) != 0) {
+            if ((cmd.type & cf.cmd_type) != 0 && cmd.name == name) {
                 return run_command(cf, *module, cmd, last);
             }
         }
     }
 
-    if (found) {
+    const auto has_command = [name](const Module* module) {
+        return std::ranges::find(module->commands, name, &Command::name) != module->commands.end();
+    };
+    if (std::ranges::any_of(modules_of(*cf.cycle), has_command)) {
         conf_log_error(log_emerg, cf, 0, "\"{}\" directive is not allowed here", name);
     } else {
         conf_log_error(log_emerg, cf, 0, "unknown directive \"{}\"{}", name, conf_hint(cf, name));
