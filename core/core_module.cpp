@@ -31,12 +31,23 @@ void* core_module_create_conf(Cycle& cycle)
     return cycle.pool->create<CoreConf>();
 }
 
+/// Whether an entry of the environment, NAME=VALUE, has this name. A name of a configuration may
+/// contain a zero byte, at which the entry would end.
+bool has_name(const char* entry, std::string_view name) noexcept
+{
+    for (const char ch : name) {
+        if (ch == '\0' || *entry++ != ch) {
+            return false;
+        }
+    }
+    return *entry == '=';
+}
+
 /// Returns the entry NAME=VALUE of the environment at the start, or null.
 char* find_in_environ(std::string_view name) noexcept
 {
     for (char** p = os_environ; p && *p; p++) {
-        const std::string_view entry = *p;
-        if (entry.starts_with(name) && entry.substr(name.size()).starts_with('=')) {
+        if (has_name(*p, name)) {
             return *p;
         }
     }

@@ -356,6 +356,7 @@ BOOST_AUTO_TEST_CASE(a_name_keeps_its_value_and_a_value_is_set)
     BOOST_TEST(environment("env A; env AB;") == "A=1 AB=3 TZ=UTC ");
     BOOST_TEST(environment("env A=2; env NEW=a=b; env EMPTY=;") == "A=2 NEW=a=b EMPTY= TZ=UTC ");
     BOOST_TEST(environment("env NONE; env a;") == "TZ=UTC ");
+    BOOST_TEST(environment(std::string("env A\0;", 7)) == "TZ=UTC ");
 }
 
 BOOST_AUTO_TEST_CASE(env_tz_replaces_the_inherited_time_zone)
