@@ -1097,24 +1097,18 @@ Rc stream_proxy_eval(StreamSession& s, const StreamComplexValue& value, StreamUp
     }
     ur.host = url.host;
     ur.port = url.port;
-    ur.no_port = url.no_port;
     if (!url.addrs.empty()) {
         ur.addr = pool.create<Addr>(url.addrs.front());
     }
     return Rc::ok;
 }
 
-StreamUpstreamSrvConf* find_upstream(const StreamSession& s, const StreamUpstreamResolved& ur)
+StreamUpstreamSrvConf* find_upstream(const StreamSession& s,
+                                     const StreamUpstreamResolved& ur) noexcept
 {
     const auto& umcf =
         *static_cast<StreamUpstreamMainConf*>(s.main_conf[stream_upstream_module.ctx_index]);
-    for (StreamUpstreamSrvConf* uscf : umcf.upstreams) {
-        const bool same_port = (uscf->port == 0 && ur.no_port) || uscf->port == ur.port;
-        if (same_port && strcaseeq(uscf->host, ur.host)) {
-            return uscf;
-        }
-    }
-    return nullptr;
+    return stream_upstream_find(umcf, ur.host, ur.port);
 }
 
 /// Prepares a session for an address that is not an upstream of the configuration. Returns error

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <boost/container_hash/hash.hpp>
+
 #include "core/conf_slot.hpp"
 #include "core/cycle.hpp"
 #include "core/palloc.hpp"
@@ -58,6 +60,15 @@ StreamUpstreamSrvConf* new_upstream(Conf& cf, StreamUpstreamMainConf& umcf, cons
 
 }  // namespace
 
+std::size_t StreamUpstreamHostHash::operator()(std::string_view host) const noexcept
+{
+    std::size_t hash = 0;
+    for (const char ch : host) {
+        boost::hash_combine(hash, tolower(ch));
+    }
+    return hash;
+}
+
 StreamUpstreamSrvConf* stream_upstream_add(Conf& cf, Url& u, unsigned flags)
 {
     if ((flags & stream_upstream_create) == 0 && parse_url(*cf.pool, u) != Rc::ok) {
@@ -66,22 +77,29 @@ StreamUpstreamSrvConf* stream_upstream_add(Conf& cf, Url& u, unsigned flags)
     }
 
     auto& umcf = *stream_conf_get_module_main_conf<StreamUpstreamMainConf>(cf);
-    for (StreamUpstreamSrvConf* uscf : umcf.upstreams) {
-        if (!strcaseeq(uscf->host, u.host)) {
-            continue;
-        }
-        if (!may_coexist(cf, *uscf, u, flags)) {
-            return nullptr;
-        }
-        if (uscf->port != u.port) {
-            continue;
-        }
-        if ((flags & stream_upstream_create) != 0) {
-            uscf->flags = flags;
-        }
-        return uscf;
+    StreamUpstreamHost& host = umcf.hosts[u.host];
+    if (host.first && !may_coexist(cf, *host.first, u, flags)) {
+        return nullptr;
     }
-    return new_upstream(cf, umcf, u, flags);
+    StreamUpstreamSrvConf*& uscf = host.by_port[u.port];
+    if (!uscf) {
+        uscf = new_upstream(cf, umcf, u, flags);
+        host.first = host.first ? host.first : uscf;
+    } else if ((flags & stream_upstream_create) != 0) {
+        uscf->flags = flags;
+    }
+    return uscf;
+}
+
+StreamUpstreamSrvConf* stream_upstream_find(const StreamUpstreamMainConf& umcf,
+                                            std::string_view host, in_port_t port) noexcept
+{
+    const auto found = umcf.hosts.find(host);
+    if (found == umcf.hosts.end()) {
+        return nullptr;
+    }
+    const auto uscf = found->second.by_port.find(port);
+    return uscf == found->second.by_port.end() ? nullptr : uscf->second;
 }
 
 namespace {

@@ -60,6 +60,30 @@ BOOST_AUTO_TEST_CASE(a_name_stands_for_one_upstream)
             "upstream \"u\" may not have port 1 in ");
 }
 
+BOOST_AUTO_TEST_CASE(a_host_has_an_upstream_for_each_port_in_the_order_of_mention)
+{
+    const Server server({.stream = "server { listen unix:DIR/a; proxy_pass U; } "
+                                   "server { listen unix:DIR/b; proxy_pass 127.0.0.1:3; } "
+                                   "server { listen unix:DIR/c; proxy_pass 127.0.0.1:2; } "
+                                   "upstream u { server 127.0.0.1:1; } "
+                                   "server { listen unix:DIR/d; proxy_pass 127.0.0.1:3; }",
+                         .start = Start::conf});
+    BOOST_TEST_REQUIRE(server.cycle.ok());
+    const auto& block = *static_cast<BlockCtx*>(server.cycle->conf_ctx[stream_module.index]);
+    const auto& umcf = *static_cast<StreamUpstreamMainConf*>(
+        block.conf[stream_main_conf_offset][stream_upstream_module.ctx_index]);
+
+    std::string named;
+    for (const StreamUpstreamSrvConf* uscf : umcf.upstreams) {
+        named += fmt::format("{}:{} ", uscf->host, uscf->port);
+    }
+    BOOST_TEST(named == "U:0 127.0.0.1:3 127.0.0.1:2 ");
+    BOOST_TEST(stream_upstream_find(umcf, "u", 0) == umcf.upstreams[0]);
+    BOOST_TEST(stream_upstream_find(umcf, "127.0.0.1", 2) == umcf.upstreams[2]);
+    BOOST_TEST(stream_upstream_find(umcf, "127.0.0.1", 1) == nullptr);
+    BOOST_TEST(stream_upstream_find(umcf, "v", 0) == nullptr);
+}
+
 BOOST_AUTO_TEST_CASE(an_upstream_may_be_defined_after_its_use)
 {
     const Server server({.stream = "server { listen unix:DIR/a; proxy_pass u; } "
