@@ -14,10 +14,12 @@ std::size_t stream_max_module;
 
 namespace {
 
+/// Adds a server, which is a duplicate only if it is the last one: servers are read one by one.
+///
 /// nginx: ngx_stream_add_server()
 Rc stream_add_server(Conf& cf, const StreamCoreSrvConf& cscf, StreamConfAddr& addr)
 {
-    if (std::ranges::find(addr.servers, &cscf) != addr.servers.end()) {
+    if (!addr.servers.empty() && addr.servers.back() == &cscf) {
         conf_log_error(log_emerg, cf, 0, "a duplicate listen {}", addr.opt.addr.name);
         return Rc::error;
     }
@@ -96,15 +98,10 @@ Rc share_address(Conf& cf, StreamCoreSrvConf& cscf, StreamConfAddr& addr,
 Rc stream_add_addresses(Conf& cf, StreamCoreSrvConf& cscf, StreamConfPort& port,
                         const StreamListenOpt& lsopt)
 {
-    const auto same = [&](const StreamConfAddr& addr) {
-        return cmp_sockaddr(&lsopt.addr.sockaddr.any, lsopt.addr.socklen,
-                            &addr.opt.addr.sockaddr.any, addr.opt.addr.socklen, false) == Rc::ok;
-    };
-    const auto addr = std::ranges::find_if(port.addrs, same);
-    if (addr != port.addrs.end()) {
-        return share_address(cf, cscf, *addr, lsopt);
-    }
-    return stream_add_address(cf, cscf, port, lsopt);
+    const std::string bytes(stream_addr_bytes(lsopt.addr));
+    const auto [found, is_new] = port.addr_index.try_emplace(bytes, port.addrs.size());
+    return is_new ? stream_add_address(cf, cscf, port, lsopt)
+                  : share_address(cf, cscf, port.addrs[found->second], lsopt);
 }
 
 /// Creates the listening socket of an address.
@@ -353,18 +350,14 @@ Rc stream_add_listen(Conf& cf, StreamCoreSrvConf& cscf, const StreamListenOpt& l
 {
     auto& cmcf = *stream_conf_get_module_main_conf<StreamCoreMainConf>(cf);
     const sockaddr* const sa = &lsopt.addr.sockaddr.any;
-    const in_port_t p = inet_get_port(sa);
+    const StreamPortKey key{sa->sa_family, lsopt.type, inet_get_port(sa)};
 
-    for (StreamConfPort& port : cmcf.ports) {
-        if (port.port == p && port.type == lsopt.type && port.family == sa->sa_family) {
-            return stream_add_addresses(cf, cscf, port, lsopt);
-        }
+    const auto [found, is_new] = cmcf.port_index.try_emplace(key, cmcf.ports.size());
+    if (is_new) {
+        StreamConfPort& port = cmcf.ports.emplace_back();
+        std::tie(port.family, port.type, port.port) = key;
     }
-    StreamConfPort& port = cmcf.ports.emplace_back();
-    port.family = sa->sa_family;
-    port.type = lsopt.type;
-    port.port = p;
-    return stream_add_address(cf, cscf, port, lsopt);
+    return stream_add_addresses(cf, cscf, cmcf.ports[found->second], lsopt);
 }
 
 void stream_add_phase_handler(Conf& cf, StreamPhase phase, StreamHandler handler)

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <ctime>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "core/conf_file.hpp"
@@ -168,6 +171,13 @@ struct StreamCoreSrvConf {
     bool listen = false;
 };
 
+/// Returns the bytes of an address, which tell it from others: parse_url() has zeroed the unused
+/// ones.
+inline std::string_view stream_addr_bytes(const Addr& addr) noexcept
+{
+    return {reinterpret_cast<const char*>(&addr.sockaddr), addr.socklen};
+}
+
 /// An address and the servers that listen on it, while the block is read.
 ///
 /// nginx: ngx_stream_conf_addr_t
@@ -189,7 +199,11 @@ struct StreamConfPort {
     int type = SOCK_STREAM;
     in_port_t port = 0;
     std::vector<StreamConfAddr> addrs{};
+    std::unordered_map<std::string, std::size_t> addr_index{};  // by stream_addr_bytes()
 };
+
+/// The family, type and port of a StreamConfPort.
+using StreamPortKey = std::tuple<sa_family_t, int, in_port_t>;
 
 /// The addresses that a listening socket serves; if one of them is the wildcard, it is the last.
 /// Listening::servers points to it, and the cycle's pool owns it.
@@ -220,6 +234,7 @@ struct StreamCoreMainConf {
 
     std::vector<StreamCoreSrvConf*> servers{};
     std::vector<StreamConfPort> ports{};
+    std::map<StreamPortKey, std::size_t> port_index{};
     std::vector<const StreamVariable*> variables{};  // all known variables
     std::deque<StreamVariableUse> used_variables{};  // variables used by some directive
 

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <limits>
 #include <netinet/in.h>
+#include <set>
 #include <sys/socket.h>
 
 #include "core/buf.hpp"
@@ -532,17 +533,13 @@ const char* stream_core_listen(Conf& cf, const Command&, void* conf)
         return rv;
     }
 
-    for (auto addr = u.addrs.begin(); addr != u.addrs.end(); ++addr) {
-        // A name may resolve to the same address twice.
-        const auto same = [&](const Addr& other) {
-            return cmp_sockaddr(&addr->sockaddr.any, addr->socklen, &other.sockaddr.any,
-                                other.socklen, true) == Rc::ok;
-        };
-        if (std::any_of(u.addrs.begin(), addr, same)) {
-            continue;
+    std::set<std::string_view> listed;
+    for (const Addr& addr : u.addrs) {
+        if (!listed.insert(stream_addr_bytes(addr)).second) {
+            continue;  // a name may resolve to the same address twice
         }
-        lsopt.addr = *addr;
-        lsopt.wildcard = inet_wildcard(&addr->sockaddr.any);
+        lsopt.addr = addr;
+        lsopt.wildcard = inet_wildcard(&addr.sockaddr.any);
         if (stream_add_listen(cf, cscf, lsopt) != Rc::ok) {
             return conf_error;
         }
