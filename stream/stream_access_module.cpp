@@ -21,7 +21,7 @@ struct StreamAccessRule {
 struct StreamAccessSrvConf {
     static constexpr Module* module = &stream_access_module;
 
-    std::vector<StreamAccessRule> rules{};
+    std::vector<StreamAccessRule>* rules = nullptr;  // servers without rules share the block's
     bool has_ipv4 = false;
 };
 
@@ -48,10 +48,13 @@ const sockaddr* ruled_address(const StreamAccessSrvConf& ascf, const sockaddr* s
 StreamPhaseRc stream_access_handler(StreamSession& s) noexcept
 {
     const auto& ascf = *stream_get_module_srv_conf<StreamAccessSrvConf>(s);
+    if (!ascf.rules) {
+        return Rc::declined;
+    }
     sockaddr_in mapped{};
     const sockaddr* const sa = ruled_address(ascf, s.connection->sockaddr, mapped);
 
-    for (const StreamAccessRule& rule : ascf.rules) {
+    for (const StreamAccessRule& rule : *ascf.rules) {
         if (!cidr_contains(rule.cidr, sa)) {
             continue;
         }
@@ -97,8 +100,11 @@ const char* stream_access_rule(Conf& cf, const Command& cmd, void* conf)
     if (parse_networks(cf, cf.args[1], cidrs) != Rc::ok) {
         return conf_error;
     }
+    if (!ascf.rules) {
+        ascf.rules = cf.pool->create<std::vector<StreamAccessRule>>();
+    }
     for (const Cidr& cidr : cidrs) {
-        ascf.rules.push_back({.cidr = cidr, .deny = cmd.name == "deny"});
+        ascf.rules->push_back({.cidr = cidr, .deny = cmd.name == "deny"});
         ascf.has_ipv4 |= cidr.family == AF_INET;
     }
     return conf_ok;
@@ -117,7 +123,7 @@ const char* stream_access_merge_srv_conf(Conf&, void* parent, void* child)
 {
     const auto& prev = *static_cast<StreamAccessSrvConf*>(parent);
     auto& conf = *static_cast<StreamAccessSrvConf*>(child);
-    if (conf.rules.empty()) {
+    if (!conf.rules) {
         conf = prev;
     }
     return conf_ok;
