@@ -18,23 +18,32 @@ namespace {
 
 LogLimit failed_reads{};
 
-/// Resets the counter before it calls the owner's handler, so that a wake-up in between is not
-/// lost.
+/// Resets the counter. Returns false if it was 0 or cannot be read.
+bool reset_counter(const EventWaker& waker, Log* log) noexcept
+{
+    std::uint64_t count = 0;
+    if (::read(waker.fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
+        log_limited(failed_reads, log_alert, log, errno, "read() eventfd {} failed", waker.fd);
+    }
+    return count != 0;
+}
+
+/// Calls the owner's handler. A poller that watches the eventfd for edges reports each write, so
+/// that the counter need not be reset; 2^64 calls would fill it. For others it is reset before the
+/// call, so that a wake-up in between is not lost.
 void waker_handler(Event& ev) noexcept
 {
     assert(ev.data);
     const Connection& c = connection_of(ev);
     auto& waker = *static_cast<EventWaker*>(c.data);
 
-    std::uint64_t count = 0;
-    if (::read(waker.fd, &count, sizeof(count)) == -1 && errno != EAGAIN) {
-        log_limited(failed_reads, log_alert, ev.log, errno, "read() eventfd {} failed", waker.fd);
-    }
+    const bool edges = (event_flags & use_clear_event) != 0 && ev.active;
+    const bool woken = edges || reset_counter(waker, ev.log);
     ev.ready = 0;
     if (handle_read_event(ev, 0) != Rc::ok) {
         log_error(log_alert, ev.log, 0, "eventfd {} cannot be watched any more", waker.fd);
     }
-    if (count != 0) {
+    if (woken) {
         assert(waker.handler);
         waker.handler(waker);
     }

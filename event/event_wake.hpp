@@ -27,9 +27,9 @@ struct EventWaker {
 /// Returns error, after a log line, if there is no descriptor or connection, or the poller fails.
 Rc event_waker_init(EventWaker& waker, Cycle& cycle) noexcept;
 
-/// Wakes the loop. May be called from any thread and from a signal handler. Several calls before
-/// the handler runs result in one call of the handler. The handler sees all that the caller wrote
-/// before the call.
+/// Wakes the loop. May be called from any thread and from a signal handler. Several calls during a
+/// wait result in one call of the handler; a call after the wait and before the handler may result
+/// in one more. The handler sees all that the caller wrote before the call.
 void event_wake(const EventWaker& waker) noexcept;
 
 /// Closes the waker if it is open. Called in exit_process, on the loop's thread, when no thread and

@@ -58,6 +58,12 @@ struct Sleeper {
 
     void wake() const { event_wake(waker); }
 
+    /// Whether the poller reports each write, so that the eventfd is not read.
+    [[nodiscard]] bool has_edges() const
+    {
+        return (event_flags & use_clear_event) != 0 && waker.connection->read->oneshot == 0;
+    }
+
     void woken() noexcept
     {
         calls++;
@@ -183,6 +189,20 @@ BOOST_AUTO_TEST_CASE(a_wake_within_the_handler_is_not_lost)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_poller_with_edges_saves_the_read)
+{
+    on_each_poller([](ListenCycle& cycle) {
+        Sleeper sleeper(cycle);
+        const FakeCall read(Call::read, {}, 0);
+        for (int i = 1; i <= 3; i++) {
+            sleeper.wake();
+            cycle.turn();
+        }
+        BOOST_TEST(sleeper.calls == 3);
+        BOOST_TEST(read.calls() == (sleeper.has_edges() ? 0 : 3));
+    });
+}
+
 BOOST_AUTO_TEST_CASE(done_closes_the_descriptor_and_frees_the_slot)
 {
     on_each_poller([](ListenCycle& cycle) {
@@ -266,6 +286,9 @@ BOOST_AUTO_TEST_CASE(an_eventfd_that_cannot_be_read_is_an_alert_and_the_next_wak
 {
     on_each_poller([](ListenCycle& cycle) {
         Sleeper sleeper(cycle);
+        if (sleeper.has_edges()) {
+            return;  // no read
+        }
         sleeper.wake();
         {
             const FakeCall read(Call::read, {.err = EIO});
@@ -284,6 +307,9 @@ BOOST_AUTO_TEST_CASE(an_eventfd_that_can_never_be_read_does_not_fill_the_log)
 {
     on_each_poller([](ListenCycle& cycle) {
         const Sleeper sleeper(cycle);
+        if (sleeper.has_edges()) {
+            return;  // no read
+        }
         Event& rev = *sleeper.waker.connection->read;
         {
             const FakeCall read(Call::read, {.err = EIO}, FakeCall::always);

@@ -250,7 +250,8 @@ constexpr Promise table[] = {
     {
         .name = "a_thread_wakes_the_loop",
         .explanation = "An EventWaker, whose eventfd is added as connections are, is reported each "
-                       "time that a thread wakes the loop.",
+                       "time that a thread wakes the loop, also where edges make it leave the "
+                       "eventfd unread.",
         .keep = a_thread_wakes_the_loop,
     },
 };
