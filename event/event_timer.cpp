@@ -37,6 +37,19 @@ void event_expire_timers(Msec staleness) noexcept
     }
 }
 
+namespace {
+
+/// Returns the last timer of a tree that is not empty. The iterators of Boost would go down the
+/// tree to it, but the header of the tree has its address.
+const Event& last_timer() noexcept
+{
+    using Traits = TimerTree::value_traits;
+    const auto header = event_timer_rbtree.cend().pointed_node();
+    return *Traits::to_value_ptr(Traits::node_traits::get_right(header));
+}
+
+}  // namespace
+
 void event_move_timer(Event& ev, Msec key, Msec timer) noexcept
 {
     if (ev.timer_set()) {
@@ -45,7 +58,13 @@ void event_move_timer(Event& ev, Msec key, Msec timer) noexcept
     ev.timer_key = key;
     log_debug(log_debug_event, ev.log, 0, "event timer add: {}: {}:{}", event_ident(ev), timer,
               key);
-    event_timer_rbtree.insert(ev);
+    // Most timers of a server have the same length, so that a new one is the last one.
+    TimerTree& tree = event_timer_rbtree;
+    if (tree.empty() || !TimerBefore()(ev, last_timer())) {
+        tree.push_back(ev);
+    } else {
+        tree.insert(ev);
+    }
     event_observed(EventFactType::timer_set, ev, static_cast<std::int64_t>(timer));
 }
 
